@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+export { AsyncQueue } from "./async-queue.js";
+export { type Clock, systemClock } from "./clock.js";
+export { DynError, type DynErrorOptions, invalidArgument } from "./dyn-error.js";
+export { ERROR_CODES, type ErrorCode, type ErrorCodeInfo } from "./error-codes.js";
+export {
+	createLogger,
+	formatJsonLine,
+	formatPrettyLine,
+	type LogFields,
+	type Logger,
+	type LogLevel,
+	type LogRecord,
+	silentLogger,
+} from "./logger.js";
+export {
+	type Counter,
+	type Gauge,
+	type Histogram,
+	type MetricLabels,
+	type MetricOptions,
+	type Metrics,
+	noMetrics,
+} from "./metrics.js";
+export {
+	cancellationError,
+	createRequestContext,
+	type RequestContext,
+	type RequestContextOptions,
+	type TraceContext,
+} from "./request-context.js";

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "off";
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** Structured logging. Messages are fixed texts; what varies goes into fields. No prompt or completion text, ever. */
+export interface Logger {
+	trace(message: string, fields?: LogFields): void;
+	debug(message: string, fields?: LogFields): void;
+	info(message: string, fields?: LogFields): void;
+	warn(message: string, fields?: LogFields): void;
+	error(message: string, fields?: LogFields): void;
+	/** A logger that adds `fields` to every line. */
+	child(fields: LogFields): Logger;
+}
+
+export interface LogRecord {
+	readonly timeMs: number;
+	readonly level: Exclude<LogLevel, "off">;
+	readonly message: string;
+	readonly fields: LogFields;
+}
+
+const SEVERITY: Record<LogLevel, number> = { trace: 0, debug: 1, info: 2, warn: 3, error: 4, off: 5 };
+
+/** A logger that hands every record at or above `level` to `write`. */
+export function createLogger(
+	level: LogLevel,
+	write: (record: LogRecord) => void,
+	fields: LogFields = {},
+): Logger {
+	const at = (recordLevel: LogRecord["level"]) => (message: string, extra?: LogFields) => {
+		if (SEVERITY[recordLevel] < SEVERITY[level]) return;
+		write({
+			timeMs: Date.now(),
+			level: recordLevel,
+			message,
+			fields: extra ? { ...fields, ...extra } : fields,
+		});
+	};
+	return {
+		trace: at("trace"),
+		debug: at("debug"),
+		info: at("info"),
+		warn: at("warn"),
+		error: at("error"),
+		child: (more) => createLogger(level, write, { ...fields, ...more }),
+	};
+}
+
+export const silentLogger: Logger = createLogger("off", () => {});
+
+/** One JSON object per record: `time` (ISO 8601), `level`, `message`, then the fields; errors become `{name, code, message, stack}`. */
+export function formatJsonLine(record: LogRecord): string {
+	return JSON.stringify(
+		{
+			time: new Date(record.timeMs).toISOString(),
+			level: record.level,
+			message: record.message,
+			...record.fields,
+		},
+		errorReplacer,
+	);
+}
+
+/** `12:00:00.000 info  message key=value`, without colour. */
+export function formatPrettyLine(record: LogRecord): string {
+	const time = new Date(record.timeMs).toISOString().slice(11, 23);
+	const fields = Object.entries(record.fields).map(
+		([key, value]) => ` ${key}=${typeof value === "string" ? value : JSON.stringify(value, errorReplacer)}`,
+	);
+	return `${time} ${record.level.padEnd(5)} ${record.message}${fields.join("")}`;
+}
+
+function errorReplacer(_key: string, value: unknown): unknown {
+	if (typeof value === "bigint") return value.toString();
+	if (!(value instanceof Error)) return value;
+	const code = (value as { code?: unknown }).code;
+	return {
+		name: value.name,
+		...(code === undefined ? {} : { code }),
+		message: value.message,
+		stack: value.stack,
+	};
+}

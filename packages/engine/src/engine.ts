@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { RequestContext } from "@dyn/common";
+import type { EngineOutput, GenerateRequest, KvEvent } from "@dyn/protocols";
+
+/** What an engine is and can do; known once it has started. */
+export interface EngineInfo {
+	/** Name of the loaded model. */
+	readonly model: string;
+	/** Most tokens of prompt plus completion. */
+	readonly contextLength: number;
+	readonly vocabSize: number;
+	readonly eosTokenIds: readonly number[];
+	/** Tokens per KV block. */
+	readonly kvBlockSize: number;
+	/** Blocks per data-parallel rank. */
+	readonly totalKvBlocks: number;
+	/** Most sequences that run at once, per rank. */
+	readonly maxNumSeqs: number;
+	/** Most tokens (rows) of one step, per rank. */
+	readonly maxNumBatchedTokens: number;
+	readonly dpSize: number;
+	/** One line for people: "embedded, avx512, 2 threads". */
+	readonly description: string;
+	readonly capabilities: EngineCapabilities;
+}
+
+export interface EngineCapabilities {
+	readonly logprobs: boolean;
+	/** Largest `n`. */
+	readonly maxChoices: number;
+	readonly kvEvents: boolean;
+}
+
+/** Load of one data-parallel rank at this moment. */
+export interface EngineLoad {
+	readonly dpRank: number;
+	readonly runningSequences: number;
+	readonly waitingSequences: number;
+	/** Blocks referenced by a running sequence. */
+	readonly activeKvBlocks: number;
+	/** Blocks that hold reusable content and belong to no sequence. */
+	readonly cachedKvBlocks: number;
+	readonly totalKvBlocks: number;
+}
+
+export type EngineHealth =
+	| { readonly status: "healthy" }
+	/** Alive, but there is work and no step has ended for `sinceMs`. */
+	| { readonly status: "stalled"; readonly sinceMs: number }
+	| { readonly status: "dead"; readonly reason: string };
+
+/**
+ * Anything that turns token ids into token ids: the embedded engine, a gRPC client, a simulator.
+ * The conformance kit (`@dyn/engine/conformance`) states the contract as tests:
+ * - `generate` yields deltas only, exactly one item with a `finishReason` per choice and nothing of that choice after it;
+ *   the item with the finish reason carries the choice's usage.
+ * - Aborting `context.signal` ends every open choice with `cancelled` in less than 2 s; leaving the loop early does the same silently.
+ * - A bad request rejects with INVALID_ARGUMENT (or CONTEXT_LENGTH_EXCEEDED) at the first `next()`; it never harms another request.
+ * - `start` is called once, before anything else; `close` may be called at any time and more than once.
+ */
+export interface Engine {
+	start(): Promise<EngineInfo>;
+	generate(request: GenerateRequest, context: RequestContext): AsyncIterable<EngineOutput>;
+	/** Every change of the KV cache from now on. One subscriber at a time; leaving the loop unsubscribes. */
+	kvEvents(): AsyncIterable<KvEvent>;
+	/** One entry per data-parallel rank. */
+	load(): readonly EngineLoad[];
+	health(): EngineHealth;
+	/** Takes no new requests (they reject with DRAINING) and resolves when the running ones have ended. */
+	drain(): Promise<void>;
+	/** Ends running requests with `cancelled` and frees everything. Idempotent. */
+	close(): Promise<void>;
+	/** Present when requests may name logits processors. */
+	readonly logitsProcessors?: { readonly names: readonly string[] };
+}

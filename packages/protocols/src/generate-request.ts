@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** How to choose the next token. `null` means "the engine's default", which is stated per field. */
+export interface SamplingOptions {
+	/** Number of choices, 1..128. Default 1. */
+	readonly n: number | null;
+	/** 0..2; 0 = greedy (ties to the lower id). Default 1. */
+	readonly temperature: number | null;
+	/** 0 < p <= 1. Default 1 (off). */
+	readonly topP: number | null;
+	/** Keep the k most likely tokens; -1 or 0 = all. Default all. */
+	readonly topK: number | null;
+	/** Drop tokens less likely than minP times the most likely one, 0..1. Default 0 (off). */
+	readonly minP: number | null;
+	/** -2..2, subtracted once for each token that was generated before. Default 0. */
+	readonly presencePenalty: number | null;
+	/** -2..2, subtracted per time a token was generated before. Default 0. */
+	readonly frequencyPenalty: number | null;
+	/** > 0..2, divides positive and multiplies negative logits of tokens in prompt or output. Default 1. */
+	readonly repetitionPenalty: number | null;
+	/** Same seed and input give the same output, whatever shares the batch. Default: random. */
+	readonly seed: number | null;
+	/** Added to the logits: token id to -100..100. */
+	readonly logitBias: ReadonlyMap<number, number> | null;
+}
+
+export interface StopConditions {
+	/** Most tokens to generate per choice. Default: what is left of the context. */
+	readonly maxTokens: number | null;
+	/** Neither end-of-sequence nor stop ids can be chosen before this many tokens. Default 0. */
+	readonly minTokens: number | null;
+	/** Generation ends with one of these; the id itself is not part of the output. Strings are the frontend's business. */
+	readonly stopTokenIds: readonly number[];
+	/** Go on past the model's end-of-sequence ids. Default false. */
+	readonly ignoreEos: boolean;
+}
+
+export interface OutputOptions {
+	/** Per generated token: its log-probability and the k most likely alternatives, 0..20. null = none. */
+	readonly logprobs: number | null;
+}
+
+export interface LogitsProcessorRequest {
+	readonly name: string;
+	readonly args: unknown;
+}
+
+export interface RoutingHints {
+	/** Higher runs first; default 0. */
+	readonly priority: number | null;
+	readonly dpRank: number | null;
+	/** Requests share cached prefixes only with requests of the same salt. */
+	readonly cacheSalt: string | null;
+}
+
+/** What an engine is asked to do: token ids in, token ids out. */
+export interface GenerateRequest {
+	readonly model: string;
+	readonly tokenIds: readonly number[] | Uint32Array;
+	readonly sampling: SamplingOptions;
+	readonly stop: StopConditions;
+	readonly output: OutputOptions;
+	readonly routing: RoutingHints;
+	/** Applied in this order to every row of logits of this request. */
+	readonly logitsProcessors: readonly LogitsProcessorRequest[];
+	/** True for a canary: answered like any request, not counted as traffic. */
+	readonly healthCheck: boolean;
+}
+
+type Init<T> = { readonly [K in keyof T]?: T[K] | undefined };
+
+export interface GenerateRequestInit {
+	readonly model?: string;
+	readonly tokenIds: readonly number[] | Uint32Array;
+	readonly sampling?: Init<SamplingOptions>;
+	readonly stop?: Init<StopConditions>;
+	readonly output?: Init<OutputOptions>;
+	readonly routing?: Init<RoutingHints>;
+	readonly logitsProcessors?: readonly LogitsProcessorRequest[];
+	readonly healthCheck?: boolean;
+}
+
+/** `defaults` with every value of `values` that is not undefined on top. */
+function withDefaults<T extends object>(defaults: T, values: Init<T> | undefined): T {
+	const given = Object.entries(values ?? {}).filter(([, value]) => value !== undefined);
+	return { ...defaults, ...(Object.fromEntries(given) as Partial<T>) };
+}
+
+/** Fills in every absent field, so that engines never meet `undefined`. */
+export function createGenerateRequest(init: GenerateRequestInit): GenerateRequest {
+	const sampling: SamplingOptions = {
+		n: null,
+		temperature: null,
+		topP: null,
+		topK: null,
+		minP: null,
+		presencePenalty: null,
+		frequencyPenalty: null,
+		repetitionPenalty: null,
+		seed: null,
+		logitBias: null,
+	};
+	const stop: StopConditions = { maxTokens: null, minTokens: null, stopTokenIds: [], ignoreEos: false };
+	return {
+		model: init.model ?? "",
+		tokenIds: init.tokenIds,
+		sampling: withDefaults(sampling, init.sampling),
+		stop: withDefaults(stop, init.stop),
+		output: withDefaults<OutputOptions>({ logprobs: null }, init.output),
+		routing: withDefaults<RoutingHints>({ priority: null, dpRank: null, cacheSalt: null }, init.routing),
+		logitsProcessors: init.logitsProcessors ?? [],
+		healthCheck: init.healthCheck ?? false,
+	};
+}

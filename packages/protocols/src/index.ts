@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+export type { EngineOutput, FinishReason, TokenLogprob, TokenLogprobs, Usage } from "./engine-output.js";
+export {
+	createGenerateRequest,
+	type GenerateRequest,
+	type GenerateRequestInit,
+	type LogitsProcessorRequest,
+	type OutputOptions,
+	type RoutingHints,
+	type SamplingOptions,
+	type StopConditions,
+} from "./generate-request.js";
+export type { KvEvent, KvEventData, StoredBlock } from "./kv-event.js";
+export type { EndpointType, ModelCard } from "./model-card.js";

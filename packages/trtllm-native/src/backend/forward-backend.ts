@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * The line between thinking and computing. The scheduler (TypeScript) plans a step; a backend (C++ or the TypeScript
+ * reference) runs it. Both implement this interface and pass the same tests.
+ */
+
+/** Sampling parameters of one sequence, every default resolved. */
+export interface SamplerParams {
+	/** 0 = greedy, ties to the lower id. */
+	readonly temperature: number;
+	/** 0 = all. */
+	readonly topK: number;
+	/** 1 = off. */
+	readonly topP: number;
+	/** 0 = off. */
+	readonly minP: number;
+	readonly presencePenalty: number;
+	readonly frequencyPenalty: number;
+	/** 1 = off. */
+	readonly repetitionPenalty: number;
+	/** 64-bit seed as two halves; the k-th token of a sequence is drawn from Philox-like counter k, so batch-mates do not matter. */
+	readonly seedLow: number;
+	readonly seedHigh: number;
+	readonly biasIds: Uint32Array;
+	readonly biasValues: Float32Array;
+	/** Ids that cannot be chosen while fewer than `minTokens` tokens were generated. */
+	readonly suppressIds: Uint32Array;
+	readonly minTokens: number;
+	/** Number of alternatives to report per token, 0..20; -1 = no log-probabilities at all. */
+	readonly logprobs: number;
+}
+
+/** One sequence's share of a step. */
+export interface StepSequence {
+	/** Sampler slot, 0..maxSequences-1. */
+	readonly slot: number;
+	/** Tokens of this sequence to compute in this step: a chunk of the prompt, or the last generated token. */
+	readonly tokens: Uint32Array;
+	/** Position of `tokens[0]`; everything before it is already in the KV blocks. */
+	readonly position: number;
+	/** Physical block ids, in order, covering positions 0 .. position + tokens.length - 1. */
+	readonly blocks: Uint32Array;
+	/**
+	 * What to do after the last row of this share. `none`: the prompt goes on in a later step.
+	 * `sample`: choose the next token. `logits`: leave the row's logits for JavaScript (processors), which then calls `sampleRow`.
+	 */
+	readonly output: "none" | "sample" | "logits";
+}
+
+export interface SampledToken {
+	readonly slot: number;
+	readonly tokenId: number;
+	/** NaN unless log-probabilities were asked for. */
+	readonly logprob: number;
+	/** Most likely first, `logprobs` entries (empty for 0 or -1). */
+	readonly topIds: Uint32Array;
+	readonly topLogprobs: Float32Array;
+}
+
+export interface StepResult {
+	/** True when `cancelStep` took effect: nothing was sampled and the KV rows of this step are not to be relied on. */
+	readonly cancelled: boolean;
+	/** One entry per sequence with output `sample`, in step order. */
+	readonly sampled: readonly SampledToken[];
+	/** Time in the backend, ms. */
+	readonly elapsedMs: number;
+}
+
+export interface BackendInfo {
+	/** "avx512", "avx2", "portable" or "reference". */
+	readonly isa: string;
+	readonly threads: number;
+	/** Bytes of packed weights. */
+	readonly weightBytes: number;
+	/** Bytes of one KV block, all layers, K and V. */
+	readonly kvBlockBytes: number;
+}
+
+export interface ForwardBackend {
+	readonly info: BackendInfo;
+	/**
+	 * Runs one step: every row of every sequence through the model, KV written to the blocks, then sampling.
+	 * Sequences that share blocks only read the shared ones. At most one step at a time.
+	 * Rejects with DynError INTERNAL if the engine thread died.
+	 */
+	step(sequences: readonly StepSequence[]): Promise<StepResult>;
+	/** Asks the running step to stop between layers. Harmless when none runs. */
+	cancelStep(): void;
+	/** Binds a slot to a new sequence. `context` = its prompt plus, after a preemption, what was generated; `generated` = how many of those count as output. */
+	openSlot(slot: number, params: SamplerParams, context: Uint32Array, generated: number): void;
+	/** Frees a slot. */
+	closeSlot(slot: number): void;
+	/**
+	 * Logits of the sequence in `slot` from the last step (output `logits`), vocabSize values, editable in place.
+	 * Valid until the next `step` call.
+	 */
+	logits(slot: number): Float32Array;
+	/** Samples from `logits(slot)` as it is now, applying the slot's parameters; records the token as generated. */
+	sampleRow(slot: number): SampledToken;
+	/** Copies the first `tokens` tokens of a block (fork of a partially filled block). Not during a step. */
+	copyBlock(source: number, target: number, tokens: number): void;
+	/** Frees everything. Idempotent; a running step resolves as cancelled first. */
+	close(): Promise<void>;
+}
