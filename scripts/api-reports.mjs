@@ -43,15 +43,30 @@ function extract(folder, entry, report) {
 			newlineKind: "lf",
 			compiler: {
 				overrideTsconfig: {
-					compilerOptions: { target: "ES2022", lib: ["ES2022", "ESNext.Disposable"], module: "NodeNext", moduleResolution: "NodeNext", types: ["node"], skipLibCheck: true },
+					compilerOptions: {
+						target: "ES2022",
+						lib: ["ES2022", "ESNext.Disposable"],
+						module: "NodeNext",
+						moduleResolution: "NodeNext",
+						types: ["node"],
+						skipLibCheck: true,
+					},
 					files: [entry],
 				},
 			},
-			apiReport: { enabled: true, reportFolder, reportTempFolder: join(root, "temp"), reportFileName: `${report}.api.md` },
+			apiReport: {
+				enabled: true,
+				reportFolder,
+				reportTempFolder: join(root, "temp"),
+				reportFileName: `${report}.api.md`,
+			},
 			docModel: { enabled: false },
 			dtsRollup: { enabled: false },
 			tsdocMetadata: { enabled: false },
-			messages: { extractorMessageReporting: { default: { logLevel: "none" } }, tsdocMessageReporting: { default: { logLevel: "none" } } },
+			messages: {
+				extractorMessageReporting: { default: { logLevel: "none" } },
+				tsdocMessageReporting: { default: { logLevel: "none" } },
+			},
 		},
 	});
 	mkdirSync(join(root, "temp"), { recursive: true });
@@ -62,6 +77,7 @@ function extract(folder, entry, report) {
 			message.handled = message.logLevel !== "error";
 		},
 	});
-	if (check && result.apiReportChanged) console.error(`changed: ${join(dirname(reportFolder), "etc", `${report}.api.md`).slice(root.length)}`);
+	if (check && result.apiReportChanged)
+		console.error(`changed: ${join(dirname(reportFolder), "etc", `${report}.api.md`).slice(root.length)}`);
 	return check ? !result.apiReportChanged : true;
 }

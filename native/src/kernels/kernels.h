@@ -15,9 +15,11 @@ enum class TensorType : uint32_t { F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0,
 
 // How a packed matrix is computed.
 //  F32:  f32 weights, f32 activations (reference mode).
-//  BF16: bf16 weights and activations, f32 accumulation. F16 checkpoints stay 16 bit as F16.
-//  U4:   4-bit codes 0..15, activations s8 per group of 32 with an f32 scale.   w = scale * code + min
-//  U8:   8-bit codes 0..255, same activations.                                  w = scale * (code - zero)
+//  F16:  f16 weights widened to f32, f32 activations.
+//  BF16: bf16 weights; bf16 activations where the instruction set has a bf16 dot product, else f32. f32 accumulation.
+//  U4:   4-bit codes 0..15, activations s8 per group of 32 with an f32 scale.
+//  U8:   8-bit codes 0..255, same activations.
+// A weight of the last two is scale * (code - zero), or scale * code + min when hasMin.
 enum class PackedType : uint32_t { F32, F16, BF16, U4, U8 };
 
 inline constexpr int kPanelRows = 16;  // output features per panel: one lane each
@@ -26,24 +28,32 @@ inline constexpr int kKvBlock = 32;    // tokens per KV block
 
 // A weight matrix [rows x cols] packed into ceil(rows/16) panels; missing rows are zero. Panels are independent, so
 // packing and computing may be split over threads by panel.
+//
+// Panel layout: F32 and F16: [k][16 lanes]. BF16: [k/2][16 lanes][2]. U4 and U8: one record per group of 32 k:
+// codes, then scales (16 lanes per scale group), then mins (16 lanes). Scales and mins are f16, as GGML stores them,
+// or f32 when wideScales (K-quants, where they are products).
+// Codes of U8: [k/4][16 lanes][4]; of U4: the same for k 0..15 in the low nibbles and k 16..31 in the high nibbles.
 struct PackedMatrix {
   PackedType type = PackedType::F32;
   int rows = 0, cols = 0;
+  int zero = 0;              // subtracted from codes
+  bool hasMin = false;
+  bool wideScales = false;
   int scaleGroup = kQuantGroup; // k-elements per weight scale: 32, or 16 (Q6_K)
-  size_t panelBytes = 0;
-  uint8_t* data = nullptr;      // 64-byte aligned, owned by the caller
+  size_t panelBytes = 0;     // 0: these dimensions cannot be packed (cols not a multiple of the group)
+  uint8_t* data = nullptr;   // 64-byte aligned, owned by the caller
   int panels() const { return (rows + kPanelRows - 1) / kPanelRows; }
-  size_t bytes() const { return panelBytes * panels(); }
+  size_t bytes() const { return panelBytes * size_t(panels()); }
+  bool quantised() const { return type == PackedType::U4 || type == PackedType::U8; }
 };
 
-// Activations prepared for a PackedType: `rows` rows of `cols` values. Memory owned by the caller.
-//  F32/F16: f32 rows. BF16: bf16 rows (or f32 where the instruction set has no bf16 dot product).
-//  U4/U8:   per row s8[cols], then f32 scale[cols/32], then per-group sums of the s8 codes i32[cols/32] (exact layout is the kernels' own).
+// Activations prepared for one PackedType: rows of `rowBytes` bytes, 64-byte aligned, owned by the caller.
+//  U4/U8: s8 codes [cols], f32 scale [cols/32], i32 sums of the codes [cols/16]. Others: f32 or bf16 values.
 struct Activations {
   PackedType type;
-  int rows, cols;
+  int cols;
   size_t rowBytes; // see activationRowBytes
-  uint8_t* data;   // 64-byte aligned rows
+  uint8_t* data;
 };
 
 // How a GEMM's f32 result is stored.
@@ -57,57 +67,54 @@ struct AttentionJob {
   float* out;            // same shape and strides as q, with outStride
   size_t outStride;
   int rows;              // query rows; row r sees positions 0 .. position + r
-  int position;          // position of the first query row
+  int position;          // position of the first query row: it sees positions 0 .. position
   int group;             // query heads per KV head
   int headDim;           // multiple of 16, <= 256
   float scale;           // 1/sqrt(headDim)
   const uint32_t* blocks; // physical block ids covering all positions
   const uint8_t* kv;     // start of this layer's and KV head's storage in block 0
   size_t blockStride;    // bytes from one block to the next
-  float* scratch;        // attentionScratchFloats(rows, group, headDim) floats
 };
 
 struct Kernels {
   const char* name; // "avx512", "avx2", "portable"
 
-  // What `type` becomes, given the precision asked for ("f32" forces F32).
-  // Packs rows [panel*16, panel*16+16) of `source` (row-major in `type`, GGML blocks or plain) into out.data.
-  // rowIndex maps a matrix row to a row of the source (nullptr = identity).
-  void (*packPanel)(const uint8_t* source, TensorType type, const uint32_t* rowIndex, int panel, PackedMatrix& out);
-
   size_t (*activationRowBytes)(PackedType type, int cols);
-  // Converts rows of f32 into prepared activations. Row r reads x + r*stride.
+  // Converts `rows` rows of f32 (row r at x + r*stride) into prepared activations, from row firstRow of `out` on.
   void (*prepareRows)(const float* x, size_t stride, int rows, Activations& out, int firstRow);
 
-  // out[r*outStride + n] (=|+=) sum_k w[n][k] * x[r][k] (+ bias[n] when not null), for output features n of panels [panel0, panel1)
-  // and activation rows [row0, row1).
-  void (*gemm)(const PackedMatrix& w, const Activations& x, int panel0, int panel1, int row0, int row1, float* out, size_t outStride, const float* bias, Store store);
+  // out[r*outStride + n] (=|+=) sum_k w[n][k] * x[r][k] (+ bias[n] when not null), for the output features n of panels
+  // [panel0, panel1) and activation rows [row0, row1). outStride and out leave room for whole panels.
+  void (*gemm)(const PackedMatrix& w, const Activations& x, int panel0, int panel1, int row0, int row1, float* out,
+               size_t outStride, const float* bias, Store store);
 
   // y = x / sqrt(mean(x^2) + eps) * weight
   void (*rmsNorm)(const float* x, const float* weight, float eps, int n, float* y);
-  // y = silu(gate) * up
-  void (*siluMul)(const float* gate, const float* up, int n, float* y);
-  // Rotates pairs (i, i + headDim/2) of one head in place. cosSin: headDim/2 cosines, then headDim/2 sines.
+  // gate = silu(gate) * up, n a multiple of 16
+  void (*siluMul)(float* gate, const float* up, int n);
+  // Rotates the pairs (i, i + headDim/2) of one head in place. cosSin: headDim/2 cosines, then headDim/2 sines.
   void (*rope)(float* head, int headDim, const float* cosSin);
-  // One row of a packed matrix as f32 (embedding look-up): exact inverse of packing.
-  void (*unpackRow)(const PackedMatrix& w, int row, float* out);
 
-  // KV storage of one layer and KV head in one block, bytes. kvF32: f32 (reference mode), else bf16.
-  size_t (*kvHeadBytes)(int headDim, bool kvF32);
-  // Writes one token's key and value (f32, headDim each) at `slot` (0..31) of a block.
+  // Writes one token's key and value (f32, headDim each) at `slot` (0..31) of a block. Storage is f32 or f16.
   void (*writeKv)(uint8_t* kvHead, int slot, const float* k, const float* v, int headDim, bool kvF32);
-  // Reads them back (tests, export).
-  void (*readKv)(const uint8_t* kvHead, int slot, float* k, float* v, int headDim, bool kvF32);
-  size_t (*attentionScratchFloats)(int rows, int group, int headDim);
   void (*attention)(const AttentionJob& job, bool kvF32);
 };
 
-// How a checkpoint type is packed. forceF32: reference precision.
-PackedType packedTypeFor(TensorType type, bool forceF32);
-// Fills type, rows, cols, scaleGroup and panelBytes; data stays null.
+// KV storage of one layer and KV head in one block, bytes. K: [headDim][32 tokens], V: [32 tokens][headDim].
+inline size_t kvHeadBytes(int headDim, bool kvF32) { return size_t(headDim) * kKvBlock * 2 * (kvF32 ? 4 : 2); }
+
+// Everything but data of the matrix that a checkpoint type is packed into. forceF32: reference precision.
 PackedMatrix describePacked(TensorType type, int rows, int cols, bool forceF32);
 // Bytes of one row of `cols` values in the checkpoint; 0 when cols does not divide into blocks.
 size_t sourceRowBytes(TensorType type, int cols);
+// `count` values as f32, a whole number of blocks.
+void dequantise(TensorType type, const uint8_t* source, size_t count, float* out);
+// Packs rows [panel*16, panel*16 + 16) of a row-major source. sourceRow maps a matrix row to a source row (null: identity).
+void packPanel(const uint8_t* source, TensorType type, const uint32_t* sourceRow, int panel, PackedMatrix& out);
+// One row of a packed matrix as f32 (embedding look-up): what dequantise gives for that row.
+void unpackRow(const PackedMatrix& w, int row, float* out);
+float halfToFloat(uint16_t half);
+uint16_t floatToHalf(float value); // round to nearest even, saturates at the largest finite value
 
 const Kernels& portableKernels();
 const Kernels* avx2Kernels();   // null when this CPU (or build) lacks AVX2, FMA and F16C

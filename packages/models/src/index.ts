@@ -1,2 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 export type { Checkpoint, GgufValue, TensorInfo, TensorType } from "./checkpoint/checkpoint.js";
+export { dequantize } from "./checkpoint/dequantize.js";
+export { openCheckpoint } from "./checkpoint/open-checkpoint.js";
+export { readTensor } from "./checkpoint/read-tensor.js";
+export { tensorByteLength } from "./checkpoint/tensor-type.js";

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+import { cpus } from "node:os";
+import { createRequestContext } from "@dyn/common";
+import type { Engine } from "@dyn/engine";
+import type { LogitsProcessor } from "@dyn/logits";
+import { createGenerateRequest } from "@dyn/protocols";
+import { createEmbeddedEngine } from "@dyn/trtllm-native";
+import { numbers, readOptions } from "./arguments.js";
+import { describeMachine } from "./machine.js";
+import { modelFile } from "./model-file.js";
+import { spread } from "./statistics.js";
+
+export const usage = `bench logits: decode speed without and with a JavaScript logits processor that touches the whole vocabulary
+
+  --model ID-or-path   smollm2-135m-instruct
+  --batch 1,8
+  --tokens 64          generated per sequence
+  --rounds 5`;
+
+/** Multiplies every logit: the worst ordinary processor. */
+const touchEverything = (): LogitsProcessor => ({
+	process(_inputIds, logits) {
+		for (let i = 0; i < logits.length; i++) logits[i]! *= 0.99;
+	},
+});
+
+/** Prints one JSON line per batch size: tokens/s plain and with the processor, alternating, and their ratio. */
+export async function logitsBench(argv: readonly string[]): Promise<void> {
+	const options = readOptions(argv, {
+		model: "smollm2-135m-instruct",
+		batch: "1,8",
+		tokens: "64",
+		rounds: "5",
+	});
+	console.log(JSON.stringify({ machine: describeMachine() }));
+	const engine = createEmbeddedEngine({
+		modelPath: await modelFile(options.model),
+		threads: cpus().length,
+		logitsProcessors: { "touch-everything": touchEverything },
+	});
+	await engine.start();
+	const tokens = Number(options.tokens);
+	for (const batch of numbers(options.batch)) {
+		const plain: number[] = [];
+		const processed: number[] = [];
+		await decode(engine, batch, tokens, []);
+		for (let round = 0; round < Number(options.rounds); round++) {
+			plain.push(await decode(engine, batch, tokens, []));
+			processed.push(await decode(engine, batch, tokens, [{ name: "touch-everything", args: null }]));
+		}
+		const [without, withProcessor] = [spread(plain), spread(processed)];
+		console.log(
+			JSON.stringify({
+				batch,
+				unit: "tok/s",
+				plain: without,
+				processor: withProcessor,
+				ratio: withProcessor.median / without.median,
+			}),
+		);
+	}
+	await engine.close();
+}
+
+/** Tokens per second of `batch` sequences that decode together. */
+async function decode(
+	engine: Engine,
+	batch: number,
+	tokens: number,
+	logitsProcessors: { name: string; args: unknown }[],
+): Promise<number> {
+	const began = performance.now();
+	await Promise.all(
+		Array.from({ length: batch }, async (_, index) => {
+			const request = createGenerateRequest({
+				tokenIds: [1, 100 + index],
+				sampling: { temperature: 0 },
+				stop: { maxTokens: tokens, ignoreEos: true },
+				logitsProcessors,
+			});
+			for await (const _delta of engine.generate(request, createRequestContext()));
+		}),
+	);
+	return ((batch * tokens) / (performance.now() - began)) * 1000;
+}

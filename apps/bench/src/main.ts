@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every side-by-side measurement, one command each:   node apps/bench/dist/main.js <command> [options]
+// JSON lines on standard output; docs/benchmarks.md has the tables made from them.
+
+interface BenchModule {
+	readonly usage: string;
+	run(argv: readonly string[]): Promise<void>;
+}
+
+const commands: Record<string, () => Promise<BenchModule>> = {
+	engine: async () => {
+		const { engineBench, usage } = await import("./engine-bench.js");
+		return { run: engineBench, usage };
+	},
+	startup: async () => {
+		const { startupBench, usage } = await import("./startup-bench.js");
+		return { run: startupBench, usage };
+	},
+	logits: async () => {
+		const { logitsBench, usage } = await import("./logits-bench.js");
+		return { run: logitsBench, usage };
+	},
+};
+
+const [name = "", ...argv] = process.argv.slice(2);
+const load = commands[name];
+if (load && !argv.includes("--help")) await (await load()).run(argv);
+else {
+	const modules = await Promise.all((load ? [load] : Object.values(commands)).map((each) => each()));
+	console.log(modules.map(({ usage }) => usage).join("\n\n"));
+	process.exitCode = load || name === "" || name === "--help" ? 0 : 2;
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine.h"
+
+#include <chrono>
+#include <new>
+#include <system_error>
+
+#include "native_error.h"
+
+namespace dyn {
+namespace {
+
+double nowMs() { return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+// Runs `work` and turns whatever it throws into the outcome's error.
+template <class Work>
+StepOutcome guarded(const Work& work) {
+  StepOutcome outcome;
+  try {
+    work(outcome);
+  } catch (const NativeError& error) {
+    outcome.errorCode = error.code;
+    outcome.errorMessage = error.what();
+  } catch (const std::bad_alloc&) {
+    outcome.errorCode = "OUT_OF_MEMORY";
+    outcome.errorMessage = "not enough memory; use a smaller model or fewer rows per step";
+  } catch (const std::exception& error) {
+    outcome.errorCode = "INTERNAL";
+    outcome.errorMessage = error.what();
+  }
+  return outcome;
+}
+
+} // namespace
+
+Engine::Engine(EngineOptions options) : options_(std::move(options)), slots_(size_t(options_.maxSequences)), logitsRow_(size_t(options_.maxSequences), -1) {
+  try {
+    thread_ = std::thread([this] { threadLoop(); });
+  } catch (const std::system_error& error) {
+    throw NativeError("OUT_OF_MEMORY", std::string("cannot create the engine thread: ") + error.what());
+  }
+}
+
+Engine::~Engine() {
+  cancel_ = true;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void Engine::threadLoop() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (;;) {
+    wake_.wait(lock, [this] { return stop_ || task_; });
+    if (!task_) return;
+    std::function<void()> task = std::move(task_);
+    task_ = nullptr;
+    lock.unlock();
+    task();
+    lock.lock();
+  }
+}
+
+void Engine::submit(std::function<void()> task) {
+  busy_ = true;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    task_ = std::move(task);
+  }
+  wake_.notify_one();
+}
+
+void Engine::load(Done done) {
+  submit([this, done = std::move(done)] {
+    StepOutcome outcome = guarded([this](StepOutcome&) {
+      const Kernels* kernels = selectKernels(options_.isa.empty() ? nullptr : options_.isa.c_str());
+      if (!kernels) throw NativeError("INVALID_ARGUMENT", "this CPU cannot run the instruction set " + options_.isa + "; choose avx512, avx2 or portable");
+      pool_ = std::make_unique<ThreadPool>(options_.threads);
+      model_ = std::make_unique<Model>(options_.spec, options_.tensors, *kernels, options_.f32, *pool_);
+      kv_ = std::make_unique<KvPool>(options_.spec, options_.numBlocks, options_.f32);
+      forward_ = std::make_unique<Forward>(*model_, *kv_, *pool_, options_.maxRows, options_.maxSequences);
+    });
+    busy_ = false;
+    done(std::move(outcome));
+  });
+}
+
+void Engine::step(Step step, Done done) {
+  cancel_ = false;
+  submit([this, step = std::move(step), done = std::move(done)] {
+    const double began = nowMs();
+    StepOutcome outcome = guarded([&](StepOutcome& result) { result = runStep(step); });
+    outcome.elapsedMs = nowMs() - began;
+    busy_ = false;
+    done(std::move(outcome));
+  });
+}
+
+StepOutcome Engine::runStep(const Step& step) {
+  StepOutcome outcome;
+  for (int& row : logitsRow_) row = -1;
+  if (!forward_->run(step, cancel_)) {
+    outcome.cancelled = true;
+    return outcome;
+  }
+  std::vector<int> toSample;
+  int row = 0;
+  for (const Share& share : step.shares) {
+    if (share.output == Share::None) continue;
+    logitsRow_[size_t(share.slot)] = row++;
+    if (share.output == Share::Sample) toSample.push_back(share.slot);
+  }
+  outcome.sampled.resize(toSample.size());
+  pool_->run(int(toSample.size()), [&](int i) { outcome.sampled[size_t(i)] = sampleRow(toSample[size_t(i)]); });
+  return outcome;
+}
+
+void Engine::openSlot(int slot, SamplerParams params, const uint32_t* context, size_t length, size_t generated) {
+  slots_[size_t(slot)].emplace(std::move(params), context, length, generated);
+}
+
+void Engine::closeSlot(int slot) { slots_[size_t(slot)].reset(); }
+
+float* Engine::logitsOf(int slot) {
+  const int row = logitsRow_[size_t(slot)];
+  if (row < 0) throw NativeError("INVALID_ARGUMENT", "slot " + std::to_string(slot) + " has no logits from the last step");
+  return forward_->logits() + size_t(row) * forward_->logitsStride();
+}
+
+Sampled Engine::sampleRow(int slot) {
+  Sampled sampled = slots_[size_t(slot)]->sample(logitsOf(slot), options_.spec.vocabSize);
+  sampled.slot = uint32_t(slot);
+  return sampled;
+}
+
+} // namespace dyn

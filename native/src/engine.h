@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// One engine: model, KV pool, sampler slots, and the single thread that runs steps.
+#pragma once
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "forward.h"
+#include "sampler.h"
+
+namespace dyn {
+
+struct EngineOptions {
+  ModelSpec spec;
+  std::vector<TensorSource> tensors;
+  int numBlocks, maxSequences, maxRows, threads;
+  bool f32;
+  std::string isa; // empty: the best usable
+};
+
+struct StepOutcome {
+  bool cancelled = false;
+  double elapsedMs = 0;
+  std::vector<Sampled> sampled;
+  std::string errorCode, errorMessage; // errorCode empty: no error
+};
+
+class Engine {
+public:
+  using Done = std::function<void(StepOutcome)>;
+
+  explicit Engine(EngineOptions options);
+  ~Engine(); // stops the running step and joins the thread
+
+  // Loads the model on the engine thread, then calls `done` there.
+  void load(Done done);
+  // Runs one validated step on the engine thread, then calls `done` there. One at a time.
+  void step(Step step, Done done);
+  void cancelStep() { cancel_ = true; }
+
+  // The following are for the owner's thread while no step runs.
+  void openSlot(int slot, SamplerParams params, const uint32_t* context, size_t length, size_t generated);
+  void closeSlot(int slot);
+  Sampled sampleRow(int slot);
+  void copyBlock(int source, int target) { kv_->copyBlock(source, target); }
+  float* logitsOf(int slot); // of the last step; throws NativeError when the slot had none
+
+  bool loaded() const { return forward_ != nullptr; }
+  bool busy() const { return busy_; }
+  bool slotOpen(int slot) const { return slots_[size_t(slot)].has_value(); }
+  const EngineOptions& options() const { return options_; }
+  const Model& model() const { return *model_; }
+  const KvPool& kv() const { return *kv_; }
+  Forward& forward() { return *forward_; }
+
+private:
+  void threadLoop();
+  void submit(std::function<void()> task);
+  StepOutcome runStep(const Step& step);
+
+  EngineOptions options_;
+  std::unique_ptr<ThreadPool> pool_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<KvPool> kv_;
+  std::unique_ptr<Forward> forward_;
+  std::vector<std::optional<Sampler>> slots_;
+  std::vector<int> logitsRow_; // by slot, -1: none
+
+  std::thread thread_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::function<void()> task_;
+  bool stop_ = false;
+  std::atomic<bool> busy_{false}, cancel_{false};
+};
+
+} // namespace dyn

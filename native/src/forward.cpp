@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "forward.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace dyn {
+namespace {
+
+constexpr int kRowTile = 64;          // activation rows that stay in cache while panels stream past
+constexpr int kAttentionRows = 16;    // query rows of one attention task
+constexpr int kRowsWorthAPhase = 8;   // fewer rows are faster done inline than handed out
+
+size_t padded(int n) { return size_t((n + kPanelRows - 1) / kPanelRows * kPanelRows); }
+
+} // namespace
+
+Forward::Forward(const Model& model, KvPool& kv, ThreadPool& pool, int maxRows, int maxOutputs)
+    : model_(model), kv_(kv), pool_(pool), maxRows_(maxRows), maxOutputs_(maxOutputs) {
+  const ModelSpec& spec = model.spec;
+  hiddenStride_ = padded(spec.hiddenSize);
+  queryStride_ = padded(spec.queryDim());
+  kvStride_ = padded(spec.kvDim());
+  ffnStride_ = padded(spec.intermediateSize);
+  logitsStride_ = padded(spec.vocabSize);
+  const size_t rows = size_t(maxRows);
+  x_ = floats(rows, hiddenStride_);
+  normed_ = floats(std::max(rows, size_t(maxOutputs)), hiddenStride_);
+  query_ = floats(rows, queryStride_);
+  key_ = floats(rows, kvStride_);
+  value_ = floats(rows, kvStride_);
+  context_ = floats(rows, queryStride_);
+  gate_ = floats(rows, ffnStride_);
+  up_ = floats(rows, ffnStride_);
+  cosSin_ = floats(rows, size_t(spec.headDim));
+  size_t largest = 0;
+  for (PackedType type : {PackedType::F32, PackedType::F16, PackedType::BF16, PackedType::U4, PackedType::U8})
+    for (int cols : {spec.hiddenSize, spec.queryDim(), spec.intermediateSize}) largest = std::max(largest, model.kernels.activationRowBytes(type, cols));
+  preparedBytes_ = allocateAligned(largest * std::max(rows, size_t(maxOutputs)), "activations");
+  logits_ = allocateAligned(logitsStride_ * size_t(maxOutputs) * sizeof(float), "logits");
+  rowPosition_.resize(rows);
+  rowShare_.resize(rows);
+}
+
+float* Forward::floats(size_t rows, size_t stride) {
+  storage_.push_back(allocateAligned(rows * stride * sizeof(float), "activations"));
+  std::memset(storage_.back().get(), 0, rows * stride * sizeof(float));
+  return reinterpret_cast<float*>(storage_.back().get());
+}
+
+Activations& Forward::prepared(PackedType type, int cols) {
+  prepared_ = {type, cols, model_.kernels.activationRowBytes(type, cols), preparedBytes_.get()};
+  return prepared_;
+}
+
+template <class Work>
+void Forward::forRows(int rows, const Work& work) {
+  if (rows < kRowsWorthAPhase) {
+    for (int row = 0; row < rows; row++) work(row);
+    return;
+  }
+  const int perChunk = std::max(1, rows / (pool_.threads() * 4));
+  pool_.run((rows + perChunk - 1) / perChunk, [&](int chunk) {
+    for (int row = chunk * perChunk; row < std::min(rows, (chunk + 1) * perChunk); row++) work(row);
+  });
+}
+
+// Several matrices times the same activations, cut into chunks of row tiles x panel groups.
+void Forward::multiply(const Product* products, int count, Activations& x, int rows) {
+  const int rowTiles = (rows + kRowTile - 1) / kRowTile;
+  int totalPanels = 0;
+  for (int i = 0; i < count; i++) totalPanels += products[i].w->panels();
+  const int perChunk = std::max(1, std::min(16, totalPanels * rowTiles / (pool_.threads() * 6)));
+  int groups[3], totalGroups = 0;
+  for (int i = 0; i < count; i++) totalGroups += groups[i] = (products[i].w->panels() + perChunk - 1) / perChunk;
+  pool_.run(totalGroups * rowTiles, [&](int chunk) {
+    const int row0 = chunk / totalGroups * kRowTile, row1 = std::min(rows, row0 + kRowTile);
+    int group = chunk % totalGroups, i = 0;
+    while (group >= groups[i]) group -= groups[i++];
+    const Product& p = products[i];
+    const int panel0 = group * perChunk, panel1 = std::min(p.w->panels(), panel0 + perChunk);
+    model_.kernels.gemm(*p.w, x, panel0, panel1, row0, row1, p.out, p.stride, p.bias, p.store);
+  });
+}
+
+void Forward::embed(const Step& step) {
+  const ModelSpec& spec = model_.spec;
+  for (size_t s = 0; s < step.shares.size(); s++) {
+    const Share& share = step.shares[s];
+    for (int r = 0; r < share.rows; r++) {
+      rowPosition_[size_t(share.firstRow + r)] = share.position + r;
+      rowShare_[size_t(share.firstRow + r)] = int(s);
+    }
+  }
+  const int half = spec.headDim / 2;
+  forRows(int(step.tokens.size()), [&](int row) {
+    unpackRow(model_.embed, int(step.tokens[size_t(row)]), x_ + size_t(row) * hiddenStride_);
+    float* cosSin = cosSin_ + size_t(row) * size_t(spec.headDim);
+    for (int i = 0; i < half; i++) {
+      const double angle = double(float(rowPosition_[size_t(row)]) * spec.inverseFrequencies[size_t(i)]);
+      cosSin[i] = float(std::cos(angle));
+      cosSin[half + i] = float(std::sin(angle));
+    }
+  });
+}
+
+bool Forward::run(const Step& step, const std::atomic<bool>& cancel) {
+  const int rows = int(step.tokens.size());
+  embed(step);
+  for (size_t i = 0; i < model_.layers.size(); i++) {
+    if (cancel.load(std::memory_order_relaxed)) return false;
+    attentionBlock(model_.layers[i], int(i), step, rows);
+    mlpBlock(model_.layers[i], rows);
+  }
+  if (cancel.load(std::memory_order_relaxed)) return false;
+  head(step);
+  return true;
+}
+
+void Forward::attentionBlock(const Layer& layer, int index, const Step& step, int rows) {
+  const ModelSpec& spec = model_.spec;
+  const Kernels& kernels = model_.kernels;
+  const int dim = spec.headDim, group = spec.numHeads / spec.numKvHeads;
+
+  Activations& input = prepared(layer.q.type, spec.hiddenSize);
+  forRows(rows, [&](int row) {
+    float* normed = normed_ + size_t(row) * hiddenStride_;
+    kernels.rmsNorm(x_ + size_t(row) * hiddenStride_, layer.attnNorm.data(), spec.rmsNormEps, spec.hiddenSize, normed);
+    kernels.prepareRows(normed, hiddenStride_, 1, input, row);
+  });
+  const auto biasOf = [](const std::vector<float>& bias) { return bias.empty() ? nullptr : bias.data(); };
+  const Product qkv[3] = {{&layer.q, query_, queryStride_, biasOf(layer.qBias), Store::Set},
+                          {&layer.k, key_, kvStride_, biasOf(layer.kBias), Store::Set},
+                          {&layer.v, value_, kvStride_, biasOf(layer.vBias), Store::Set}};
+  // K-quant checkpoints mix types inside a layer: matrices of another type need their own activations.
+  int from = 0;
+  while (from < 3) {
+    int to = from + 1;
+    while (to < 3 && qkv[to].w->type == qkv[from].w->type) to++;
+    if (from > 0) {
+      Activations& again = prepared(qkv[from].w->type, spec.hiddenSize);
+      forRows(rows, [&](int row) { kernels.prepareRows(normed_ + size_t(row) * hiddenStride_, hiddenStride_, 1, again, row); });
+    }
+    multiply(qkv + from, to - from, prepared_, rows);
+    from = to;
+  }
+
+  forRows(rows, [&](int row) {
+    const float* cosSin = cosSin_ + size_t(row) * size_t(dim);
+    const int position = rowPosition_[size_t(row)];
+    const Share& share = step.shares[size_t(rowShare_[size_t(row)])];
+    float* q = query_ + size_t(row) * queryStride_;
+    float* k = key_ + size_t(row) * kvStride_;
+    for (int h = 0; h < spec.numHeads; h++) {
+      if (!layer.qNorm.empty()) kernels.rmsNorm(q + h * dim, layer.qNorm.data(), spec.rmsNormEps, dim, q + h * dim);
+      kernels.rope(q + h * dim, dim, cosSin);
+    }
+    const uint32_t block = step.blocks[share.firstBlock + size_t(position / kKvBlock)];
+    for (int h = 0; h < spec.numKvHeads; h++) {
+      if (!layer.kNorm.empty()) kernels.rmsNorm(k + h * dim, layer.kNorm.data(), spec.rmsNormEps, dim, k + h * dim);
+      kernels.rope(k + h * dim, dim, cosSin);
+      uint8_t* storage = kv_.head(index, h) + size_t(block) * kv_.blockBytes();
+      kernels.writeKv(storage, position % kKvBlock, k + h * dim, value_ + size_t(row) * kvStride_ + size_t(h * dim), dim, model_.f32);
+    }
+  });
+
+  tasks_.clear();
+  for (size_t s = 0; s < step.shares.size(); s++)
+    // Long contexts last: the threads then end together.
+    for (int row = 0; row < step.shares[s].rows; row += kAttentionRows)
+      for (int h = 0; h < spec.numKvHeads; h++) tasks_.push_back({int(s), row, std::min(kAttentionRows, step.shares[s].rows - row), h});
+  const float scale = 1.0f / std::sqrt(float(dim));
+  pool_.run(int(tasks_.size()), [&](int t) {
+    const AttentionTask& task = tasks_[tasks_.size() - 1 - size_t(t)];
+    const Share& share = step.shares[size_t(task.share)];
+    const size_t row = size_t(share.firstRow + task.row0), head = size_t(task.kvHead * group * dim);
+    const AttentionJob job{query_ + row * queryStride_ + head, queryStride_, context_ + row * queryStride_ + head, queryStride_,
+                           task.rows, share.position + task.row0, group, dim, scale, step.blocks.data() + share.firstBlock,
+                           kv_.head(index, task.kvHead), kv_.blockBytes()};
+    kernels.attention(job, model_.f32);
+  });
+
+  Activations& context = prepared(layer.o.type, spec.queryDim());
+  forRows(rows, [&](int row) { kernels.prepareRows(context_ + size_t(row) * queryStride_, queryStride_, 1, context, row); });
+  const Product o{&layer.o, x_, hiddenStride_, nullptr, Store::Add};
+  multiply(&o, 1, context, rows);
+}
+
+void Forward::mlpBlock(const Layer& layer, int rows) {
+  const ModelSpec& spec = model_.spec;
+  const Kernels& kernels = model_.kernels;
+  const auto prepareNormed = [&](PackedType type, bool norm) {
+    Activations& input = prepared(type, spec.hiddenSize);
+    forRows(rows, [&](int row) {
+      float* normed = normed_ + size_t(row) * hiddenStride_;
+      if (norm) kernels.rmsNorm(x_ + size_t(row) * hiddenStride_, layer.mlpNorm.data(), spec.rmsNormEps, spec.hiddenSize, normed);
+      kernels.prepareRows(normed, hiddenStride_, 1, input, row);
+    });
+  };
+  prepareNormed(layer.gate.type, true);
+  const Product products[2] = {{&layer.gate, gate_, ffnStride_, nullptr, Store::Set}, {&layer.up, up_, ffnStride_, nullptr, Store::Set}};
+  if (layer.gate.type == layer.up.type) {
+    multiply(products, 2, prepared_, rows);
+  } else {
+    multiply(products, 1, prepared_, rows);
+    prepareNormed(layer.up.type, false);
+    multiply(products + 1, 1, prepared_, rows);
+  }
+  Activations& activated = prepared(layer.down.type, spec.intermediateSize);
+  forRows(rows, [&](int row) {
+    float* gate = gate_ + size_t(row) * ffnStride_;
+    kernels.siluMul(gate, up_ + size_t(row) * ffnStride_, int(ffnStride_));
+    kernels.prepareRows(gate, ffnStride_, 1, activated, row);
+  });
+  const Product down{&layer.down, x_, hiddenStride_, nullptr, Store::Add};
+  multiply(&down, 1, activated, rows);
+}
+
+void Forward::head(const Step& step) {
+  const ModelSpec& spec = model_.spec;
+  Activations& input = prepared(model_.head.type, spec.hiddenSize);
+  int outputs = 0;
+  for (const Share& share : step.shares) {
+    if (share.output == Share::None) continue;
+    const size_t last = size_t(share.firstRow + share.rows - 1);
+    float* normed = normed_ + size_t(outputs) * hiddenStride_;
+    model_.kernels.rmsNorm(x_ + last * hiddenStride_, model_.finalNorm.data(), spec.rmsNormEps, spec.hiddenSize, normed);
+    model_.kernels.prepareRows(normed, hiddenStride_, 1, input, outputs++);
+  }
+  if (outputs == 0) return;
+  const Product product{&model_.head, logits(), logitsStride_, nullptr, Store::Set};
+  multiply(&product, 1, input, outputs);
+}
+
+} // namespace dyn

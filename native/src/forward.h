@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// One step of a decoder over a mixed batch: prompt chunks and single decode rows of many sequences side by side.
+#pragma once
+#include <atomic>
+#include <vector>
+
+#include "kv_pool.h"
+#include "model.h"
+#include "thread_pool.h"
+
+namespace dyn {
+
+// One sequence's share of a step; see StepSequence in forward-backend.ts.
+struct Share {
+  int slot, position;
+  int firstRow, rows;             // rows of the step that are this sequence's
+  size_t firstBlock, blocks;      // its entries of Step::blocks
+  enum Output { None = 0, Sample = 1, Logits = 2 } output;
+};
+
+struct Step {
+  std::vector<Share> shares;
+  std::vector<uint32_t> tokens; // one per row
+  std::vector<uint32_t> blocks;
+};
+
+class Forward {
+public:
+  Forward(const Model& model, KvPool& kv, ThreadPool& pool, int maxRows, int maxOutputs);
+
+  // Computes the step and leaves the logits of every share with an output, in share order, in rows of logits().
+  // False when `cancel` became true between two layers: then nothing of this step is to be relied on.
+  bool run(const Step& step, const std::atomic<bool>& cancel);
+
+  float* logits() const { return reinterpret_cast<float*>(logits_.get()); }
+  size_t logitsStride() const { return logitsStride_; } // floats
+  int maxRows() const { return maxRows_; }
+  int maxOutputs() const { return maxOutputs_; }
+
+private:
+  struct Product {
+    const PackedMatrix* w;
+    float* out;
+    size_t stride;
+    const float* bias;
+    Store store;
+  };
+  struct AttentionTask {
+    int share, row0, rows, kvHead;
+  };
+
+  template <class Work>
+  void forRows(int rows, const Work& work);
+  void multiply(const Product* products, int count, Activations& x, int rows);
+  void embed(const Step& step);
+  void attentionBlock(const Layer& layer, int index, const Step& step, int rows);
+  void mlpBlock(const Layer& layer, int rows);
+  void head(const Step& step);
+  Activations& prepared(PackedType type, int cols);
+  float* floats(size_t rows, size_t stride);
+
+  const Model& model_;
+  KvPool& kv_;
+  ThreadPool& pool_;
+  const int maxRows_, maxOutputs_;
+  size_t hiddenStride_, queryStride_, kvStride_, ffnStride_, logitsStride_;
+  std::vector<AlignedBytes> storage_;
+  float *x_, *normed_, *query_, *key_, *value_, *context_, *gate_, *up_, *cosSin_;
+  AlignedBytes preparedBytes_, logits_;
+  Activations prepared_;
+  std::vector<int> rowPosition_, rowShare_;
+  std::vector<AttentionTask> tasks_;
+};
+
+} // namespace dyn

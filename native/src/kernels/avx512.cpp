@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels.h"
+
+#include <immintrin.h>
+
+#include <type_traits>
+
+#define DYN_TABLE_NAME "avx512"
+#define DYN_BF16_DOT 0
+
+namespace dyn {
+namespace {
+#include "simd_avx512.h"
+#include "table.inl.h"
+} // namespace
+
+const Kernels& avx512Table() { return table; }
+
+} // namespace dyn

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// Matrix products over one panel (16 output features in 16 lanes) and a tile of activation rows. Every output element is one
+// lane of one accumulator that runs over k in order, so its value does not depend on the tile.
+
+// Where a weight record keeps its parts; see PackedMatrix.
+template <int Bits, int Zero, bool HasMin, bool Wide, int Halves>
+struct QuantFormat {
+  static constexpr int bits = Bits, zeroCode = Zero, halves = Halves;
+  static constexpr bool hasMin = HasMin, wide = Wide;
+  static constexpr size_t codeBytes = Bits == 4 ? 256 : 512;
+  static constexpr size_t scaleBytes = kPanelRows * (Wide ? 4 : 2);
+  static constexpr size_t recordBytes = codeBytes + scaleBytes * (Halves + (HasMin ? 1 : 0));
+};
+
+template <bool Wide>
+inline F loadScales(const uint8_t* p) {
+  if constexpr (Wide) return load(reinterpret_cast<const float*>(p));
+  else return loadHalf(reinterpret_cast<const uint16_t*>(p));
+}
+
+struct Output {
+  float* out;
+  size_t stride;
+  const float* bias; // of this panel, or null
+  Store store;
+};
+
+inline void finish(const Output& o, int row, F acc) {
+  float* p = o.out + size_t(row) * o.stride;
+  if (o.bias) acc = add(acc, load(o.bias));
+  store(p, o.store == Store::Add ? add(load(p), acc) : acc);
+}
+
+inline const int8_t* codesOf(const uint8_t* row) { return reinterpret_cast<const int8_t*>(row); }
+inline const float* scalesOf(const uint8_t* row, int cols) { return reinterpret_cast<const float*>(row + cols); }
+inline const int32_t* sumsOf(const uint8_t* row, int cols) { return reinterpret_cast<const int32_t*>(row + cols + cols / kQuantGroup * 4); }
+
+template <class Format, int Rows>
+void quantTile(const uint8_t* panel, int cols, const uint8_t* x, size_t rowBytes, const Output& o) {
+  F acc[Rows];
+  for (int r = 0; r < Rows; r++) acc[r] = zero();
+  const int groups = cols / kQuantGroup;
+  for (int g = 0; g < groups; g++, panel += Format::recordBytes) {
+    __builtin_prefetch(panel + 4 * Format::recordBytes);
+    __builtin_prefetch(panel + 4 * Format::recordBytes + 64);
+    __builtin_prefetch(panel + 4 * Format::recordBytes + 128);
+    __builtin_prefetch(panel + 4 * Format::recordBytes + 192);
+    __builtin_prefetch(panel + 4 * Format::recordBytes + 256);
+    Codes codes[8];
+    if constexpr (Format::bits == 4) {
+      for (int j = 0; j < 4; j++) {
+        const Codes both = loadCodes(panel + 64 * j);
+        codes[j] = lowNibbles(both);
+        codes[j + 4] = highNibbles(both);
+      }
+    } else {
+      for (int j = 0; j < 8; j++) codes[j] = loadCodes(panel + 64 * j);
+    }
+    const uint8_t* values = panel + Format::codeBytes;
+    F scale[Format::halves];
+    for (int h = 0; h < Format::halves; h++) scale[h] = loadScales<Format::wide>(values + size_t(h) * Format::scaleBytes);
+    F minimum = zero();
+    if constexpr (Format::hasMin) minimum = loadScales<Format::wide>(values + Format::halves * Format::scaleBytes);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; r++) {
+      const uint8_t* row = x + size_t(r) * rowBytes;
+      const int8_t* a = codesOf(row) + g * kQuantGroup;
+      const int32_t* sums = sumsOf(row, cols) + 2 * g;
+      const F activationScale = splat(scalesOf(row, cols)[g]);
+      constexpr int perHalf = 8 / Format::halves;
+#pragma GCC unroll 2
+      for (int h = 0; h < Format::halves; h++) {
+        const int32_t sumOfCodes = Format::halves == 1 ? sums[0] + sums[1] : sums[h];
+        const I dot = dotGroup<Format::zeroCode, Format::bits == 4>(codes, h * perHalf, (h + 1) * perHalf, a, sumOfCodes);
+        acc[r] = fma(mul(toFloat(dot), activationScale), scale[h], acc[r]);
+      }
+      if constexpr (Format::hasMin) acc[r] = fma(mul(splat(float(sums[0] + sums[1])), activationScale), minimum, acc[r]);
+    }
+  }
+  for (int r = 0; r < Rows; r++) finish(o, r, acc[r]);
+}
+
+template <int Rows>
+void f32Tile(const uint8_t* panel, int cols, const uint8_t* x, size_t rowBytes, const Output& o) {
+  const float* w = reinterpret_cast<const float*>(panel);
+  F acc[Rows];
+  for (int r = 0; r < Rows; r++) acc[r] = zero();
+  for (int k = 0; k < cols; k++, w += kPanelRows) {
+    const F weights = load(w);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; r++) acc[r] = fma(splat(reinterpret_cast<const float*>(x + size_t(r) * rowBytes)[k]), weights, acc[r]);
+  }
+  for (int r = 0; r < Rows; r++) finish(o, r, acc[r]);
+}
+
+template <int Rows>
+void f16Tile(const uint8_t* panel, int cols, const uint8_t* x, size_t rowBytes, const Output& o) {
+  const uint16_t* w = reinterpret_cast<const uint16_t*>(panel);
+  F acc[Rows];
+  for (int r = 0; r < Rows; r++) acc[r] = zero();
+  for (int k = 0; k < cols; k++, w += kPanelRows) {
+    const F weights = loadHalf(w);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; r++) acc[r] = fma(splat(reinterpret_cast<const float*>(x + size_t(r) * rowBytes)[k]), weights, acc[r]);
+  }
+  for (int r = 0; r < Rows; r++) finish(o, r, acc[r]);
+}
+
+template <int Rows>
+void bf16Tile(const uint8_t* panel, int cols, const uint8_t* x, size_t rowBytes, const Output& o) {
+  const uint16_t* w = reinterpret_cast<const uint16_t*>(panel);
+  F acc[Rows];
+  for (int r = 0; r < Rows; r++) acc[r] = zero();
+  for (int k = 0; k < cols; k += 2, w += 2 * kPanelRows) {
+    const Pairs pairs = loadPairs(w);
+#if DYN_BF16_DOT
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; r++) {
+      int32_t two;
+      __builtin_memcpy(&two, x + size_t(r) * rowBytes + size_t(k) * 2, 4);
+      acc[r] = _mm512_dpbf16_ps(acc[r], (__m512bh)pairs, (__m512bh)_mm512_set1_epi32(two));
+    }
+#else
+    const F even = evenOfPairs(pairs), odd = oddOfPairs(pairs);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; r++) {
+      const float* a = reinterpret_cast<const float*>(x + size_t(r) * rowBytes) + k;
+      acc[r] = fma(splat(a[1]), odd, fma(splat(a[0]), even, acc[r]));
+    }
+#endif
+  }
+  for (int r = 0; r < Rows; r++) finish(o, r, acc[r]);
+}
+
+// Calls tile.operator()<Rows>(firstRow) until all rows are done, in the largest steps that fit.
+template <class Tile>
+void overRows(int row0, int row1, const Tile& tile) {
+  int row = row0;
+  for (; row + kRowTile <= row1; row += kRowTile) tile(std::integral_constant<int, kRowTile>(), row);
+  if (kRowTile > 4 && row + 4 <= row1) tile(std::integral_constant<int, 4>(), row), row += 4;
+  if (row + 2 <= row1) tile(std::integral_constant<int, 2>(), row), row += 2;
+  if (row < row1) tile(std::integral_constant<int, 1>(), row);
+}
+
+template <class Format>
+void quantGemm(const PackedMatrix& w, const Activations& x, int panel0, int panel1, int row0, int row1, float* out, size_t outStride, const float* bias, Store store) {
+  for (int p = panel0; p < panel1; p++) {
+    overRows(row0, row1, [&](auto rows, int row) {
+      const Output o{out + size_t(row) * outStride + size_t(p) * kPanelRows, outStride, bias ? bias + p * kPanelRows : nullptr, store};
+      quantTile<Format, decltype(rows)::value>(w.data + size_t(p) * w.panelBytes, w.cols, x.data + size_t(row) * x.rowBytes, x.rowBytes, o);
+    });
+  }
+}
+
+void gemm(const PackedMatrix& w, const Activations& x, int panel0, int panel1, int row0, int row1, float* out, size_t outStride, const float* bias, Store store) {
+  switch (w.type) {
+    case PackedType::U4:
+      if (w.wideScales) return quantGemm<QuantFormat<4, 0, true, true, 1>>(w, x, panel0, panel1, row0, row1, out, outStride, bias, store);   // Q4_K
+      if (w.hasMin) return quantGemm<QuantFormat<4, 0, true, false, 1>>(w, x, panel0, panel1, row0, row1, out, outStride, bias, store);      // Q4_1
+      return quantGemm<QuantFormat<4, 8, false, false, 1>>(w, x, panel0, panel1, row0, row1, out, outStride, bias, store);                   // Q4_0
+    case PackedType::U8:
+      if (w.scaleGroup == 16) return quantGemm<QuantFormat<8, 32, false, true, 2>>(w, x, panel0, panel1, row0, row1, out, outStride, bias, store); // Q6_K
+      if (w.hasMin && w.wideScales) return quantGemm<QuantFormat<8, 0, true, true, 1>>(w, x, panel0, panel1, row0, row1, out, outStride, bias, store); // Q5_K
+      if (w.hasMin) return quantGemm<QuantFormat<8, 0, true, false, 1>>(w, x, panel0, panel1, row0, row1, out, outStride, bias, store);      // Q5_1
+      if (w.zero == 16) return quantGemm<QuantFormat<8, 16, false, false, 1>>(w, x, panel0, panel1, row0, row1, out, outStride, bias, store); // Q5_0
+      return quantGemm<QuantFormat<8, 128, false, false, 1>>(w, x, panel0, panel1, row0, row1, out, outStride, bias, store);                 // Q8_0
+    default: break;
+  }
+  for (int p = panel0; p < panel1; p++) {
+    overRows(row0, row1, [&](auto rows, int row) {
+      constexpr int Rows = decltype(rows)::value;
+      const Output o{out + size_t(row) * outStride + size_t(p) * kPanelRows, outStride, bias ? bias + p * kPanelRows : nullptr, store};
+      const uint8_t* panel = w.data + size_t(p) * w.panelBytes;
+      const uint8_t* activations = x.data + size_t(row) * x.rowBytes;
+      if (w.type == PackedType::F32) f32Tile<Rows>(panel, w.cols, activations, x.rowBytes, o);
+      else if (w.type == PackedType::F16) f16Tile<Rows>(panel, w.cols, activations, x.rowBytes, o);
+      else bf16Tile<Rows>(panel, w.cols, activations, x.rowBytes, o);
+    });
+  }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything that works on one row: preparing activations, norms, activation function, RoPE.
+
+// e^x for x <= 88, relative error below 2e-7. Splits x = n ln2 + r and evaluates a degree-6 Taylor-like polynomial
+// (Cephes expf coefficients) on |r| <= ln2/2. Below -87 the result is 0.
+inline F exponential(F x) {
+  const F lowest = splat(-87.0f);
+  const F clamped = max(x, lowest);
+  const F n = roundNearest(mul(clamped, splat(1.44269504f)));
+  F r = fma(n, splat(-0.693359375f), clamped);
+  r = fma(n, splat(2.12194440e-4f), r);
+  F p = splat(1.9875691500e-4f);
+  p = fma(p, r, splat(1.3981999507e-3f));
+  p = fma(p, r, splat(8.3334519073e-3f));
+  p = fma(p, r, splat(4.1665795894e-2f));
+  p = fma(p, r, splat(1.6666665459e-1f));
+  p = fma(p, r, splat(5.0000001201e-1f));
+  p = add(fma(mul(r, r), p, r), splat(1.0f));
+  return scaleByPowerOfTwo(p, n);
+}
+
+size_t activationRowBytes(PackedType type, int cols) {
+  size_t bytes = size_t(cols) * 4;
+  if (type == PackedType::U4 || type == PackedType::U8) bytes = size_t(cols) + size_t(cols / kQuantGroup) * 12;
+#if DYN_BF16_DOT
+  if (type == PackedType::BF16) bytes = size_t(cols) * 2;
+#endif
+  return (bytes + 63) / 64 * 64;
+}
+
+// s8 codes with one scale per 32 values: scale = largest magnitude / 127, codes rounded to nearest even.
+inline void quantiseRow(const float* x, int cols, uint8_t* row) {
+  int8_t* codes = reinterpret_cast<int8_t*>(row);
+  float* scales = reinterpret_cast<float*>(row + cols);
+  int32_t* sums = reinterpret_cast<int32_t*>(row + cols + cols / kQuantGroup * 4);
+  for (int g = 0; g < cols / kQuantGroup; g++) {
+    const F low = load(x + g * kQuantGroup), high = load(x + g * kQuantGroup + 16);
+    const float magnitude = largest(max(abs(low), abs(high)));
+    const float inverse = magnitude > 0 ? 127.0f / magnitude : 0.0f;
+    scales[g] = magnitude / 127.0f;
+    storeCodes(codes + g * kQuantGroup, mul(low, splat(inverse)));
+    storeCodes(codes + g * kQuantGroup + 16, mul(high, splat(inverse)));
+    for (int half = 0; half < 2; half++) {
+      int32_t total = 0;
+      for (int i = 0; i < 16; i++) total += codes[g * kQuantGroup + half * 16 + i];
+      sums[2 * g + half] = total;
+    }
+  }
+}
+
+void prepareRows(const float* x, size_t stride, int rows, Activations& out, int firstRow) {
+  for (int r = 0; r < rows; r++) {
+    const float* from = x + size_t(r) * stride;
+    uint8_t* to = out.data + size_t(firstRow + r) * out.rowBytes;
+    if (out.type == PackedType::U4 || out.type == PackedType::U8) {
+      quantiseRow(from, out.cols, to);
+      continue;
+    }
+#if DYN_BF16_DOT
+    if (out.type == PackedType::BF16) {
+      int k = 0;
+      for (; k + 16 <= out.cols; k += 16)
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + size_t(k) * 2), (__m256i)_mm512_cvtneps_pbh(load(from + k)));
+      for (; k < out.cols; k++) {
+        const __m256i one = (__m256i)_mm512_cvtneps_pbh(splat(from[k]));
+        __builtin_memcpy(to + size_t(k) * 2, &one, 2);
+      }
+      continue;
+    }
+#endif
+    __builtin_memcpy(to, from, size_t(out.cols) * 4);
+  }
+}
+
+void rmsNorm(const float* x, const float* weight, float eps, int n, float* y) {
+  F squares = zero();
+  int k = 0;
+  for (; k + 16 <= n; k += 16) squares = fma(load(x + k), load(x + k), squares);
+  float total = sum(squares);
+  for (; k < n; k++) total += x[k] * x[k];
+  const float scale = 1.0f / __builtin_sqrtf(total / float(n) + eps);
+  for (k = 0; k + 16 <= n; k += 16) store(y + k, mul(mul(load(x + k), splat(scale)), load(weight + k)));
+  for (; k < n; k++) y[k] = x[k] * scale * weight[k];
+}
+
+void siluMul(float* gate, const float* up, int n) {
+  const F one = splat(1.0f);
+  for (int k = 0; k < n; k += 16) {
+    const F g = load(gate + k);
+    store(gate + k, mul(divide(g, add(one, exponential(min(sub(zero(), g), splat(87.0f))))), load(up + k)));
+  }
+}
+
+void rope(float* head, int headDim, const float* cosSin) {
+  const int half = headDim / 2;
+  const float *cosines = cosSin, *sines = cosSin + half;
+  int i = 0;
+  for (; i + 16 <= half; i += 16) {
+    const F a = load(head + i), b = load(head + half + i), c = load(cosines + i), s = load(sines + i);
+    store(head + i, sub(mul(a, c), mul(b, s)));
+    store(head + half + i, add(mul(b, c), mul(a, s)));
+  }
+  for (; i < half; i++) {
+    const float a = head[i], b = head[half + i];
+    head[i] = a * cosines[i] - b * sines[i];
+    head[half + i] = b * cosines[i] + a * sines[i];
+  }
+}

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+// One instruction set's table. The including file has defined DYN_TABLE_NAME and DYN_BF16_DOT and the SIMD header to use.
+#include "gemm.inl.h"
+#include "rows.inl.h"
+#include "attention.inl.h"
+
+const Kernels table = {DYN_TABLE_NAME, activationRowBytes, prepareRows, gemm, rmsNorm, siluMul, rope, writeKv, attention};

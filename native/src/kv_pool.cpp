@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kv_pool.h"
+
+#include <sys/mman.h>
+
+#include <cstring>
+
+#include "native_error.h"
+
+namespace dyn {
+
+KvPool::KvPool(const ModelSpec& spec, int numBlocks, bool f32)
+    : numBlocks_(numBlocks), kvHeads_(spec.numKvHeads), headBytes_(kvHeadBytes(spec.headDim, f32)),
+      blockBytes_(headBytes_ * size_t(spec.numKvHeads) * size_t(spec.numLayers)) {
+  void* p = mmap(nullptr, blockBytes_ * size_t(numBlocks), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED) throw NativeError("OUT_OF_MEMORY", "cannot map " + std::to_string((blockBytes_ * size_t(numBlocks)) >> 20) + " MiB for the KV cache; use fewer blocks");
+#ifdef MADV_HUGEPAGE
+  madvise(p, blockBytes_ * size_t(numBlocks), MADV_HUGEPAGE);
+#endif
+  data_ = static_cast<uint8_t*>(p);
+}
+
+KvPool::~KvPool() { munmap(data_, blockBytes_ * size_t(numBlocks_)); }
+
+void KvPool::copyBlock(int source, int target) {
+  std::memcpy(data_ + size_t(target) * blockBytes_, data_ + size_t(source) * blockBytes_, blockBytes_);
+}
+
+} // namespace dyn

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The KV blocks of one rank: numBlocks x layers x KV heads, each kKvBlock tokens of keys and values.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "model.h"
+
+namespace dyn {
+
+class KvPool {
+public:
+  // Address space only: a block costs memory when it is first written. Throws NativeError OUT_OF_MEMORY.
+  KvPool(const ModelSpec& spec, int numBlocks, bool f32);
+  ~KvPool();
+  KvPool(const KvPool&) = delete;
+
+  int numBlocks() const { return numBlocks_; }
+  size_t blockBytes() const { return blockBytes_; }
+  // Storage of a layer's KV head in block 0; the same in block b is blockBytes() * b further.
+  uint8_t* head(int layer, int kvHead) const { return data_ + (size_t(layer) * size_t(kvHeads_) + size_t(kvHead)) * headBytes_; }
+  void copyBlock(int source, int target);
+
+private:
+  int numBlocks_, kvHeads_;
+  size_t headBytes_, blockBytes_;
+  uint8_t* data_;
+};
+
+} // namespace dyn

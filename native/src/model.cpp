@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "native_error.h"
+
+namespace dyn {
+namespace {
+
+// A checkpoint file in memory for the time of loading.
+class MappedFile {
+public:
+  explicit MappedFile(const std::string& path) {
+    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) throw NativeError("MODEL_FORMAT", "cannot open " + path + ": " + std::strerror(errno));
+    struct stat info;
+    if (fstat(fd, &info) == 0 && info.st_size > 0) {
+      size_ = size_t(info.st_size);
+      data_ = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
+    }
+    close(fd);
+    if (data_ == MAP_FAILED) throw NativeError("MODEL_FORMAT", "cannot map " + path + ": " + std::strerror(errno));
+    madvise(data_, size_, MADV_WILLNEED);
+  }
+  ~MappedFile() {
+    if (data_ != MAP_FAILED) munmap(data_, size_);
+  }
+  MappedFile(const MappedFile&) = delete;
+  const uint8_t* bytes() const { return static_cast<const uint8_t*>(data_); }
+  size_t size() const { return size_; }
+
+private:
+  void* data_ = MAP_FAILED;
+  size_t size_ = 0;
+};
+
+class Loader {
+public:
+  Loader(const std::vector<TensorSource>& tensors, bool forceF32, ThreadPool& pool) : forceF32_(forceF32), pool_(pool) {
+    for (const TensorSource& tensor : tensors) tensors_[tensor.name] = &tensor;
+  }
+
+  bool has(const std::string& name) const { return tensors_.count(name) > 0; }
+
+  std::vector<float> vector(const std::string& name, int length, int paddedLength) {
+    const TensorSource& tensor = find(name, 1, length);
+    std::vector<float> values(size_t(paddedLength), 0.0f);
+    dequantise(tensor.type, bytesOf(tensor), size_t(length), values.data());
+    return values;
+  }
+
+  PackedMatrix matrix(const std::string& name, int rows, int cols, std::vector<AlignedBytes>& storage) {
+    const TensorSource& tensor = find(name, rows, cols);
+    const uint8_t* source = bytesOf(tensor);
+    PackedMatrix packed = describePacked(tensor.type, rows, cols, forceF32_);
+    if (packed.panelBytes == 0) throw NativeError("MODEL_FORMAT", "tensor " + name + " has " + std::to_string(cols) + " columns, which its type cannot hold");
+    storage.push_back(allocateAligned(packed.bytes(), "weights"));
+    packed.data = storage.back().get();
+    std::vector<uint32_t> order;
+    if (tensor.permutedHeads > 0) order = unpermuted(rows, tensor.permutedHeads);
+    const int panels = packed.panels();
+    constexpr int perChunk = 4;
+    pool_.run((panels + perChunk - 1) / perChunk, [&](int chunk) {
+      for (int p = chunk * perChunk; p < panels && p < (chunk + 1) * perChunk; p++)
+        packPanel(source, tensor.type, order.empty() ? nullptr : order.data(), p, packed);
+    });
+    return packed;
+  }
+
+private:
+  const TensorSource& find(const std::string& name, int rows, int cols) {
+    const auto found = tensors_.find(name);
+    if (found == tensors_.end()) throw NativeError("MODEL_FORMAT", "tensor " + name + " is missing");
+    const TensorSource& tensor = *found->second;
+    if (tensor.rows != rows || tensor.cols != cols)
+      throw NativeError("MODEL_FORMAT", "tensor " + name + " is " + std::to_string(tensor.rows) + " x " + std::to_string(tensor.cols) + ", not " + std::to_string(rows) + " x " + std::to_string(cols));
+    return tensor;
+  }
+
+  const uint8_t* bytesOf(const TensorSource& tensor) {
+    auto& file = files_[tensor.file];
+    if (!file) file = std::make_unique<MappedFile>(tensor.file);
+    const size_t needed = sourceRowBytes(tensor.type, tensor.cols) * size_t(tensor.rows);
+    if (needed == 0 || needed != tensor.byteLength || tensor.offset > file->size() || file->size() - tensor.offset < needed)
+      throw NativeError("MODEL_FORMAT", "tensor " + tensor.name + " needs " + std::to_string(needed) + " bytes, which " + tensor.file + " does not have: the file is truncated");
+    return file->bytes() + tensor.offset;
+  }
+
+  // Source row of each matrix row; see TensorSource.permutedHeads.
+  static std::vector<uint32_t> unpermuted(int rows, int heads) {
+    const int headDim = rows / heads, half = headDim / 2;
+    std::vector<uint32_t> order(static_cast<size_t>(rows));
+    for (int head = 0; head < heads; head++)
+      for (int j = 0; j < 2; j++)
+        for (int i = 0; i < half; i++) order[size_t(head * headDim + j * half + i)] = uint32_t(head * headDim + i * 2 + j);
+    return order;
+  }
+
+  std::map<std::string, const TensorSource*> tensors_;
+  std::map<std::string, std::unique_ptr<MappedFile>> files_;
+  const bool forceF32_;
+  ThreadPool& pool_;
+};
+
+int padded(int n) { return (n + kPanelRows - 1) / kPanelRows * kPanelRows; }
+
+} // namespace
+
+void AlignedFree::operator()(uint8_t* p) const { std::free(p); }
+
+AlignedBytes allocateAligned(size_t bytes, const char* what) {
+  constexpr size_t hugePage = size_t(2) << 20;
+  const size_t alignment = bytes >= hugePage ? hugePage : 64;
+  void* p = nullptr;
+  if (bytes > SIZE_MAX - alignment || posix_memalign(&p, alignment, (bytes + alignment - 1) / alignment * alignment) != 0)
+    throw NativeError("OUT_OF_MEMORY", "cannot allocate " + std::to_string(bytes >> 20) + " MiB for " + what);
+#ifdef MADV_HUGEPAGE
+  if (bytes >= hugePage) madvise(p, bytes, MADV_HUGEPAGE);
+#endif
+  return AlignedBytes(static_cast<uint8_t*>(p));
+}
+
+Model::Model(const ModelSpec& modelSpec, const std::vector<TensorSource>& tensors, const Kernels& kernelTable, bool forceF32, ThreadPool& pool)
+    : spec(modelSpec), kernels(kernelTable), f32(forceF32) {
+  Loader loader(tensors, forceF32, pool);
+  const int hidden = spec.hiddenSize, ffn = spec.intermediateSize, q = spec.queryDim(), kv = spec.kvDim();
+  embed = loader.matrix("embed", spec.vocabSize, hidden, storage_);
+  head = spec.tiedHead ? embed : loader.matrix("head", spec.vocabSize, hidden, storage_);
+  finalNorm = loader.vector("finalNorm", hidden, hidden);
+  for (int i = 0; i < spec.numLayers; i++) {
+    const std::string prefix = "layers." + std::to_string(i) + ".";
+    Layer layer;
+    layer.attnNorm = loader.vector(prefix + "attnNorm", hidden, hidden);
+    layer.mlpNorm = loader.vector(prefix + "mlpNorm", hidden, hidden);
+    if (loader.has(prefix + "qBias")) {
+      layer.qBias = loader.vector(prefix + "qBias", q, padded(q));
+      layer.kBias = loader.vector(prefix + "kBias", kv, padded(kv));
+      layer.vBias = loader.vector(prefix + "vBias", kv, padded(kv));
+    }
+    if (loader.has(prefix + "qNorm")) {
+      layer.qNorm = loader.vector(prefix + "qNorm", spec.headDim, spec.headDim);
+      layer.kNorm = loader.vector(prefix + "kNorm", spec.headDim, spec.headDim);
+    }
+    layer.q = loader.matrix(prefix + "q", q, hidden, storage_);
+    layer.k = loader.matrix(prefix + "k", kv, hidden, storage_);
+    layer.v = loader.matrix(prefix + "v", kv, hidden, storage_);
+    layer.o = loader.matrix(prefix + "o", hidden, q, storage_);
+    layer.gate = loader.matrix(prefix + "gate", ffn, hidden, storage_);
+    layer.up = loader.matrix(prefix + "up", ffn, hidden, storage_);
+    layer.down = loader.matrix(prefix + "down", hidden, ffn, storage_);
+    layers.push_back(std::move(layer));
+  }
+  for (const PackedMatrix* m : {&embed, spec.tiedHead ? nullptr : &head}) weightBytes += m ? m->bytes() : 0;
+  for (const Layer& layer : layers)
+    for (const PackedMatrix* m : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) weightBytes += m->bytes();
+}
+
+} // namespace dyn

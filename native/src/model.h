@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// A decoder's weights, packed for one kernel table. Read-only once loaded.
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "thread_pool.h"
+
+namespace dyn {
+
+struct ModelSpec {
+  int numLayers, hiddenSize, numHeads, numKvHeads, headDim, intermediateSize, vocabSize, contextLength;
+  float rmsNormEps;
+  bool tiedHead;
+  std::vector<float> inverseFrequencies; // headDim/2, scaling applied
+  int queryDim() const { return numHeads * headDim; }
+  int kvDim() const { return numKvHeads * headDim; }
+};
+
+// Where a tensor is; the canonical names of packages/trtllm-native/src/model/model-spec.ts.
+struct TensorSource {
+  std::string name, file;
+  size_t offset, byteLength;
+  TensorType type;
+  int rows, cols, permutedHeads;
+};
+
+struct AlignedFree {
+  void operator()(uint8_t* p) const;
+};
+using AlignedBytes = std::unique_ptr<uint8_t, AlignedFree>;
+// 64-byte aligned (2 MiB when large, with huge pages asked for). Throws NativeError OUT_OF_MEMORY.
+AlignedBytes allocateAligned(size_t bytes, const char* what);
+
+struct Layer {
+  std::vector<float> attnNorm, mlpNorm;
+  std::vector<float> qBias, kBias, vBias; // empty or padded to whole panels
+  std::vector<float> qNorm, kNorm;        // empty or headDim values
+  PackedMatrix q, k, v, o, gate, up, down;
+};
+
+class Model {
+public:
+  // Throws NativeError MODEL_FORMAT (missing tensor, wrong size, unreadable file) or OUT_OF_MEMORY.
+  Model(const ModelSpec& spec, const std::vector<TensorSource>& tensors, const Kernels& kernels, bool forceF32, ThreadPool& pool);
+
+  const ModelSpec spec;
+  const Kernels& kernels;
+  const bool f32;
+  PackedMatrix embed, head; // head is embed when tied
+  std::vector<float> finalNorm;
+  std::vector<Layer> layers;
+  size_t weightBytes = 0;
+
+private:
+  std::vector<AlignedBytes> storage_;
+};
+
+} // namespace dyn

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Chooses tokens. Semantics: SamplerParams in packages/trtllm-native/src/backend/forward-backend.ts; the reference
+// implementation beside it (reference/sampler.ts) chooses the same token from the same logits.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+namespace dyn {
+
+struct SamplerParams {
+  float temperature = 1, topP = 1, minP = 0, presencePenalty = 0, frequencyPenalty = 0, repetitionPenalty = 1;
+  int topK = 0, minTokens = 0, logprobs = -1;
+  uint64_t seed = 0;
+  std::vector<uint32_t> biasIds, suppressIds;
+  std::vector<float> biasValues;
+};
+
+struct Sampled {
+  uint32_t slot = 0, tokenId = 0;
+  double logprob = 0; // NaN when not asked for
+  std::vector<uint32_t> topIds;
+  std::vector<float> topLogprobs;
+};
+
+// The k-th number of a seed's sequence, uniform in [0, 1): SplitMix64 of seed + (k + 1) * golden gamma, top 53 bits.
+double uniformAt(uint64_t seed, uint64_t k);
+
+class Sampler {
+public:
+  // `context`: everything the sequence holds so far; the last `generated` of it count as output.
+  Sampler(SamplerParams params, const uint32_t* context, size_t length, size_t generated);
+  // Edits `logits` (penalties, bias, suppression), chooses a token and records it as generated.
+  Sampled sample(float* logits, int vocabSize);
+
+private:
+  void adjust(float* logits, int vocabSize) const;
+  uint32_t choose(const float* logits, int vocabSize);
+
+  SamplerParams params_;
+  uint64_t generated_;
+  std::unordered_map<uint32_t, uint32_t> outputCounts_; // kept only when a penalty needs it
+  std::unordered_map<uint32_t, bool> seen_;             // prompt and output, for the repetition penalty
+  std::vector<uint32_t> candidates_;
+};
+
+} // namespace dyn

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Speed of the matrix kernels alone, one thread, one JSON line per case.   kernel-bench [isa]
+#include "../src/kernels/kernels.h"
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+using namespace dyn;
+
+namespace {
+
+double nowMs() { return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+void bench(const Kernels& kernels, TensorType type, const char* typeName, int n, int k, int rows) {
+  PackedMatrix w = describePacked(type, n, k, false);
+  std::vector<uint8_t> source(sourceRowBytes(type, k) * size_t(n));
+  for (uint8_t& b : source) b = uint8_t(rand() & 0x3f);
+  // Enough copies that weights come from memory the way a whole model's do (about 96 MiB).
+  const int copies = int((96u << 20) / w.bytes()) + 1;
+  std::vector<uint8_t*> data;
+  for (int c = 0; c < copies; c++) {
+    w.data = static_cast<uint8_t*>(aligned_alloc(64, (w.bytes() + 63) / 64 * 64));
+    for (int p = 0; p < w.panels(); p++) packPanel(source.data(), type, nullptr, p, w);
+    data.push_back(w.data);
+  }
+  Activations x{w.type, k, kernels.activationRowBytes(w.type, k), nullptr};
+  x.data = static_cast<uint8_t*>(aligned_alloc(64, x.rowBytes * size_t(rows)));
+  std::vector<float> values(size_t(rows) * size_t(k), 0.5f), out(size_t(rows) * size_t(w.panels()) * 16);
+  kernels.prepareRows(values.data(), size_t(k), rows, x, 0);
+  double best = 1e30;
+  for (int round = 0; round < 5; round++) {
+    const double began = nowMs();
+    for (int c = 0; c < copies; c++) {
+      w.data = data[size_t(c)];
+      for (int row = 0; row < rows; row += 64)
+        kernels.gemm(w, x, 0, w.panels(), row, row + 64 < rows ? row + 64 : rows, out.data() + size_t(row) * size_t(w.panels()) * 16 - size_t(row) * size_t(w.panels()) * 16, size_t(w.panels()) * 16, nullptr, Store::Set);
+    }
+    const double ms = nowMs() - began;
+    best = ms < best ? ms : best;
+  }
+  const double operations = 2.0 * n * k * rows * copies;
+  std::printf("{\"isa\":\"%s\",\"type\":\"%s\",\"n\":%d,\"k\":%d,\"rows\":%d,\"gops\":%.1f,\"weightGBs\":%.1f}\n", kernels.name, typeName, n, k, rows,
+              operations / best / 1e6, double(w.bytes()) * copies / best / 1e6);
+  for (uint8_t* d : data) free(d);
+  free(x.data);
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  const Kernels* kernels = selectKernels(argc > 1 ? argv[1] : nullptr);
+  if (!kernels) return std::fprintf(stderr, "this CPU cannot run %s\n", argv[1]), 1;
+  const struct { TensorType type; const char* name; } types[] = {{TensorType::Q4_1, "Q4_1"}, {TensorType::Q8_0, "Q8_0"}, {TensorType::BF16, "BF16"}, {TensorType::F32, "F32"}};
+  for (auto [type, name] : types)
+    for (int rows : {1, 8, 16, 64}) bench(*kernels, type, name, 1536, 576, rows);
+}

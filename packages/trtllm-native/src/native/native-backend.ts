@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+import { DynError, ERROR_CODES, type ErrorCode, type Logger } from "@dyn/common";
+import type {
+	BackendInfo,
+	ForwardBackend,
+	SampledToken,
+	SamplerParams,
+	StepResult,
+	StepSequence,
+} from "../backend/forward-backend.js";
+import type { ModelWeights } from "../model/model-spec.js";
+import { ropeFrequencies } from "../model/rope-frequencies.js";
+import { loadNativeBinding } from "./loader.js";
+import type { NativeEngine, NativeInfo, NativeSamples } from "./native-binding.js";
+
+export interface NativeBackendOptions {
+	readonly weights: ModelWeights;
+	readonly numKvBlocks: number;
+	readonly maxSequences: number;
+	/** Most rows of one step. */
+	readonly maxBatchedTokens: number;
+	/** Threads of a step, the engine thread included. */
+	readonly threads: number;
+	/** "avx512", "avx2" or "portable"; null: the best that the CPU has. */
+	readonly isa?: string | null | undefined;
+	/** "auto": as the checkpoint is. "f32": the reference mode. */
+	readonly precision?: "auto" | "f32" | undefined;
+	readonly nativePath?: string | undefined;
+	readonly logger?: Logger;
+}
+
+/** Tokens of a KV block; fixed in the kernels. */
+export const NATIVE_KV_BLOCK_SIZE = 32;
+
+const OUTPUT = { none: 0, sample: 1, logits: 2 } as const;
+
+/**
+ * The C++ backend. Weights are loaded on its own thread, off the event loop.
+ * @throws DynError NATIVE_UNAVAILABLE, MODEL_FORMAT, OUT_OF_MEMORY or INVALID_ARGUMENT.
+ */
+export async function createNativeBackend(options: NativeBackendOptions): Promise<ForwardBackend> {
+	const { spec, tensors } = options.weights;
+	const binding = loadNativeBinding(options);
+	const engine = await translated(
+		() =>
+			new binding.NativeEngine({
+				spec,
+				inverseFrequencies: ropeFrequencies(spec),
+				tensors,
+				numKvBlocks: options.numKvBlocks,
+				maxSequences: options.maxSequences,
+				maxBatchedTokens: options.maxBatchedTokens,
+				threads: options.threads,
+				f32: options.precision === "f32",
+				isa: options.isa ?? null,
+			}),
+	);
+	return new NativeBackend(engine, await translated(() => engine.load()), spec.vocabSize);
+}
+
+class NativeBackend implements ForwardBackend {
+	readonly info: BackendInfo;
+	readonly #engine: NativeEngine;
+	readonly #vocabSize: number;
+	readonly #stride: number;
+	#logits: Float32Array | null;
+	#running: Promise<unknown> | null = null;
+
+	constructor(engine: NativeEngine, info: NativeInfo, vocabSize: number) {
+		this.#engine = engine;
+		this.#vocabSize = vocabSize;
+		this.#stride = info.logitsStride;
+		this.#logits = new Float32Array(info.logits);
+		this.info = {
+			isa: info.isa,
+			threads: info.threads,
+			weightBytes: info.weightBytes,
+			kvBlockBytes: info.kvBlockBytes,
+		};
+	}
+
+	async step(sequences: readonly StepSequence[]): Promise<StepResult> {
+		const header = new Uint32Array(sequences.length * 5);
+		let tokenCount = 0;
+		let blockCount = 0;
+		for (const { tokens, blocks } of sequences) {
+			tokenCount += tokens.length;
+			blockCount += blocks.length;
+		}
+		const tokens = new Uint32Array(tokenCount);
+		const blocks = new Uint32Array(blockCount);
+		let token = 0;
+		let block = 0;
+		for (const [index, sequence] of sequences.entries()) {
+			header.set(
+				[
+					sequence.slot,
+					sequence.position,
+					sequence.tokens.length,
+					sequence.blocks.length,
+					OUTPUT[sequence.output],
+				],
+				index * 5,
+			);
+			tokens.set(sequence.tokens, token);
+			blocks.set(sequence.blocks, block);
+			token += sequence.tokens.length;
+			block += sequence.blocks.length;
+		}
+		const running = translated(() => this.#engine.step(header, tokens, blocks));
+		this.#running = running;
+		try {
+			const samples = await running;
+			return { cancelled: samples.cancelled, elapsedMs: samples.elapsedMs, sampled: sampledTokens(samples) };
+		} finally {
+			this.#running = null;
+		}
+	}
+
+	cancelStep(): void {
+		this.#engine.cancelStep();
+	}
+
+	openSlot(slot: number, params: SamplerParams, context: Uint32Array, generated: number): void {
+		translatedSync(() => this.#engine.openSlot(slot, params, context, generated));
+	}
+
+	closeSlot(slot: number): void {
+		translatedSync(() => this.#engine.closeSlot(slot));
+	}
+
+	logits(slot: number): Float32Array {
+		const row = translatedSync(() => this.#engine.logitsRow(slot));
+		if (!this.#logits) throw new DynError("UNAVAILABLE", "the native engine is closed");
+		return this.#logits.subarray(row * this.#stride, row * this.#stride + this.#vocabSize);
+	}
+
+	sampleRow(slot: number): SampledToken {
+		return sampledTokens(translatedSync(() => this.#engine.sampleRow(slot)))[0]!;
+	}
+
+	copyBlock(source: number, target: number): void {
+		translatedSync(() => this.#engine.copyBlock(source, target));
+	}
+
+	async close(): Promise<void> {
+		if (!this.#logits) return;
+		this.#logits = null;
+		this.#engine.cancelStep();
+		await this.#running?.catch(() => {});
+		this.#engine.close();
+	}
+}
+
+function sampledTokens(samples: NativeSamples): SampledToken[] {
+	let at = 0;
+	return Array.from(samples.slots, (slot, index) => {
+		const count = samples.topCounts[index]!;
+		const token = {
+			slot,
+			tokenId: samples.tokenIds[index]!,
+			logprob: samples.logprobs[index]!,
+			topIds: samples.topIds.subarray(at, at + count),
+			topLogprobs: samples.topLogprobs.subarray(at, at + count),
+		};
+		at += count;
+		return token;
+	});
+}
+
+/** Native errors carry a registry code; everything that crosses the boundary becomes a DynError here and nowhere else. */
+function toDynError(error: unknown): DynError {
+	if (DynError.is(error)) return error;
+	const { code, message } = error as { code?: string; message?: string };
+	if (code !== undefined && code in ERROR_CODES)
+		return new DynError(code as ErrorCode, message ?? "", { cause: error });
+	return DynError.from(error);
+}
+
+async function translated<T>(call: () => T | Promise<T>): Promise<T> {
+	try {
+		return await call();
+	} catch (error) {
+		throw toDynError(error);
+	}
+}
+
+function translatedSync<T>(call: () => T): T {
+	try {
+		return call();
+	} catch (error) {
+		throw toDynError(error);
+	}
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Everything that native/src/addon.cpp exports. Errors it throws carry a `code` of the error registry. */
+export interface NativeBinding {
+	readonly NativeEngine: new (options: NativeEngineOptions) => NativeEngine;
+	/** Instruction sets that this CPU can run, best first. */
+	readonly isas: readonly string[];
+}
+
+export interface NativeEngineOptions {
+	/** ModelSpec's numbers, by the same names. */
+	readonly spec: object;
+	/** headDim / 2 values, RoPE scaling applied. */
+	readonly inverseFrequencies: Float32Array;
+	/** TensorSource objects. */
+	readonly tensors: readonly object[];
+	readonly numKvBlocks: number;
+	readonly maxSequences: number;
+	readonly maxBatchedTokens: number;
+	readonly threads: number;
+	readonly f32: boolean;
+	readonly isa: string | null;
+}
+
+export interface NativeEngine {
+	load(): Promise<NativeInfo>;
+	/**
+	 * `header` holds five numbers per sequence: slot, position, token count, block count, output (0 none, 1 sample, 2 logits);
+	 * `tokens` and `blocks` are those of all sequences, one after the other.
+	 */
+	step(header: Uint32Array, tokens: Uint32Array, blocks: Uint32Array): Promise<NativeSamples>;
+	cancelStep(): void;
+	openSlot(slot: number, params: object, context: Uint32Array, generated: number): void;
+	closeSlot(slot: number): void;
+	/** Row of the logits buffer that holds the slot's logits of the last step. */
+	logitsRow(slot: number): number;
+	sampleRow(slot: number): NativeSamples;
+	copyBlock(source: number, target: number): void;
+	/** The logits buffer is gone after this. */
+	close(): void;
+}
+
+export interface NativeInfo {
+	readonly isa: string;
+	readonly threads: number;
+	readonly weightBytes: number;
+	readonly kvBlockBytes: number;
+	/** Rows of `logitsStride` floats. */
+	readonly logits: ArrayBuffer;
+	readonly logitsStride: number;
+}
+
+/** Parallel arrays, one entry per sampled row; alternatives of all rows follow each other in `topIds` and `topLogprobs`. */
+export interface NativeSamples {
+	readonly cancelled: boolean;
+	readonly elapsedMs: number;
+	readonly slots: Uint32Array;
+	readonly tokenIds: Uint32Array;
+	readonly logprobs: Float64Array;
+	readonly topCounts: Uint32Array;
+	readonly topIds: Uint32Array;
+	readonly topLogprobs: Float32Array;
+}
