@@ -14,7 +14,8 @@ export class ByteTable {
 
 	constructor(document: TokenizerDocument) {
 		const pieces: Uint8Array[] = [];
-		const toBytes = document.decoder.kind === "byte-level" ? byteLevelBytes : sentencePieceBytes(document.decoder);
+		const toBytes =
+			document.decoder.kind === "byte-level" ? byteLevelBytes : sentencePieceBytes(document.decoder);
 		for (const [token, id] of document.model.vocab) pieces[id] = toBytes(token);
 		// Added tokens are matched as plain text, so plain text is what they stand for.
 		for (const { id, content } of document.addedTokens) pieces[id] = Buffer.from(content);
@@ -58,7 +59,9 @@ function byteLevelBytes(token: string): Uint8Array {
 	return Uint8Array.from(bytes);
 }
 
-function sentencePieceBytes(decoder: TokenDecoder & { kind: "sentencepiece" }): (token: string) => Uint8Array {
+function sentencePieceBytes(
+	decoder: TokenDecoder & { kind: "sentencepiece" },
+): (token: string) => Uint8Array {
 	return (token) => {
 		const byte = decoder.byteFallback ? /^<0x([0-9A-Fa-f]{2})>$/.exec(token) : null;
 		if (byte) return Uint8Array.of(Number.parseInt(byte[1]!, 16));

@@ -18,7 +18,9 @@ export function parseDecoder(read: JsonReader, value: unknown): TokenDecoder {
 	const decoder = read.object(value, "decoder");
 	const parts =
 		decoder["type"] === "Sequence"
-			? read.array(decoder["decoders"], "decoder.decoders").map((p, i) => read.object(p, `decoder.decoders[${i}]`))
+			? read
+					.array(decoder["decoders"], "decoder.decoders")
+					.map((p, i) => read.object(p, `decoder.decoders[${i}]`))
 			: [decoder];
 	let byteLevel = false;
 	let byteFallback = false;
@@ -26,7 +28,14 @@ export function parseDecoder(read: JsonReader, value: unknown): TokenDecoder {
 	let leadingSpace: LeadingSpace = "keep";
 	for (const part of parts) {
 		switch (
-			read.oneOf(part["type"], "decoder.type", ["ByteLevel", "Metaspace", "Replace", "ByteFallback", "Fuse", "Strip"])
+			read.oneOf(part["type"], "decoder.type", [
+				"ByteLevel",
+				"Metaspace",
+				"Replace",
+				"ByteFallback",
+				"Fuse",
+				"Strip",
+			])
 		) {
 			case "ByteLevel":
 				byteLevel = true;
@@ -54,7 +63,8 @@ export function parseDecoder(read: JsonReader, value: unknown): TokenDecoder {
 			read.fail("decoder mixes ByteLevel with SentencePiece parts");
 		return { kind: "byte-level", leadingSpace: "keep" };
 	}
-	if (space === null) read.fail("decoder has neither ByteLevel nor Metaspace nor a Replace that makes spaces");
+	if (space === null)
+		read.fail("decoder has neither ByteLevel nor Metaspace nor a Replace that makes spaces");
 	return { kind: "sentencepiece", space, byteFallback, leadingSpace };
 }
 

@@ -43,7 +43,8 @@ const PRE_TOKENIZERS: Readonly<Record<string, Fields>> = {
 	Digits: { individual_digits: no },
 	Metaspace: {
 		replacement: character,
-		prepend_scheme: (read, value, where) => read.oneOf(value ?? "always", where, ["always", "first", "never"]),
+		prepend_scheme: (read, value, where) =>
+			read.oneOf(value ?? "always", where, ["always", "first", "never"]),
 		split: yes,
 	},
 	Punctuation: { behavior: (read, value, where) => behavior(read, value ?? "Isolated", where) },
@@ -51,6 +52,9 @@ const PRE_TOKENIZERS: Readonly<Record<string, Fields>> = {
 	Whitespace: {},
 	WhitespaceSplit: {},
 };
+
+/** Sequences within sequences; real files have none. */
+const MAX_DEPTH = 4;
 
 /** @returns the component rebuilt from its known fields, or null when there is none. */
 export function parseNormalizer(read: JsonReader, value: unknown): JsonObject | null {
@@ -67,14 +71,18 @@ function parseComponent(
 	where: string,
 	known: Readonly<Record<string, Fields>>,
 	members: string,
+	depth = 0,
 ): JsonObject | null {
+	if (depth > MAX_DEPTH) read.fail(`${where} nests too deeply`);
 	if (value === undefined || value === null) return null;
 	const component = read.object(value, where);
 	const type = read.oneOf(component["type"], `${where}.type`, ["Sequence", ...Object.keys(known)]);
 	if (type !== "Sequence") return { type, ...parseFields(read, component, where, known[type]!) };
 	const parts = read
 		.array(component[members], `${where}.${members}`)
-		.map((part, index) => parseComponent(read, part, `${where}.${members}[${index}]`, known, members));
+		.map((part, index) =>
+			parseComponent(read, part, `${where}.${members}[${index}]`, known, members, depth + 1),
+		);
 	if (parts.length === 0) read.fail(`${where}.${members} is empty`);
 	return { type, [members]: parts };
 }

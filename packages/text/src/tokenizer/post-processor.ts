@@ -7,13 +7,22 @@ export interface SurroundingIds {
 	readonly after: readonly number[];
 }
 
+/** Sequences within sequences; real files have none. */
+const MAX_DEPTH = 4;
+
 const NOTHING: SurroundingIds = { before: [], after: [] };
 
 /**
  * What a `post_processor` does to a single text, as ids; it is applied here and not by the native tokenizer, which
  * panics when a template names a token it does not define.
  */
-export function parsePostProcessor(read: JsonReader, value: unknown, where = "post_processor"): SurroundingIds {
+export function parsePostProcessor(
+	read: JsonReader,
+	value: unknown,
+	where = "post_processor",
+	depth = 0,
+): SurroundingIds {
+	if (depth > MAX_DEPTH) read.fail(`${where} nests too deeply`);
 	if (value === undefined || value === null) return NOTHING;
 	const processor = read.object(value, where);
 	const type = read.oneOf(processor["type"], `${where}.type`, [
@@ -33,11 +42,14 @@ export function parsePostProcessor(read: JsonReader, value: unknown, where = "po
 	if (type === "Sequence")
 		return read
 			.array(processor["processors"], `${where}.processors`)
-			.map((part, index) => parsePostProcessor(read, part, `${where}.processors[${index}]`))
-			.reduce((inner, outer) => ({
-				before: [...outer.before, ...inner.before],
-				after: [...inner.after, ...outer.after],
-			}), NOTHING);
+			.map((part, index) => parsePostProcessor(read, part, `${where}.processors[${index}]`, depth + 1))
+			.reduce(
+				(inner, outer) => ({
+					before: [...outer.before, ...inner.before],
+					after: [...inner.after, ...outer.after],
+				}),
+				NOTHING,
+			);
 	return parseTemplate(read, processor["single"], processor["special_tokens"], where);
 }
 

@@ -37,14 +37,13 @@ export class TokenScanner {
 		return found;
 	}
 
-	/** Whether some token starts at `at` and either ends within `text` or runs beyond `end`. */
+	/** Whether a token starts at `at`, wholly within `text` or cut off by `end` (at most the text's length). */
 	mayStartAt(text: string, at: number, end: number): boolean {
-		let node: Node | undefined = this.#root;
-		for (let position = at; ; position++) {
-			node = node.next.get(text.charCodeAt(position));
-			if (!node) return false;
-			if (node.token !== undefined || position + 1 === end) return true;
-			if (position + 1 >= text.length) return false;
+		let node = this.#root.next.get(text.charCodeAt(at));
+		for (let next = at + 1; node; next++) {
+			if (node.token !== undefined || next === end || next === text.length) return true;
+			node = node.next.get(text.charCodeAt(next));
 		}
+		return false;
 	}
 }
