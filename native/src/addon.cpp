@@ -82,7 +82,7 @@ public:
                        {InstanceMethod<&EngineHandle::load>("load"), InstanceMethod<&EngineHandle::step>("step"),
                         InstanceMethod<&EngineHandle::cancelStep>("cancelStep"), InstanceMethod<&EngineHandle::openSlot>("openSlot"),
                         InstanceMethod<&EngineHandle::closeSlot>("closeSlot"), InstanceMethod<&EngineHandle::logitsRow>("logitsRow"),
-                        InstanceMethod<&EngineHandle::sampleRow>("sampleRow"), InstanceMethod<&EngineHandle::copyBlock>("copyBlock"),
+                        InstanceMethod<&EngineHandle::sampleRow>("sampleRow"),
                         InstanceMethod<&EngineHandle::close>("close")});
   }
 
@@ -266,13 +266,6 @@ private:
     } catch (const NativeError& error) {
       throw toJs(info.Env(), error.code, error.what());
     }
-  }
-
-  void copyBlock(const Napi::CallbackInfo& info) {
-    Engine& e = idleEngine(info.Env());
-    const uint32_t source = info[0].ToNumber().Uint32Value(), target = info[1].ToNumber().Uint32Value();
-    if (source >= uint32_t(e.options().numBlocks) || target >= uint32_t(e.options().numBlocks)) refuse(info.Env(), "KV block does not exist");
-    e.copyBlock(int(source), int(target));
   }
 
   // Frees the model. The logits buffer dies with it: JavaScript must not read it any more.

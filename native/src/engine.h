@@ -47,7 +47,6 @@ public:
   void openSlot(int slot, SamplerParams params, const uint32_t* context, size_t length, size_t generated);
   void closeSlot(int slot);
   Sampled sampleRow(int slot);
-  void copyBlock(int source, int target) { kv_->copyBlock(source, target); }
   float* logitsOf(int slot); // of the last step; throws NativeError when the slot had none
 
   bool loaded() const { return forward_ != nullptr; }

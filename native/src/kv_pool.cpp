@@ -3,8 +3,6 @@
 
 #include <sys/mman.h>
 
-#include <cstring>
-
 #include "native_error.h"
 
 namespace dyn {
@@ -21,9 +19,5 @@ KvPool::KvPool(const ModelSpec& spec, int numBlocks, bool f32)
 }
 
 KvPool::~KvPool() { munmap(data_, blockBytes_ * size_t(numBlocks_)); }
-
-void KvPool::copyBlock(int source, int target) {
-  std::memcpy(data_ + size_t(target) * blockBytes_, data_ + size_t(source) * blockBytes_, blockBytes_);
-}
 
 } // namespace dyn

@@ -19,7 +19,6 @@ public:
   size_t blockBytes() const { return blockBytes_; }
   // Storage of a layer's KV head in block 0; the same in block b is blockBytes() * b further.
   uint8_t* head(int layer, int kvHead) const { return data_ + (size_t(layer) * size_t(kvHeads_) + size_t(kvHead)) * headBytes_; }
-  void copyBlock(int source, int target);
 
 private:
   int numBlocks_, kvHeads_;

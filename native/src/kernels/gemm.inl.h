@@ -31,9 +31,10 @@ inline void finish(const Output& o, int row, F acc) {
   store(p, o.store == Store::Add ? add(load(p), acc) : acc);
 }
 
+// Parts of a quantised activation row; see Activations.
 inline const int8_t* codesOf(const uint8_t* row) { return reinterpret_cast<const int8_t*>(row); }
-inline const float* scalesOf(const uint8_t* row, int cols) { return reinterpret_cast<const float*>(row + cols); }
-inline const int32_t* sumsOf(const uint8_t* row, int cols) { return reinterpret_cast<const int32_t*>(row + cols + cols / kQuantGroup * 4); }
+inline const float* scalesOf(const uint8_t* row, int cols) { return reinterpret_cast<const float*>(row + 2 * cols); }
+inline const int32_t* sumsOf(const uint8_t* row, int cols) { return reinterpret_cast<const int32_t*>(row + 2 * cols + cols / kQuantGroup * 4); }
 
 template <class Format, int Rows>
 void quantTile(const uint8_t* panel, int cols, const uint8_t* x, size_t rowBytes, const Output& o) {
@@ -64,14 +65,15 @@ void quantTile(const uint8_t* panel, int cols, const uint8_t* x, size_t rowBytes
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; r++) {
       const uint8_t* row = x + size_t(r) * rowBytes;
-      const int8_t* a = codesOf(row) + g * kQuantGroup;
+      const int8_t* coarse = codesOf(row) + 2 * g * kQuantGroup;
+      const int8_t* fine = coarse + kQuantGroup;
       const int32_t* sums = sumsOf(row, cols) + 2 * g;
       const F activationScale = splat(scalesOf(row, cols)[g]);
       constexpr int perHalf = 8 / Format::halves;
 #pragma GCC unroll 2
       for (int h = 0; h < Format::halves; h++) {
         const int32_t sumOfCodes = Format::halves == 1 ? sums[0] + sums[1] : sums[h];
-        const I dot = dotGroup<Format::zeroCode, Format::bits == 4>(codes, h * perHalf, (h + 1) * perHalf, a, sumOfCodes);
+        const I dot = dotGroup<Format::zeroCode, Format::bits == 4>(codes, h * perHalf, (h + 1) * perHalf, coarse, fine, sumOfCodes);
         acc[r] = fma(mul(toFloat(dot), activationScale), scale[h], acc[r]);
       }
       if constexpr (Format::hasMin) acc[r] = fma(mul(splat(float(sums[0] + sums[1])), activationScale), minimum, acc[r]);

@@ -21,28 +21,33 @@ inline F exponential(F x) {
 
 size_t activationRowBytes(PackedType type, int cols) {
   size_t bytes = size_t(cols) * 4;
-  if (type == PackedType::U4 || type == PackedType::U8) bytes = size_t(cols) + size_t(cols / kQuantGroup) * 12;
+  if (type == PackedType::U4 || type == PackedType::U8) bytes = size_t(cols) * 2 + size_t(cols / kQuantGroup) * 12;
 #if DYN_BF16_DOT
   if (type == PackedType::BF16) bytes = size_t(cols) * 2;
 #endif
   return (bytes + 63) / 64 * 64;
 }
 
-// s8 codes with one scale per 32 values: scale = largest magnitude / 127, codes rounded to nearest even.
+// 16-bit precision in two s8 codes: x = scale * (256 * coarse + fine), |coarse| <= 126, |fine| <= 127.
 inline void quantiseRow(const float* x, int cols, uint8_t* row) {
-  int8_t* codes = reinterpret_cast<int8_t*>(row);
-  float* scales = reinterpret_cast<float*>(row + cols);
-  int32_t* sums = reinterpret_cast<int32_t*>(row + cols + cols / kQuantGroup * 4);
+  float* scales = reinterpret_cast<float*>(row + 2 * cols);
+  int32_t* sums = reinterpret_cast<int32_t*>(row + 2 * cols + cols / kQuantGroup * 4);
+  constexpr float top = 126.0f * 256;
   for (int g = 0; g < cols / kQuantGroup; g++) {
+    int8_t* coarse = reinterpret_cast<int8_t*>(row) + 2 * g * kQuantGroup;
+    int8_t* fine = coarse + kQuantGroup;
     const F low = load(x + g * kQuantGroup), high = load(x + g * kQuantGroup + 16);
     const float magnitude = largest(max(abs(low), abs(high)));
-    const float inverse = magnitude > 0 ? 127.0f / magnitude : 0.0f;
-    scales[g] = magnitude / 127.0f;
-    storeCodes(codes + g * kQuantGroup, mul(low, splat(inverse)));
-    storeCodes(codes + g * kQuantGroup + 16, mul(high, splat(inverse)));
+    const F inverse = splat(magnitude > 0 ? top / magnitude : 0.0f);
+    scales[g] = magnitude / top;
     for (int half = 0; half < 2; half++) {
+      const F scaled = mul(half ? high : low, inverse);
+      const F whole = roundNearest(mul(scaled, splat(1.0f / 256)));
+      const F rest = max(min(roundNearest(fma(whole, splat(-256.0f), scaled)), splat(127.0f)), splat(-127.0f));
+      storeCodes(coarse + 16 * half, whole);
+      storeCodes(fine + 16 * half, rest);
       int32_t total = 0;
-      for (int i = 0; i < 16; i++) total += codes[g * kQuantGroup + half * 16 + i];
+      for (int i = 0; i < 16; i++) total += 256 * coarse[16 * half + i] + fine[16 * half + i];
       sums[2 * g + half] = total;
     }
   }

@@ -80,7 +80,7 @@ inline Codes lowNibbles(Codes c) {
 inline Codes highNibbles(Codes c) { return lowNibbles({_mm256_srli_epi16(c.l, 4), _mm256_srli_epi16(c.h, 4)}); }
 
 // u8 x s8 products summed in pairs to i16. Codes up to 63 cannot overflow (63*127*2 = 16,002); codes around a zero of 128
-// become signed first: |w| * sign(a, w), at most 128*127*2 = 32,512.
+// become signed first: |w| * sign(a, w), at most 128*127*2 = 32,512 (activation codes stay within +-127).
 template <int Zero>
 inline __m256i pairProducts(__m256i codes, __m256i a) {
   if constexpr (Zero == 128) {
@@ -91,10 +91,11 @@ inline __m256i pairProducts(__m256i codes, __m256i a) {
   }
 }
 
+// codes . a over the 4-k vectors [from, to); codes around a zero of 128 count less that zero.
 template <int Zero, bool SmallCodes>
-inline I dotGroup(const Codes* codes, int from, int to, const int8_t* a, int32_t sumOfCodes) {
+inline I dotCodes(const Codes* codes, int from, int to, const int8_t* a) {
   const __m256i ones = _mm256_set1_epi16(1);
-  I acc = splatInt(Zero == 128 ? 0 : -Zero * sumOfCodes);
+  I acc = splatInt(0);
   if constexpr (SmallCodes) { // codes <= 15: eight pair sums stay below 8*15*127*2 = 30,480
     __m256i low = _mm256_setzero_si256(), high = low;
     for (int j = from; j < to; j++) {
@@ -104,8 +105,7 @@ inline I dotGroup(const Codes* codes, int from, int to, const int8_t* a, int32_t
       low = _mm256_add_epi16(low, _mm256_maddubs_epi16(codes[j].l, x));
       high = _mm256_add_epi16(high, _mm256_maddubs_epi16(codes[j].h, x));
     }
-    acc.l = _mm256_add_epi32(acc.l, _mm256_madd_epi16(low, ones));
-    acc.h = _mm256_add_epi32(acc.h, _mm256_madd_epi16(high, ones));
+    acc = {_mm256_madd_epi16(low, ones), _mm256_madd_epi16(high, ones)};
   } else {
     for (int j = from; j < to; j++) {
       int32_t four;
@@ -116,6 +116,14 @@ inline I dotGroup(const Codes* codes, int from, int to, const int8_t* a, int32_t
     }
   }
   return acc;
+}
+
+template <int Zero, bool SmallCodes>
+inline I dotGroup(const Codes* codes, int from, int to, const int8_t* coarse, const int8_t* fine, int32_t sumOfCodes) {
+  const I high = dotCodes<Zero, SmallCodes>(codes, from, to, coarse), low = dotCodes<Zero, SmallCodes>(codes, from, to, fine);
+  const __m256i offset = _mm256_set1_epi32(Zero == 128 ? 0 : -Zero * sumOfCodes);
+  return {_mm256_add_epi32(_mm256_add_epi32(_mm256_slli_epi32(high.l, 8), low.l), offset),
+          _mm256_add_epi32(_mm256_add_epi32(_mm256_slli_epi32(high.h, 8), low.h), offset)};
 }
 
 struct Pairs { __m256i l, h; };

@@ -45,16 +45,18 @@ inline Codes loadCodes(const uint8_t* p) { return _mm512_loadu_si512(p); }
 inline Codes lowNibbles(Codes c) { return _mm512_and_si512(c, _mm512_set1_epi8(15)); }
 inline Codes highNibbles(Codes c) { return _mm512_and_si512(_mm512_srli_epi16(c, 4), _mm512_set1_epi8(15)); }
 
-// acc + codes . activations over 32 k; `codes` in eight vectors of 4 k.
+// codes . (256 * coarse + fine) over the 4-k vectors [from, to), less the zero point.
 template <int Zero, bool SmallCodes>
-inline I dotGroup(const Codes* codes, int from, int to, const int8_t* a, int32_t sumOfCodes) {
-  I acc = splatInt(-Zero * sumOfCodes);
+inline I dotGroup(const Codes* codes, int from, int to, const int8_t* coarse, const int8_t* fine, int32_t sumOfCodes) {
+  I high = zeroInt(), low = splatInt(-Zero * sumOfCodes);
   for (int j = from; j < to; j++) {
-    int32_t four;
-    __builtin_memcpy(&four, a + 4 * j, 4);
-    acc = _mm512_dpbusd_epi32(acc, codes[j], _mm512_set1_epi32(four));
+    int32_t four, fineFour;
+    __builtin_memcpy(&four, coarse + 4 * j, 4);
+    __builtin_memcpy(&fineFour, fine + 4 * j, 4);
+    high = _mm512_dpbusd_epi32(high, codes[j], _mm512_set1_epi32(four));
+    low = _mm512_dpbusd_epi32(low, codes[j], _mm512_set1_epi32(fineFour));
   }
-  return acc;
+  return _mm512_add_epi32(_mm512_slli_epi32(high, 8), low);
 }
 
 // 16 lanes of (k, k+1) bf16 pairs.

@@ -87,12 +87,12 @@ inline Codes highNibbles(Codes c) {
   return c;
 }
 template <int Zero, bool SmallCodes>
-inline I dotGroup(const Codes* codes, int from, int to, const int8_t* a, int32_t sumOfCodes) {
+inline I dotGroup(const Codes* codes, int from, int to, const int8_t* coarse, const int8_t* fine, int32_t sumOfCodes) {
   I acc;
   for (int32_t& x : acc.v) x = -Zero * sumOfCodes;
   for (int j = from; j < to; j++)
     for (int lane = 0; lane < 16; lane++)
-      for (int i = 0; i < 4; i++) acc.v[lane] += int32_t(codes[j].v[lane * 4 + i]) * int32_t(a[4 * j + i]);
+      for (int i = 0; i < 4; i++) acc.v[lane] += int32_t(codes[j].v[lane * 4 + i]) * (256 * coarse[4 * j + i] + fine[4 * j + i]);
   return acc;
 }
 

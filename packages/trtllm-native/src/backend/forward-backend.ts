@@ -98,8 +98,6 @@ export interface ForwardBackend {
 	logits(slot: number): Float32Array;
 	/** Samples from `logits(slot)` as it is now, applying the slot's parameters; records the token as generated. */
 	sampleRow(slot: number): SampledToken;
-	/** Copies a block (fork of a partially filled one). Not during a step. */
-	copyBlock(source: number, target: number): void;
 	/** Frees everything. Idempotent; a running step resolves as cancelled first. */
 	close(): Promise<void>;
 }

@@ -139,10 +139,6 @@ class NativeBackend implements ForwardBackend {
 		return sampledTokens(translatedSync(() => this.#engine.sampleRow(slot)))[0]!;
 	}
 
-	copyBlock(source: number, target: number): void {
-		translatedSync(() => this.#engine.copyBlock(source, target));
-	}
-
 	async close(): Promise<void> {
 		if (!this.#logits) return;
 		this.#logits = null;

@@ -35,7 +35,6 @@ export interface NativeEngine {
 	/** Row of the logits buffer that holds the slot's logits of the last step. */
 	logitsRow(slot: number): number;
 	sampleRow(slot: number): NativeSamples;
-	copyBlock(source: number, target: number): void;
 	/** The logits buffer is gone after this. */
 	close(): void;
 }

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { ReferenceLayer, ReferenceModel } from "./reference-model.js";
+
+/** Keys and values of every block: [block][layer][key or value][token][kvDim]. */
+export class ReferenceKv {
+	readonly #data: Float32Array;
+	readonly #blockSize: number;
+	readonly #kvDim: number;
+	readonly #layers: number;
+
+	constructor(blocks: number, blockSize: number, layers: number, kvDim: number) {
+		this.#data = new Float32Array(blocks * layers * 2 * blockSize * kvDim);
+		this.#blockSize = blockSize;
+		this.#kvDim = kvDim;
+		this.#layers = layers;
+	}
+
+	/** Key (0) or value (1) vector of a position, through a block table. */
+	at(blocks: Uint32Array, layer: number, which: 0 | 1, position: number): Float32Array {
+		const block = blocks[Math.floor(position / this.#blockSize)]!;
+		const index =
+			((block * this.#layers + layer) * 2 + which) * this.#blockSize + (position % this.#blockSize);
+		return this.#data.subarray(index * this.#kvDim, (index + 1) * this.#kvDim);
+	}
+}
+
+/**
+ * One token through the decoder: a straight line of named steps, every sum in f64. Writes its keys and values and
+ * returns the hidden state after the last layer.
+ */
+export function forwardToken(
+	model: ReferenceModel,
+	kv: ReferenceKv,
+	blocks: Uint32Array,
+	position: number,
+	token: number,
+): Float32Array {
+	const { spec } = model;
+	const x = model.embed.slice(token * spec.hiddenSize, (token + 1) * spec.hiddenSize);
+	for (const [index, layer] of model.layers.entries()) {
+		addInto(
+			x,
+			attention(model, layer, index, kv, blocks, position, rmsNorm(x, layer.attnNorm, spec.rmsNormEps)),
+		);
+		addInto(x, mlp(layer, rmsNorm(x, layer.mlpNorm, spec.rmsNormEps)));
+	}
+	return x;
+}
+
+/** Logits of a hidden state. */
+export function headLogits(model: ReferenceModel, hidden: Float32Array, out: Float32Array): void {
+	out.set(multiply(model.head, rmsNorm(hidden, model.finalNorm, model.spec.rmsNormEps), null));
+}
+
+function attention(
+	model: ReferenceModel,
+	layer: ReferenceLayer,
+	index: number,
+	kv: ReferenceKv,
+	blocks: Uint32Array,
+	position: number,
+	x: Float32Array,
+): Float32Array {
+	const { numHeads, numKvHeads, headDim, rmsNormEps } = model.spec;
+	const q = multiply(layer.q, x, layer.qBias);
+	const k = multiply(layer.k, x, layer.kBias);
+	const v = multiply(layer.v, x, layer.vBias);
+	for (const [vector, norm] of [[q, layer.qNorm] as const, [k, layer.kNorm] as const]) {
+		for (let at = 0; at < vector.length; at += headDim) {
+			const head = vector.subarray(at, at + headDim);
+			if (norm) head.set(rmsNorm(head, norm, rmsNormEps));
+			rotate(head, position, model.frequencies);
+		}
+	}
+	kv.at(blocks, index, 0, position).set(k);
+	kv.at(blocks, index, 1, position).set(v);
+
+	const context = new Float32Array(numHeads * headDim);
+	const group = numHeads / numKvHeads;
+	for (let h = 0; h < numHeads; h++) {
+		const query = q.subarray(h * headDim, (h + 1) * headDim);
+		const from = Math.floor(h / group) * headDim;
+		const scores = Array.from(
+			{ length: position + 1 },
+			(_, t) => dot(query, kv.at(blocks, index, 0, t), from) / Math.sqrt(headDim),
+		);
+		const top = Math.max(...scores);
+		const weights = scores.map((score) => Math.exp(score - top));
+		const total = weights.reduce((sum, weight) => sum + weight, 0);
+		for (let d = 0; d < headDim; d++) {
+			let sum = 0;
+			for (let t = 0; t <= position; t++) sum += weights[t]! * kv.at(blocks, index, 1, t)[from + d]!;
+			context[h * headDim + d] = sum / total;
+		}
+	}
+	return multiply(layer.o, context, null);
+}
+
+function mlp(layer: ReferenceLayer, x: Float32Array): Float32Array {
+	const gate = multiply(layer.gate, x, null);
+	const up = multiply(layer.up, x, null);
+	return multiply(
+		layer.down,
+		gate.map((value, i) => (value / (1 + Math.exp(-value))) * up[i]!),
+		null,
+	);
+}
+
+function rmsNorm(x: Float32Array, weight: Float32Array, eps: number): Float32Array {
+	let squares = 0;
+	for (const value of x) squares += value * value;
+	const scale = 1 / Math.sqrt(squares / x.length + eps);
+	return x.map((value, i) => value * scale * weight[i]!);
+}
+
+/** Rotates the pairs (i, i + headDim/2). */
+function rotate(head: Float32Array, position: number, frequencies: Float32Array): void {
+	const half = frequencies.length;
+	for (let i = 0; i < half; i++) {
+		const angle = Math.fround(position * frequencies[i]!);
+		const [a, b] = [head[i]!, head[i + half]!];
+		head[i] = a * Math.cos(angle) - b * Math.sin(angle);
+		head[i + half] = b * Math.cos(angle) + a * Math.sin(angle);
+	}
+}
+
+/** Matrix [rows][x.length] times x, plus bias. */
+function multiply(matrix: Float32Array, x: Float32Array, bias: Float32Array | null): Float32Array {
+	const cols = x.length;
+	const out = new Float32Array(matrix.length / cols);
+	for (let row = 0; row < out.length; row++) {
+		let sum = 0;
+		for (let k = 0, at = row * cols; k < cols; k++) sum += matrix[at + k]! * x[k]!;
+		out[row] = sum + (bias ? bias[row]! : 0);
+	}
+	return out;
+}
+
+/** query . vector[from .. from + query.length) */
+function dot(query: Float32Array, vector: Float32Array, from: number): number {
+	let sum = 0;
+	for (let i = 0; i < query.length; i++) sum += query[i]! * vector[from + i]!;
+	return sum;
+}
+
+function addInto(x: Float32Array, y: Float32Array): void {
+	for (let i = 0; i < x.length; i++) x[i]! += y[i]!;
+}

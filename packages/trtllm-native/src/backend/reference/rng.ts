@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+const MASK = 0xffff_ffff_ffff_ffffn;
+
+/**
+ * The k-th number of a seed's sequence, uniform in [0, 1): SplitMix64 (Steele, Lea, Flood 2014) of
+ * seed + (k + 1) * golden gamma, top 53 bits. Stateless, so a token's draw depends on nothing but seed and position.
+ */
+export function uniformAt(seed: bigint, k: number): number {
+	let z = (seed + BigInt(k + 1) * 0x9e37_79b9_7f4a_7c15n) & MASK;
+	z = ((z ^ (z >> 30n)) * 0xbf58_476d_1ce4_e5b9n) & MASK;
+	z = ((z ^ (z >> 27n)) * 0x94d0_49bb_1331_11ebn) & MASK;
+	z ^= z >> 31n;
+	return Number(z >> 11n) / 2 ** 53;
+}

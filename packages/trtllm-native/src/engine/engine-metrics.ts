@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Metrics } from "@dyn/common";
+import type { EngineLoad } from "@dyn/engine";
+
+/** Series of the embedded engine; the two `trtllm_` names are TensorRT-LLM's. */
+export class EngineMetrics {
+	readonly #steps;
+	readonly #tokens;
+	readonly #preemptions;
+	#promptTokens = 0;
+	#cachedTokens = 0;
+
+	constructor(metrics: Metrics, load: () => EngineLoad) {
+		this.#steps = metrics.counter({ name: "dyn_engine_steps_total", help: "Steps of the embedded engine" });
+		this.#tokens = metrics.counter({
+			name: "dyn_engine_generated_tokens_total",
+			help: "Tokens chosen by the embedded engine",
+		});
+		this.#preemptions = metrics.counter({
+			name: "dyn_engine_preemptions_total",
+			help: "Sequences that gave their KV blocks back and waited again",
+		});
+		const utilization = metrics.gauge({
+			name: "trtllm_kv_cache_utilization",
+			help: "Share of the KV blocks that running sequences hold",
+		});
+		const hitRate = metrics.gauge({
+			name: "trtllm_kv_cache_hit_rate",
+			help: "Share of prompt tokens that were found in the KV cache",
+		});
+		const gauges = {
+			runningSequences: metrics.gauge({
+				name: "dyn_engine_running_sequences",
+				help: "Sequences with a slot",
+			}),
+			waitingSequences: metrics.gauge({
+				name: "dyn_engine_waiting_sequences",
+				help: "Sequences without a slot",
+			}),
+			activeKvBlocks: metrics.gauge({
+				name: "dyn_engine_active_kv_blocks",
+				help: "KV blocks held by sequences",
+			}),
+			cachedKvBlocks: metrics.gauge({
+				name: "dyn_engine_cached_kv_blocks",
+				help: "KV blocks kept for reuse",
+			}),
+			totalKvBlocks: metrics.gauge({ name: "dyn_engine_total_kv_blocks", help: "KV blocks" }),
+		} as const;
+		metrics.onCollect(() => {
+			const now = load();
+			for (const [name, gauge] of Object.entries(gauges)) gauge.set(now[name as keyof typeof gauges]);
+			utilization.set(now.activeKvBlocks / now.totalKvBlocks);
+			if (this.#promptTokens > 0) hitRate.set(this.#cachedTokens / this.#promptTokens);
+		});
+	}
+
+	step(tokens: number, preemptions: number): void {
+		this.#steps.inc();
+		this.#tokens.inc({}, tokens);
+		if (preemptions > 0) this.#preemptions.inc({}, preemptions);
+	}
+
+	prompt(tokens: number, cached: number): void {
+		this.#promptTokens += tokens;
+		this.#cachedTokens += cached;
+	}
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+import { availableParallelism, freemem } from "node:os";
+import { DynError, type Logger, type Metrics } from "@dyn/common";
+import type { LogitsProcessorFactory } from "@dyn/logits";
+import type { ModelSpec } from "../model/model-spec.js";
+
+/** What one step was, for whoever watches the engine. */
+export interface IterationStats {
+	/** Counts steps from 1. */
+	readonly iteration: number;
+	/** Rows computed, and how many of them belong to prompts. */
+	readonly rows: number;
+	readonly promptRows: number;
+	readonly runningSequences: number;
+	readonly waitingSequences: number;
+	/** Share of the KV blocks that running sequences hold, 0..1. */
+	readonly kvCacheUtilization: number;
+	/** Preemptions since the start. */
+	readonly preemptions: number;
+	readonly elapsedMs: number;
+}
+
+export interface EmbeddedEngineOptions {
+	/** Hugging Face folder or GGUF file. */
+	readonly modelPath: string;
+	/** Name in EngineInfo. Default: the last part of the path. */
+	readonly modelName?: string | undefined;
+	/** Most sequences that run at once. Default 16. TensorRT-LLM: max_batch_size. */
+	readonly maxNumSeqs?: number | undefined;
+	/** Most rows of one step. Default 512. TensorRT-LLM: max_num_tokens. */
+	readonly maxNumBatchedTokens?: number | undefined;
+	/** Most tokens of prompt plus completion. Default and upper limit: the model's. TensorRT-LLM: max_seq_len. */
+	readonly maxSeqLen?: number | undefined;
+	/** Blocks of 32 tokens. Default: what kvCacheMemoryFraction allows, at most maxNumSeqs full contexts. */
+	readonly numKvBlocks?: number | undefined;
+	/** Share of the memory that is free at the start, > 0..1. Default 0.3. TensorRT-LLM: free_gpu_memory_fraction. */
+	readonly kvCacheMemoryFraction?: number | undefined;
+	/** Threads of a step. Default: all cores. */
+	readonly threads?: number | undefined;
+	/** "avx512", "avx2", "portable". Default: the best that the CPU has. */
+	readonly isa?: string | undefined;
+	/** "auto" computes as the checkpoint is stored, "f32" in full precision. Default "auto". */
+	readonly precision?: "auto" | "f32" | undefined;
+	/** "native" (C++) or "reference" (TypeScript, for tiny models). Default "native". */
+	readonly backend?: "native" | "reference" | undefined;
+	/** A native binary to load instead of the package's own. */
+	readonly nativePath?: string | undefined;
+	/** Logits processors that requests may name. */
+	readonly logitsProcessors?: Readonly<Record<string, LogitsProcessorFactory>> | undefined;
+	readonly logger?: Logger | undefined;
+	readonly metrics?: Metrics | undefined;
+	/** Called after every step; must not throw. */
+	readonly onIteration?: ((stats: IterationStats) => void) | undefined;
+}
+
+export interface EngineLimits {
+	readonly maxNumSeqs: number;
+	readonly maxNumBatchedTokens: number;
+	readonly contextLength: number;
+	readonly numKvBlocks: number;
+	readonly threads: number;
+}
+
+/**
+ * Every limit, defaults applied.
+ * @param kvBlockBytes one block, all layers
+ * @throws DynError INVALID_ARGUMENT naming the option, OUT_OF_MEMORY when not even one context fits.
+ */
+export function resolveLimits(
+	options: EmbeddedEngineOptions,
+	spec: ModelSpec,
+	kvBlockSize: number,
+	kvBlockBytes: number,
+): EngineLimits {
+	const maxNumSeqs = count("maxNumSeqs", options.maxNumSeqs ?? 16);
+	const maxNumBatchedTokens = Math.max(
+		count("maxNumBatchedTokens", options.maxNumBatchedTokens ?? 512),
+		maxNumSeqs,
+	);
+	const wanted = Math.min(count("maxSeqLen", options.maxSeqLen ?? spec.contextLength), spec.contextLength);
+	const fraction = options.kvCacheMemoryFraction ?? 0.3;
+	if (!(fraction > 0 && fraction <= 1))
+		throw new DynError(
+			"INVALID_ARGUMENT",
+			`kvCacheMemoryFraction must be above 0 and at most 1, got ${fraction}`,
+		);
+	const enough = maxNumSeqs * Math.ceil(wanted / kvBlockSize);
+	const numKvBlocks =
+		options.numKvBlocks === undefined
+			? Math.min(enough, Math.floor((freemem() * fraction) / kvBlockBytes))
+			: count("numKvBlocks", options.numKvBlocks);
+	if (numKvBlocks < 1) {
+		throw new DynError(
+			"OUT_OF_MEMORY",
+			`the KV cache needs at least ${kvBlockBytes} bytes; free memory or raise kvCacheMemoryFraction (now ${fraction})`,
+		);
+	}
+	return {
+		maxNumSeqs,
+		maxNumBatchedTokens,
+		contextLength: Math.min(wanted, numKvBlocks * kvBlockSize),
+		numKvBlocks,
+		threads: count("threads", options.threads ?? availableParallelism()),
+	};
+}
+
+function count(name: string, value: number): number {
+	if (Number.isSafeInteger(value) && value > 0) return value;
+	throw new DynError("INVALID_ARGUMENT", `${name} must be a positive integer, got ${value}`, {
+		details: { param: name },
+	});
+}

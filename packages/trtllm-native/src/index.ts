@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// For tools that look below the engine: benchmarks, diagnosis, other schedulers.
+export type {
+	BackendInfo,
+	ForwardBackend,
+	SampledToken,
+	SamplerParams,
+	StepResult,
+	StepSequence,
+} from "./backend/forward-backend.js";
+export { createEmbeddedEngine } from "./engine/embedded-engine.js";
+export type { EmbeddedEngineOptions, IterationStats } from "./engine/options.js";
+export { loadModelWeights } from "./model/load-model-weights.js";
+export type { ModelSpec, ModelWeights, RopeScaling, TensorSource } from "./model/model-spec.js";
+export { BUILD_COMMAND, type LoadOptions, loadNativeBinding } from "./native/loader.js";
+export { createNativeBackend, type NativeBackendOptions } from "./native/native-backend.js";
+export type {
+	NativeBinding,
+	NativeEngine,
+	NativeEngineOptions,
+	NativeInfo,
+	NativeSamples,
+} from "./native/native-binding.js";

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { BlockPool } from "@dyn/kvbm";
+import type { Sequence } from "./sequence.js";
+
+export interface SchedulerLimits {
+	/** Most sequences that run at once. */
+	readonly maxNumSeqs: number;
+	/** Most tokens (rows) of one step. */
+	readonly maxNumBatchedTokens: number;
+	/** Tokens per KV block. */
+	readonly kvBlockSize: number;
+}
+
+/** One sequence's part of a step: compute `count` tokens from `sequence.computed` on. */
+export interface ScheduledShare {
+	readonly sequence: Sequence;
+	readonly count: number;
+	/** Whether these are the last pending tokens, so that the next one is chosen after them. */
+	readonly samples: boolean;
+}
+
+export interface StepPlan {
+	readonly shares: readonly ScheduledShare[];
+	/** Sequences that got a slot for this step (again). */
+	readonly admitted: readonly Sequence[];
+	/** Sequences that lost slot and blocks and wait again, with the slot they had. */
+	readonly preempted: readonly { readonly sequence: Sequence; readonly slot: number }[];
+}
+
+/**
+ * Continuous batching. Every step takes, in this order and as long as rows, slots and blocks last:
+ * one token of each decoding sequence; the next chunk of each unfinished prompt; waiting sequences, most urgent first.
+ * When blocks run out, the least urgent running sequence gives its own back and waits; what it had computed usually
+ * comes back from the prefix cache. The most urgent one always advances, so there is no deadlock.
+ */
+export class Scheduler {
+	readonly #pool: BlockPool;
+	readonly #limits: SchedulerLimits;
+	readonly #freeSlots: number[];
+	/** Most urgent first, in both. */
+	readonly #waiting: Sequence[] = [];
+	readonly #running: Sequence[] = [];
+	#arrivals = 0;
+	#preemptions = 0;
+
+	constructor(pool: BlockPool, limits: SchedulerLimits) {
+		this.#pool = pool;
+		this.#limits = limits;
+		this.#freeSlots = Array.from({ length: limits.maxNumSeqs }, (_, index) => limits.maxNumSeqs - 1 - index);
+	}
+
+	get running(): number {
+		return this.#running.length;
+	}
+	get waiting(): number {
+		return this.#waiting.length;
+	}
+	/** Preemptions since the start. */
+	get preemptions(): number {
+		return this.#preemptions;
+	}
+
+	add(sequence: Sequence): void {
+		sequence.arrival = this.#arrivals++;
+		insertByUrgency(this.#waiting, sequence);
+	}
+
+	/** Takes a finished or cancelled sequence out, wherever it is, and frees what it holds. Not while a step with it runs. Returns its former slot or -1. */
+	remove(sequence: Sequence): number {
+		sequence.finished = true;
+		removeFrom(this.#waiting, sequence);
+		return this.#giveBack(sequence);
+	}
+
+	plan(): StepPlan {
+		const shares: ScheduledShare[] = [];
+		const admitted: Sequence[] = [];
+		const preempted: { sequence: Sequence; slot: number }[] = [];
+		let rows = this.#limits.maxNumBatchedTokens;
+
+		const schedule = (sequence: Sequence): void => {
+			if (sequence.slot === -1 || rows === 0) return; // preempted meanwhile
+			const count = Math.min(sequence.pending, rows);
+			while (!this.#extend(sequence, sequence.computed + count)) {
+				const victim = this.#running.at(-1)!;
+				preempted.push({ sequence: victim, slot: this.#preempt(victim) });
+				const index = shares.findIndex((share) => share.sequence === victim);
+				if (index !== -1) rows += shares.splice(index, 1)[0]!.count;
+				if (victim === sequence) return;
+			}
+			rows -= count;
+			shares.push({ sequence, count, samples: count === sequence.pending });
+		};
+
+		const running = [...this.#running];
+		for (const sequence of running) if (sequence.pending === 1) schedule(sequence);
+		for (const sequence of running) if (sequence.pending > 1) schedule(sequence);
+
+		if (preempted.length === 0) {
+			for (const sequence of [...this.#waiting]) {
+				if (rows === 0 || this.#freeSlots.length === 0) break;
+				if (!sequence.ready) continue;
+				const count = this.#admit(sequence, rows);
+				if (count === 0) break; // no blocks: whoever comes later must not overtake
+				admitted.push(sequence);
+				rows -= count;
+				shares.push({ sequence, count, samples: count === sequence.pending });
+			}
+		}
+		return { shares, admitted, preempted };
+	}
+
+	/** Records that a share was computed; full blocks become findable. */
+	computed({ sequence, count }: ScheduledShare): void {
+		const size = this.#limits.kvBlockSize;
+		const before = Math.floor(sequence.computed / size);
+		sequence.computed += count;
+		const full = Math.floor(sequence.computed / size);
+		const hashes = full > before ? sequence.hashes(full, size) : [];
+		for (let index = before; index < full; index++) {
+			const { tokens, sequence: hash } = hashes[index]!;
+			this.#pool.commit(sequence.blocks[index]!, {
+				blockHash: hash,
+				tokensHash: tokens,
+				parentHash: hashes[index - 1]?.sequence ?? null,
+			});
+		}
+	}
+
+	/** Gives a waiting sequence a slot, its cached prefix and blocks for as many rows as fit; 0 if there are no blocks. */
+	#admit(sequence: Sequence, rows: number): number {
+		const size = this.#limits.kvBlockSize;
+		// The last token is computed in any case: its logits are needed.
+		const reusable = Math.floor((sequence.tokens.length - 1) / size);
+		const prefix = this.#pool.matchPrefix(sequence.hashes(reusable, size).map(({ sequence: hash }) => hash));
+		this.#pool.hold(prefix);
+		sequence.blocks = prefix;
+		sequence.computed = prefix.length * size;
+		const count = Math.min(sequence.pending, rows);
+		if (!this.#extend(sequence, sequence.computed + count)) {
+			this.#pool.release(prefix);
+			sequence.blocks = [];
+			sequence.computed = 0;
+			return 0;
+		}
+		if (sequence.generated === 0) sequence.cached = sequence.computed;
+		removeFrom(this.#waiting, sequence);
+		insertByUrgency(this.#running, sequence);
+		sequence.slot = this.#freeSlots.pop()!;
+		return count;
+	}
+
+	/** Makes sure that the sequence's blocks cover its first `tokens` tokens. */
+	#extend(sequence: Sequence, tokens: number): boolean {
+		const missing = Math.ceil(tokens / this.#limits.kvBlockSize) - sequence.blocks.length;
+		if (missing <= 0) return true;
+		const blocks = this.#pool.allocate(missing);
+		if (blocks) sequence.blocks.push(...blocks);
+		return blocks !== null;
+	}
+
+	#preempt(sequence: Sequence): number {
+		this.#preemptions++;
+		const slot = this.#giveBack(sequence);
+		insertByUrgency(this.#waiting, sequence);
+		return slot;
+	}
+
+	#giveBack(sequence: Sequence): number {
+		const slot = sequence.slot;
+		removeFrom(this.#running, sequence);
+		this.#pool.release(sequence.blocks);
+		if (slot !== -1) this.#freeSlots.push(slot);
+		sequence.blocks = [];
+		sequence.computed = 0;
+		sequence.slot = -1;
+		return slot;
+	}
+}
+
+/** Higher priority first, then earlier arrival. */
+function insertByUrgency(list: Sequence[], sequence: Sequence): void {
+	const index = list.findIndex(
+		(other) =>
+			other.priority < sequence.priority ||
+			(other.priority === sequence.priority && other.arrival > sequence.arrival),
+	);
+	list.splice(index === -1 ? list.length : index, 0, sequence);
+}
+
+function removeFrom(list: Sequence[], sequence: Sequence): void {
+	const index = list.indexOf(sequence);
+	if (index !== -1) list.splice(index, 1);
+}
