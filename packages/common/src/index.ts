@@ -3,6 +3,7 @@ export { AsyncQueue } from "./async-queue.js";
 export { type Clock, systemClock } from "./clock.js";
 export { DynError, type DynErrorOptions, invalidArgument } from "./dyn-error.js";
 export { ERROR_CODES, type ErrorCode, type ErrorCodeInfo } from "./error-codes.js";
+export { linkSignals } from "./link-signals.js";
 export {
 	createLogger,
 	formatJsonLine,

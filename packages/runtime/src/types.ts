@@ -21,11 +21,6 @@ export interface Instance {
 /** Serves one request as a stream. With everything in one process this is called directly: no socket, no copy. */
 export type EndpointHandler = (request: unknown, context: RequestContext) => AsyncIterable<unknown>;
 
-export interface ServeOptions {
-	/** A request that a canary may send through the real handler to learn whether it works. */
-	readonly healthCheckPayload?: unknown;
-}
-
 export interface ServedEndpoint {
 	readonly instance: Instance;
 	/** Requests being served now. */
@@ -51,7 +46,7 @@ export interface EndpointClient {
 
 export interface Endpoint {
 	readonly path: EndpointPath;
-	serve(handler: EndpointHandler, options?: ServeOptions): Promise<ServedEndpoint>;
+	serve(handler: EndpointHandler): Promise<ServedEndpoint>;
 	client(): EndpointClient;
 }
 

@@ -8,7 +8,11 @@ interface Jinja {
 	readonly Environment: new () => Environment;
 	readonly Interpreter: new (environment: Environment) => Interpreter;
 }
-type Program = { readonly type: string };
+interface Program {
+	readonly type: string;
+	/** Of a `For`: what it loops over. */
+	readonly iterable?: Program & { readonly lhs?: Program };
+}
 interface Environment {
 	set(name: string, value: unknown): void;
 }
@@ -18,10 +22,12 @@ interface Interpreter {
 	evaluate(node: Program | undefined, environment: Environment): { readonly value: unknown };
 }
 
-/** Nodes that one rendering may evaluate; a chat of a thousand turns needs about 10^5. */
-const MAX_STEPS = 5_000_000;
-/** Characters of a string, or entries of a list, that a template may make. */
-const MAX_VALUE_LENGTH = 64_000_000;
+/** Nodes that one rendering may evaluate, plus entries it may loop over; a chat of a thousand turns needs 10^5. */
+const MAX_STEPS = 1_000_000;
+/** Entries of a list or mapping that a template may make. */
+const MAX_ENTRIES = 1_000_000;
+/** Characters of a string that a template may make. */
+const MAX_CHARACTERS = 64_000_000;
 /** As in jinja2's sandbox. */
 const MAX_RANGE = 100_000;
 
@@ -73,18 +79,26 @@ function range(first: number, second?: number, step = 1): number[] {
 	return Array.from({ length }, (_, index) => start + index * step);
 }
 
-/** Counts what is evaluated: Jinja has no endless loop, but loops within loops come close. */
+/** Counts what is evaluated and looped over: Jinja has no endless loop, but loops within loops come close. */
 function limitedInterpreter(jinja: Jinja, environment: Environment): Interpreter {
 	let steps = 0;
+	const loopedOver = new Set<Program>();
 	class LimitedInterpreter extends jinja.Interpreter {
 		override evaluate(node: Program | undefined, scope: Environment): { readonly value: unknown } {
-			if (++steps > MAX_STEPS) throw new Error(`the template takes more than ${MAX_STEPS} steps`);
+			if (node?.type === "For" && node.iterable) loopedOver.add(node.iterable.lhs ?? node.iterable);
 			const result = super.evaluate(node, scope);
-			const value: unknown = result.value;
-			if ((typeof value === "string" || Array.isArray(value)) && value.length > MAX_VALUE_LENGTH)
-				throw new Error(`the template makes a value of more than ${MAX_VALUE_LENGTH} entries`);
+			const entries = countEntries(result.value);
+			if (entries > MAX_ENTRIES || (typeof result.value === "string" && result.value.length > MAX_CHARACTERS))
+				throw new Error("the template makes a value that is too large");
+			steps += node && loopedOver.has(node) ? 1 + entries : 1;
+			if (steps > MAX_STEPS) throw new Error(`the template takes more than ${MAX_STEPS} steps`);
 			return result;
 		}
 	}
 	return new LimitedInterpreter(environment);
+}
+
+function countEntries(value: unknown): number {
+	if (Array.isArray(value)) return value.length;
+	return value instanceof Map ? value.size : 0;
 }

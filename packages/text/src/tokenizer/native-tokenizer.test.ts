@@ -63,11 +63,7 @@ describe("a tokenizer", () => {
 			undefined,
 		]);
 		expect([...tokenizer.tokenBytes(0xff)]).toEqual([0xff]);
-		expect([
-			tokenizer.tokenBytes(270).length,
-			tokenizer.tokenBytes(-1).length,
-			tokenizer.tokenBytes(0.5).length,
-		]).toEqual([0, 0, 0]);
+		expect([tokenizer.tokenBytes(270).length, tokenizer.tokenBytes(-1).length]).toEqual([0, 0]);
 		expect([tokenizer.bosTokenId, tokenizer.eosTokenIds]).toEqual([START, [END]]);
 		const sentencePiece = await loadTokenizer(fixturePath("sentencepiece"));
 		expect(sentencePiece.eosTokenIds).toEqual([2]);

@@ -18,12 +18,37 @@ const behavior = (read: JsonReader, value: unknown, where: string): string =>
 
 function pattern(read: JsonReader, value: unknown, where: string): JsonObject {
 	const object = read.object(value, where);
-	if (object["String"] !== undefined) return { String: read.string(object["String"], `${where}.String`) };
+	if (object["String"] !== undefined) {
+		const literal = read.string(object["String"], `${where}.String`);
+		if (literal === "") read.fail(`${where}.String is empty`);
+		return { String: literal };
+	}
 	const regex = read.string(object["Regex"], `${where}.Regex`);
 	// Oniguruma gives up on such a pattern by ending the process.
 	if (hasNestedRepetition(regex))
 		read.fail(`${where}.Regex repeats a group that repeats: it can take forever on some texts`);
 	return { Regex: regex };
+}
+
+/** Replacing a match without characters ends the process too. */
+function replaceable(read: JsonReader, value: unknown, where: string): JsonObject {
+	const checked = pattern(read, value, where);
+	const regex = checked["Regex"];
+	if (typeof regex === "string" && mayMatchNothing(regex))
+		read.fail(
+			`${where}.Regex could match between two characters; only what matches characters can be replaced`,
+		);
+	return checked;
+}
+
+/** Also true for what cannot be told: look-around, anchors and what JavaScript does not read. */
+function mayMatchNothing(regex: string): boolean {
+	if (/\(\?|\\[bBAGKZz]/.test(regex)) return true;
+	try {
+		return new RegExp(regex, "u").test("");
+	} catch {
+		return true;
+	}
 }
 
 const NORMALIZERS: Readonly<Record<string, Fields>> = {
@@ -35,7 +60,7 @@ const NORMALIZERS: Readonly<Record<string, Fields>> = {
 	StripAccents: {},
 	Prepend: { prepend: text },
 	Strip: { strip_left: yes, strip_right: yes },
-	Replace: { pattern, content: text },
+	Replace: { pattern: replaceable, content: text },
 };
 
 const PRE_TOKENIZERS: Readonly<Record<string, Fields>> = {

@@ -9,6 +9,7 @@ const split = (regex: string): object => ({ type: "Split", pattern: { Regex: reg
 const template = (single: unknown, special_tokens: unknown = {}): object => ({
 	post_processor: { type: "TemplateProcessing", single, special_tokens },
 });
+const replace = (pattern: object): object => ({ type: "Replace", pattern, content: "x" });
 const text = { Sequence: { id: "A", type_id: 0 } };
 
 function deep(levels: number): object {
@@ -62,6 +63,9 @@ describe("parseTokenizerDocument", () => {
 		["an unknown normalizer", { normalizer: { type: "Precompiled" } }, /normalizer.type is "Precompiled"/],
 		["an unknown pre-tokenizer", { pre_tokenizer: { type: "FixedLength", length: 0 } }, /pre_tokenizer.type/],
 		["an explosive regex", { pre_tokenizer: split("(a+)+$") }, /repeats a group that repeats/],
+		["an empty text to replace", { normalizer: replace({ String: "" }) }, /String is empty/],
+		["nothing to replace", { normalizer: replace({ Regex: "x*" }) }, /match between two characters/],
+		["a place to replace", { normalizer: replace({ Regex: "\\b" }) }, /match between two characters/],
 		["deep nesting", { pre_tokenizer: deep(50_000) }, /nests too deeply/],
 		["an empty sequence", { pre_tokenizer: { type: "Sequence", pretokenizers: [] } }, /is empty/],
 		["no decoder", { decoder: null }, /decoder must be an object/],

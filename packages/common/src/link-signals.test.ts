@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, it } from "vitest";
+import { linkSignals } from "./link-signals.js";
+
+describe("linkSignals", () => {
+	it("aborts with the first signal and its reason", () => {
+		const [a, b] = [new AbortController(), new AbortController()];
+		const { signal } = linkSignals(a.signal, b.signal);
+		b.abort("second");
+		a.abort("first");
+		expect(signal.reason).toBe("second");
+	});
+
+	it("is aborted at once when a signal already is", () => {
+		expect(linkSignals(new AbortController().signal, AbortSignal.abort("early")).signal.reason).toBe("early");
+	});
+
+	it("does not hear of anything after unlink", () => {
+		const a = new AbortController();
+		const { signal, unlink } = linkSignals(a.signal);
+		unlink();
+		a.abort();
+		expect(signal.aborted).toBe(false);
+	});
+});

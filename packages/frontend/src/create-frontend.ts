@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+import { randomUUID } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { DynError } from "@dyn/common";
+import { formatEndpointPath } from "@dyn/runtime";
+import { FrontendMetrics } from "./frontend-metrics.js";
+import { chatEndpoint, completionEndpoint, serveGeneration } from "./generation-route.js";
+import { createApiKeyCheck } from "./http/api-keys.js";
+import { errorBody, retryHeaders } from "./http/error-body.js";
+import { serveStaticFile } from "./http/static-files.js";
+import { ModelDirectory, type ServableModel } from "./models/model-directory.js";
+import { type FrontendOptions, type ResolvedFrontendOptions, resolveFrontendOptions } from "./options.js";
+
+/** An OpenAI-compatible HTTP server over the models of a runtime. */
+export interface Frontend {
+	/** "http://127.0.0.1:8000" */
+	readonly address: string;
+	/** Resolves when at least one model can be served. */
+	readonly ready: Promise<void>;
+	/** Refuses new requests with 503, lets admitted ones finish, then stops listening. */
+	drain(): Promise<void>;
+	/** Ends everything now. Idempotent. */
+	close(): Promise<void>;
+}
+
+/** @throws DynError INVALID_ARGUMENT when the port is taken */
+export async function createFrontend(options: FrontendOptions): Promise<Frontend> {
+	const frontend = new HttpFrontend(resolveFrontendOptions(options));
+	await frontend.listen();
+	return frontend;
+}
+
+type Route = (request: IncomingMessage, response: ServerResponse, parameter: string) => Promise<void> | void;
+
+class HttpFrontend implements Frontend {
+	readonly ready: Promise<void>;
+	readonly #options: ResolvedFrontendOptions;
+	readonly #server: Server;
+	readonly #models: ModelDirectory;
+	readonly #metrics: FrontendMetrics;
+	readonly #checkApiKey: (authorization: string | undefined) => void;
+	readonly #routes: Readonly<Record<string, { readonly method: "GET" | "POST"; readonly route: Route }>>;
+	#state: "serving" | "draining" | "closed" = "serving";
+	#inflight = 0;
+	#idle: (() => void)[] = [];
+	#closing: Promise<void> | null = null;
+
+	constructor(options: ResolvedFrontendOptions) {
+		this.#options = options;
+		this.#metrics = new FrontendMetrics(options.metrics);
+		this.#checkApiKey = createApiKeyCheck(options.apiKeys);
+		let resolveReady!: () => void;
+		this.ready = new Promise((resolve) => {
+			resolveReady = resolve;
+		});
+		this.#models = new ModelDirectory(options.runtime, options.logger, (card) => {
+			this.#metrics.modelAdded(card);
+			resolveReady();
+		});
+		const generate =
+			(endpoint: typeof chatEndpoint): Route =>
+			(request, response) =>
+				serveGeneration(
+					endpoint,
+					{ models: this.#models, metrics: this.#metrics, options },
+					String(response.getHeader("x-request-id")),
+					request,
+					response,
+				);
+		this.#routes = {
+			"/v1/chat/completions": { method: "POST", route: generate(chatEndpoint) },
+			"/v1/completions": { method: "POST", route: generate(completionEndpoint) },
+			"/v1/models": {
+				method: "GET",
+				route: (_request, response) =>
+					sendJson(response, 200, { object: "list", data: this.#models.list().map(modelObject) }),
+			},
+			"/v1/models/*": {
+				method: "GET",
+				route: (_request, response, id) => sendJson(response, 200, modelObject(this.#models.get(id))),
+			},
+			"/health": { method: "GET", route: (_request, response) => this.#health(response) },
+			"/live": {
+				method: "GET",
+				route: (_request, response) =>
+					sendJson(response, 200, { status: "live", message: "Service is live" }),
+			},
+			"/metrics": { method: "GET", route: (_request, response) => this.#exposeMetrics(response) },
+		};
+		this.#server = createServer(
+			{
+				noDelay: true,
+				headersTimeout: options.limits.requestTimeoutMs,
+				requestTimeout: options.limits.requestTimeoutMs,
+				connectionsCheckingInterval: 500,
+				keepAliveTimeout: 75_000,
+			},
+			(request, response) => void this.#serve(request, response),
+		);
+		this.#server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+			if (!socket.writable) return;
+			const status =
+				error.code === "HPE_HEADER_OVERFLOW"
+					? "431 Request Header Fields Too Large"
+					: error.code === "ERR_HTTP_REQUEST_TIMEOUT"
+						? "408 Request Timeout"
+						: "400 Bad Request";
+			socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+		});
+	}
+
+	get address(): string {
+		const { port, address, family } = this.#server.address() as AddressInfo;
+		const host =
+			address === "0.0.0.0" || address === "::" ? "localhost" : family === "IPv6" ? `[${address}]` : address;
+		return `http://${host}:${port}`;
+	}
+
+	listen(): Promise<void> {
+		const { host, port } = this.#options;
+		return new Promise((resolve, reject) => {
+			this.#server.once("error", (error: NodeJS.ErrnoException) => {
+				this.#models.close();
+				reject(
+					error.code === "EADDRINUSE"
+						? new DynError(
+								"INVALID_ARGUMENT",
+								`port ${port} is in use; stop what listens there or choose another one with --http-port`,
+								{ cause: error },
+							)
+						: new DynError("INVALID_ARGUMENT", `cannot listen on ${host}:${port}: ${error.message}`, {
+								cause: error,
+							}),
+				);
+			});
+			this.#server.listen(port, host, resolve);
+		});
+	}
+
+	async drain(): Promise<void> {
+		if (this.#state === "serving") this.#state = "draining";
+		if (this.#inflight > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+		await this.close();
+	}
+
+	close(): Promise<void> {
+		this.#state = "closed";
+		this.#closing ??= new Promise((resolve) => {
+			this.#models.close();
+			this.#server.close(() => resolve());
+			this.#server.closeAllConnections();
+		});
+		return this.#closing;
+	}
+
+	async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+		const given = request.headers["x-request-id"];
+		const requestId =
+			typeof given === "string" && /^[A-Za-z0-9._-]{1,128}$/.test(given) ? given : randomUUID();
+		response.setHeader("x-request-id", requestId);
+		response.on("error", () => {}); // a broken socket also closes the response, which is handled
+		const path = request.url?.split("?", 1)[0] ?? "/";
+		const counted = path.startsWith("/v1/");
+		if (counted) this.#inflight++;
+		try {
+			await this.#route(path, request, response);
+		} catch (error) {
+			this.#fail(path, requestId, request, response, error);
+		} finally {
+			if (counted && --this.#inflight === 0) for (const resolve of this.#idle.splice(0)) resolve();
+		}
+	}
+
+	async #route(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+		const isModel = path.startsWith("/v1/models/") && path.length > "/v1/models/".length;
+		const name = isModel ? "/v1/models/*" : path;
+		const found = Object.hasOwn(this.#routes, name) ? this.#routes[name]! : null;
+		const { staticDirectory } = this.#options;
+		const isRead = request.method === "GET" || request.method === "HEAD";
+		if (!found) {
+			if (isRead && staticDirectory && (await serveStaticFile(staticDirectory, path, request, response)))
+				return;
+			throw new DynError("NOT_FOUND", `Route not found: ${request.method} ${path.slice(0, 200)}`);
+		}
+		if (request.method !== found.method && !(found.method === "GET" && request.method === "HEAD")) {
+			response.setHeader("allow", found.method === "GET" ? "GET, HEAD" : found.method);
+			if (request.method === "OPTIONS") return void response.writeHead(204).end();
+			throw new DynError("METHOD_NOT_ALLOWED", `${path} takes ${found.method}, not ${request.method}`);
+		}
+		if (path.startsWith("/v1/")) {
+			this.#checkApiKey(request.headers.authorization);
+			if (this.#state !== "serving") throw new DynError("DRAINING", "the server is shutting down");
+		}
+		await found.route(request, response, isModel ? decodeModelId(path.slice("/v1/models/".length)) : "");
+	}
+
+	/** Answers with an error, unless the client is gone or has part of an answer already. */
+	#fail(
+		path: string,
+		requestId: string,
+		request: IncomingMessage,
+		response: ServerResponse,
+		thrown: unknown,
+	): void {
+		const error = DynError.from(thrown);
+		if (error.httpStatus >= 500 && error.code !== "DRAINING")
+			this.#options.logger.error("request failed", { request: requestId, path, error });
+		if (response.destroyed) return;
+		if (response.headersSent) return void response.destroy();
+		// A body that was not read to its end cannot be skipped: what follows would be taken for a request.
+		const unread = !request.complete;
+		const body = JSON.stringify(errorBody(error));
+		response.writeHead(error.httpStatus, {
+			"content-type": "application/json",
+			"content-length": Buffer.byteLength(body),
+			...retryHeaders(error),
+			...(unread ? { connection: "close" } : {}),
+		});
+		response.end(body);
+	}
+
+	#health(response: ServerResponse): void {
+		if (this.#state !== "serving")
+			return sendJson(response, 503, {
+				status: "not_ready",
+				stage: "draining",
+				message: "the server is shutting down",
+			});
+		const entries = this.#models.list().flatMap(({ instances }) => [...instances.values()]);
+		const endpoints = [...new Set(entries.map(({ instance }) => formatEndpointPath(instance.path)))];
+		const instances = entries.map(({ instance }) => ({
+			instance_id: instance.id,
+			...instance.path,
+			transport: instance.transport,
+		}));
+		sendJson(response, 200, { status: "healthy", endpoints, instances });
+	}
+
+	async #exposeMetrics(response: ServerResponse): Promise<void> {
+		const text = await this.#options.metrics.expose();
+		response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }).end(text);
+	}
+}
+
+function modelObject({ card }: ServableModel) {
+	return {
+		id: card.name,
+		object: "model",
+		created: card.createdSeconds,
+		owned_by: "dyn",
+		context_window: card.contextLength,
+	};
+}
+
+function decodeModelId(text: string): string {
+	try {
+		return decodeURIComponent(text);
+	} catch {
+		return text;
+	}
+}
+
+function sendJson(response: ServerResponse, status: number, value: unknown): void {
+	const body = JSON.stringify(value);
+	response
+		.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(body) })
+		.end(body);
+}

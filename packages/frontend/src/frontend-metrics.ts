@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Metrics } from "@dyn/common";
+import type { ModelCard, Usage } from "@dyn/protocols";
+
+/** Dynamo's buckets: `count` log-spaced bounds from min to max, two significant figures, 0 first. */
+function buckets(min: number, max: number, count: number): number[] {
+	const values = Array.from({ length: count }, (_, i) =>
+		Number((min * (max / min) ** (i / (count - 1))).toPrecision(2)),
+	);
+	return [0, ...new Set(values)];
+}
+
+export interface RequestLabels {
+	readonly model: string;
+	readonly endpoint: string;
+	readonly request_type: "stream" | "unary";
+}
+
+/** `dynamo_frontend_*` series: names, labels and buckets as in Dynamo. */
+export class FrontendMetrics {
+	readonly #metrics;
+	readonly #started;
+	readonly #requests;
+	readonly #inflight;
+	readonly #disconnected;
+	readonly #cancelled;
+	readonly #outputTokens;
+	readonly #duration;
+	readonly #inputLength;
+	readonly #outputLength;
+	readonly #cachedTokens;
+	readonly #firstToken;
+	readonly #interToken;
+	readonly #tokenizer;
+
+	constructor(metrics: Metrics) {
+		const name = (suffix: string) => `dynamo_frontend_${suffix}`;
+		const request = ["model", "endpoint", "request_type"];
+		const histogram = (suffix: string, help: string, bounds: number[], labels = ["model"]) =>
+			metrics.histogram({ name: name(suffix), help, labels, buckets: bounds });
+		this.#metrics = metrics;
+		this.#started = metrics.counter({
+			name: name("requests_started_total"),
+			help: "Requests that began",
+			labels: request,
+		});
+		this.#requests = metrics.counter({
+			name: name("requests_total"),
+			help: "Requests that ended",
+			labels: [...request, "status", "error_type"],
+		});
+		this.#inflight = metrics.gauge({ name: name("inflight_requests"), help: "Requests being served" });
+		this.#inflight.set(0);
+		this.#disconnected = metrics.gauge({
+			name: name("disconnected_clients"),
+			help: "Clients that went away before their answer ended",
+		});
+		this.#cancelled = metrics.counter({
+			name: name("model_cancellation_total"),
+			help: "Requests cancelled by their client",
+			labels: request,
+		});
+		this.#outputTokens = metrics.counter({
+			name: name("output_tokens_total"),
+			help: "Tokens generated",
+			labels: ["model"],
+		});
+		this.#duration = histogram(
+			"request_duration_seconds",
+			"Time from request to end of answer",
+			buckets(1, 512, 10),
+		);
+		this.#inputLength = histogram(
+			"input_sequence_tokens",
+			"Prompt tokens per request",
+			buckets(50, 128_000, 12),
+		);
+		this.#outputLength = histogram(
+			"output_sequence_tokens",
+			"Generated tokens per request",
+			buckets(50, 32_000, 10),
+		);
+		this.#cachedTokens = histogram(
+			"cached_tokens",
+			"Prompt tokens found in the KV cache, per request",
+			buckets(50, 128_000, 12),
+		);
+		this.#firstToken = histogram(
+			"time_to_first_token_seconds",
+			"Time from request to first token",
+			buckets(0.001, 480, 18),
+		);
+		this.#interToken = histogram(
+			"inter_token_latency_seconds",
+			"Time between tokens of a choice",
+			buckets(0.001, 2, 13),
+		);
+		this.#tokenizer = histogram(
+			"tokenizer_latency_ms",
+			"Time to template and tokenize",
+			[0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512],
+			["operation"],
+		);
+	}
+
+	begin(labels: RequestLabels): RequestMeter {
+		this.#started.inc({ ...labels });
+		this.#inflight.inc();
+		return new RequestMeter(labels, {
+			firstToken: (seconds) => this.#firstToken.observe(seconds, { model: labels.model }),
+			interToken: (seconds) => this.#interToken.observe(seconds, { model: labels.model }),
+			end: (seconds, usage, errorType) => {
+				const model = { model: labels.model };
+				this.#inflight.dec();
+				this.#requests.inc({
+					...labels,
+					status: errorType === "" ? "success" : "error",
+					error_type: errorType,
+				});
+				this.#duration.observe(seconds, model);
+				if (errorType === "cancelled") {
+					this.#cancelled.inc({ ...labels });
+					this.#disconnected.inc();
+				}
+				if (usage.promptTokens === 0) return;
+				this.#inputLength.observe(usage.promptTokens, model);
+				this.#outputLength.observe(usage.completionTokens, model);
+				this.#cachedTokens.observe(usage.cachedTokens, model);
+				this.#outputTokens.inc(model, usage.completionTokens);
+			},
+		});
+	}
+
+	tokenized(ms: number): void {
+		this.#tokenizer.observe(ms, { operation: "tokenize" });
+	}
+
+	modelAdded(card: ModelCard): void {
+		const values = {
+			total_kv_blocks: card.totalKvBlocks,
+			max_num_seqs: card.maxNumSeqs,
+			max_num_batched_tokens: card.maxNumBatchedTokens,
+			context_length: card.contextLength,
+			kv_cache_block_size: card.kvBlockSize,
+			migration_limit: 0,
+		};
+		for (const [suffix, value] of Object.entries(values)) {
+			this.#metrics
+				.gauge({
+					name: `dynamo_frontend_model_${suffix}`,
+					help: `${suffix} of the model's card`,
+					labels: ["model"],
+				})
+				.set(value, { model: card.name });
+		}
+	}
+}
+
+/** One request's clock. */
+export class RequestMeter {
+	readonly labels: RequestLabels;
+	readonly #began = performance.now();
+	readonly #report;
+	#last: number | null = null;
+	#ended = false;
+
+	constructor(
+		labels: RequestLabels,
+		report: {
+			firstToken(seconds: number): void;
+			interToken(seconds: number): void;
+			end(seconds: number, usage: Usage, errorType: string): void;
+		},
+	) {
+		this.labels = labels;
+		this.#report = report;
+	}
+
+	/** `count` tokens arrived together. */
+	tokens(count: number): void {
+		const now = performance.now();
+		if (this.#last === null) this.#report.firstToken((now - this.#began) / 1000);
+		else this.#report.interToken((now - this.#last) / 1000 / count);
+		this.#last = now;
+	}
+
+	/** @param errorType "" for success */
+	end(usage: Usage, errorType: string): void {
+		if (this.#ended) return;
+		this.#ended = true;
+		this.#report.end((performance.now() - this.#began) / 1000, usage, errorType);
+	}
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { cancellationError, createRequestContext, DynError } from "@dyn/common";
+import {
+	type CommonFields,
+	parseJsonBody,
+	readChatRequest,
+	readCompletionRequest,
+} from "@dyn/protocols/openai";
+import type { FrontendMetrics } from "./frontend-metrics.js";
+import { metricLabel } from "./http/error-body.js";
+import { readBody } from "./http/read-body.js";
+import { SseStream } from "./http/sse-stream.js";
+import type { ModelDirectory, ServableModel } from "./models/model-directory.js";
+import type { AnswerFormat } from "./openai/answer-format.js";
+import { chatFormat } from "./openai/chat-format.js";
+import { completionFormat } from "./openai/completion-format.js";
+import type { ResolvedFrontendOptions } from "./options.js";
+import { deliverStream, deliverWhole } from "./pipeline/deliver.js";
+import { Generation } from "./pipeline/generation.js";
+
+/** What tells the two generating endpoints apart. */
+export interface GenerationEndpoint {
+	/** `endpoint` label of the metrics. */
+	readonly name: "chat_completions" | "completions";
+	read(body: unknown): ParsedRequest;
+	format(requestId: string, model: string, created: number): AnswerFormat;
+}
+
+interface ParsedRequest {
+	readonly fields: CommonFields;
+	readonly logprobs: number | null;
+	tokenize(model: ServableModel): Promise<Uint32Array[]>;
+}
+
+export const chatEndpoint: GenerationEndpoint = {
+	name: "chat_completions",
+	read(body) {
+		const request = readChatRequest(body);
+		return {
+			fields: request,
+			logprobs: request.logprobs,
+			async tokenize({ tokenizer, template }) {
+				return [
+					await tokenizer.encodeSegments(
+						template.render(request.messages, { variables: request.templateVariables }),
+					),
+				];
+			},
+		};
+	},
+	format: chatFormat,
+};
+
+export const completionEndpoint: GenerationEndpoint = {
+	name: "completions",
+	read(body) {
+		const request = readCompletionRequest(body);
+		return {
+			fields: request,
+			logprobs: request.logprobs,
+			tokenize: ({ tokenizer, card }) =>
+				Promise.all(
+					request.prompts.map((prompt) => {
+						if (typeof prompt === "string") return tokenizer.encode(prompt);
+						const unknown = prompt.find((id) => id >= tokenizer.vocabSize);
+						if (unknown === undefined) return Uint32Array.from(prompt);
+						throw new DynError(
+							"INVALID_ARGUMENT",
+							`the prompt has the token id ${unknown}, which ${card.name} does not have`,
+							{ details: { param: "prompt" } },
+						);
+					}),
+				),
+		};
+	},
+	format: completionFormat,
+};
+
+/**
+ * Serves one generating request to its end: body, validation, tokens, dispatch, answer. Throws what has to become an
+ * error status; the caller answers that.
+ */
+export async function serveGeneration(
+	endpoint: GenerationEndpoint,
+	{
+		models,
+		metrics,
+		options,
+	}: {
+		readonly models: ModelDirectory;
+		readonly metrics: FrontendMetrics;
+		readonly options: ResolvedFrontendOptions;
+	},
+	requestId: string,
+	request: IncomingMessage,
+	response: ServerResponse,
+): Promise<void> {
+	const gone = new AbortController();
+	// Not the request's "close": that one fires when its body has been read.
+	response.on("close", () => {
+		if (!response.writableEnded) gone.abort(new DynError("CANCELLED", "the client went away"));
+	});
+	const parsed = endpoint.read(parseJsonBody(await readBody(request, options.limits.bodyBytes)));
+	const { fields, logprobs } = parsed;
+	const model = models.get(fields.model);
+	const meter = metrics.begin({
+		model: model.card.name,
+		endpoint: endpoint.name,
+		request_type: fields.stream ? "stream" : "unary",
+	});
+	const logger = options.logger.child({ request: requestId });
+	let generation: Generation | null = null;
+	let failure: unknown = null;
+	try {
+		const began = performance.now();
+		const prompts = await parsed.tokenize(model);
+		metrics.tokenized(performance.now() - began);
+		generation = new Generation({ model, fields, logprobs, prompts });
+		const context = createRequestContext({ id: requestId, signal: gone.signal, logger });
+		const delivery = {
+			generation,
+			context,
+			meter,
+			format: endpoint.format(requestId, fields.model, Math.floor(Date.now() / 1000)),
+		};
+		if (fields.stream) {
+			const stream = new SseStream(response, options.limits, (error) => gone.abort(error));
+			failure = await deliverStream(delivery, stream, {
+				include: fields.includeUsage,
+				continuous: fields.continuousUsage,
+			});
+		} else await deliverWhole(delivery, response);
+	} catch (error) {
+		failure = gone.signal.aborted ? cancellationError(gone.signal) : error;
+		throw failure;
+	} finally {
+		meter.end(
+			generation?.usage ?? { promptTokens: 0, completionTokens: 0, cachedTokens: 0 },
+			failure === null ? "" : metricLabel(failure),
+		);
+	}
+}

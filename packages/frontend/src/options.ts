@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type Logger, type Metrics, noMetrics, silentLogger } from "@dyn/common";
+import type { Runtime } from "@dyn/runtime";
+
+export interface FrontendLimits {
+	/** Largest request body. Default 45 MiB (Dynamo: DYN_HTTP_BODY_LIMIT_MB). */
+	readonly bodyBytes: number;
+	/** How long a streamed answer's headers wait for the first token, so that an early failure gets a real status. Default 10 s. */
+	readonly headerHoldMs: number;
+	/** Pause between comments that keep an idle stream alive. Default 15 s. */
+	readonly keepAliveMs: number;
+	/** How long a client may leave its buffer full before its request is cancelled. Default 60 s. */
+	readonly slowClientMs: number;
+	/** Time for a client to send headers and body. Default 60 s. */
+	readonly requestTimeoutMs: number;
+}
+
+export interface FrontendOptions {
+	readonly runtime: Runtime;
+	/** Default 127.0.0.1. */
+	readonly host?: string;
+	/** Default 8000; 0 = any free port. */
+	readonly port?: number;
+	/** When given, /v1 needs "Authorization: Bearer <one of these>". */
+	readonly apiKeys?: readonly string[];
+	/** Files served at "/", index.html first. */
+	readonly staticDirectory?: string;
+	readonly limits?: Partial<FrontendLimits>;
+	readonly logger?: Logger;
+	readonly metrics?: Metrics;
+}
+
+export interface ResolvedFrontendOptions
+	extends Omit<Required<FrontendOptions>, "staticDirectory" | "limits"> {
+	readonly staticDirectory: string | null;
+	readonly limits: FrontendLimits;
+}
+
+export function resolveFrontendOptions(options: FrontendOptions): ResolvedFrontendOptions {
+	return {
+		runtime: options.runtime,
+		host: options.host ?? "127.0.0.1",
+		port: options.port ?? 8000,
+		apiKeys: options.apiKeys ?? [],
+		staticDirectory: options.staticDirectory ?? null,
+		logger: options.logger ?? silentLogger,
+		metrics: options.metrics ?? noMetrics,
+		limits: {
+			bodyBytes: 45 * 2 ** 20,
+			headerHoldMs: 10_000,
+			keepAliveMs: 15_000,
+			slowClientMs: 60_000,
+			requestTimeoutMs: 60_000,
+			...options.limits,
+		},
+	};
+}

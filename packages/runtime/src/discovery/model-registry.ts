@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+import { AsyncQueue } from "@dyn/common";
+import type { ModelCard } from "@dyn/protocols";
+import type { Instance, ModelChange, ModelEntry, ModelRegistry } from "../types.js";
+import { instanceKey } from "./instance-key.js";
+import { type KeyValueStore, type Lease, MODELS_PREFIX } from "./key-value-store.js";
+import { WatchedMap } from "./watched-map.js";
+
+/** Model cards, one per serving instance, under the instance's own key. */
+export class StoreModelRegistry implements ModelRegistry {
+	readonly #store: KeyValueStore;
+	readonly #lease: Lease;
+	readonly #models: WatchedMap<ModelEntry>;
+	readonly #watchers = new Set<AsyncQueue<ModelChange>>();
+
+	constructor(store: KeyValueStore, lease: Lease) {
+		this.#store = store;
+		this.#lease = lease;
+		this.#models = new WatchedMap(store, MODELS_PREFIX);
+		this.#models.onChange((event, previous) => {
+			for (const watcher of this.#watchers) {
+				if (previous) watcher.push({ type: "removed", entry: previous });
+				if (event.type === "put") watcher.push({ type: "added", entry: event.value as ModelEntry });
+			}
+		});
+	}
+
+	async publish(card: ModelCard, instance: Instance): Promise<{ withdraw(): Promise<void> }> {
+		const key = MODELS_PREFIX + instanceKey(instance);
+		await this.#store.put(key, { card, instance }, this.#lease);
+		return { withdraw: () => this.#store.delete(key) };
+	}
+
+	list(): readonly ModelEntry[] {
+		return [...this.#models.entries.values()];
+	}
+
+	watch(signal: AbortSignal): AsyncIterable<ModelChange> {
+		const queue: AsyncQueue<ModelChange> = new AsyncQueue(() => stop());
+		const stop = () => {
+			this.#watchers.delete(queue);
+			signal.removeEventListener("abort", stop);
+			queue.end();
+		};
+		for (const entry of this.list()) queue.push({ type: "added", entry });
+		this.#watchers.add(queue);
+		signal.addEventListener("abort", stop, { once: true });
+		if (signal.aborted) stop();
+		return queue;
+	}
+
+	close(): void {
+		this.#models.close();
+		for (const watcher of this.#watchers) watcher.end();
+		this.#watchers.clear();
+	}
+}
