@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { ERROR_CODES } = await import("../packages/common/dist/index.js");
-const { cliReference } = await import("../apps/worker/dist/reference.js");
+const { cliReference } = await import("../apps/worker/dist/index.js");
 
 const errors = `# Errors
 
@@ -19,7 +19,10 @@ succeed later or on another worker. Generated from \`packages/common/src/error-c
 | code | HTTP | retryable | what happened | what to do |
 | --- | --- | --- | --- | --- |
 ${Object.entries(ERROR_CODES)
-	.map(([code, info]) => `| \`${code}\` | ${info.httpStatus} | ${info.retryable ? "yes" : "no"} | ${info.summary} | ${info.remedy} |`)
+	.map(
+		([code, info]) =>
+			`| \`${code}\` | ${info.httpStatus} | ${info.retryable ? "yes" : "no"} | ${info.summary} | ${info.remedy} |`,
+	)
 	.join("\n")}
 `;
 

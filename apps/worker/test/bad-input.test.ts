@@ -5,13 +5,22 @@ import { MODEL, ServerProcess } from "./server-process.js";
 
 let server: ServerProcess;
 let undisturbed: string;
-const story = { model: MODEL, prompt: "Once upon a time", max_tokens: 200, temperature: 0, stream: true, ignore_eos: true };
+const story = {
+	model: MODEL,
+	prompt: "Once upon a time",
+	max_tokens: 200,
+	temperature: 0,
+	stream: true,
+	ignore_eos: true,
+};
 
 /** The concatenated text of a streamed completion. */
 async function streamText(body: unknown): Promise<string> {
 	const text = await (await server.post("/v1/completions", body)).text();
 	expect(text.endsWith("data: [DONE]\n\n")).toBe(true);
-	return [...text.matchAll(/^data: (\{.*\})$/gm)].map(([, json]) => JSON.parse(json!).choices[0]?.text ?? "").join("");
+	return [...text.matchAll(/^data: (\{.*\})$/gm)]
+		.map(([, json]) => JSON.parse(json!).choices[0]?.text ?? "")
+		.join("");
 }
 
 beforeAll(async () => {
@@ -20,9 +29,18 @@ beforeAll(async () => {
 });
 afterAll(() => server?.[Symbol.asyncDispose]());
 
-const chat = (extra: object) => ({ model: MODEL, messages: [{ role: "user", content: "Hi" }], max_tokens: 1, ...extra });
+const chat = (extra: object) => ({
+	model: MODEL,
+	messages: [{ role: "user", content: "Hi" }],
+	max_tokens: 1,
+	...extra,
+});
 
-async function expectRefused(body: unknown, param: string | null, path = "/v1/chat/completions"): Promise<void> {
+async function expectRefused(
+	body: unknown,
+	param: string | null,
+	path = "/v1/chat/completions",
+): Promise<void> {
 	const response = await server.post(path, body);
 	const { error } = (await response.json()) as { error: { message: string; param: string | null } };
 	expect(response.status, JSON.stringify(error)).toBeGreaterThanOrEqual(400);
@@ -37,14 +55,26 @@ describe("bad input gets a 4xx that names the field", () => {
 		["out of range", chat({ top_p: 2 }), "top_p"],
 		["not a number", chat({ max_tokens: null, n: "three" }), "n"],
 		["unknown field", chat({ temprature: 1 }), "temprature"],
-		["unknown content part", { model: MODEL, messages: [{ role: "user", content: [{ type: "hologram" }] }] }, "messages[0].content[0].type"],
+		[
+			"unknown content part",
+			{ model: MODEL, messages: [{ role: "user", content: [{ type: "hologram" }] }] },
+			"messages[0].content[0].type",
+		],
 		["unknown role", { model: MODEL, messages: [{ role: "pirate", content: "arr" }] }, "messages[0].role"],
 		["no messages", { model: MODEL, messages: [] }, "messages"],
-		["unknown logits processor", chat({ nvext: { logits_processors: [{ name: "nope" }] } }), "nvext.logits_processors[0].name"],
+		[
+			"unknown logits processor",
+			chat({ nvext: { logits_processors: [{ name: "nope" }] } }),
+			"nvext.logits_processors[0].name",
+		],
 		["1,000 stop strings", chat({ stop: Array.from({ length: 1000 }, (_, i) => `stop ${i}`) }), "stop"],
 		["token id beyond the vocabulary", { model: MODEL, prompt: [99_999_999], max_tokens: 1 }, "prompt"],
 	])("%s", async (_name, body, param) => {
-		await expectRefused(body, param, "prompt" in (body as object) ? "/v1/completions" : "/v1/chat/completions");
+		await expectRefused(
+			body,
+			param,
+			"prompt" in (body as object) ? "/v1/completions" : "/v1/chat/completions",
+		);
 	});
 
 	it("prompt beyond the context", async () => {
@@ -56,8 +86,16 @@ describe("bad input gets a 4xx that names the field", () => {
 	});
 
 	it("invalid UTF-8 is replaced, not fatal", async () => {
-		const body = Buffer.concat([Buffer.from(`{"model":"${MODEL}","prompt":"a`), Buffer.from([0xff, 0xfe]), Buffer.from('","max_tokens":1}')]);
-		const response = await fetch(`${server.address}/v1/completions`, { method: "POST", headers: { "content-type": "application/json" }, body });
+		const body = Buffer.concat([
+			Buffer.from(`{"model":"${MODEL}","prompt":"a`),
+			Buffer.from([0xff, 0xfe]),
+			Buffer.from('","max_tokens":1}'),
+		]);
+		const response = await fetch(`${server.address}/v1/completions`, {
+			method: "POST",
+			headers: { "content-type": "application/json" },
+			body,
+		});
 		expect(response.status).toBe(200);
 	});
 
@@ -73,7 +111,9 @@ describe("bad input gets a 4xx that names the field", () => {
 				}
 			});
 			socket.on("error", (error) => (text ? resolve(text) : reject(error)));
-			socket.write("POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 104857600\r\n\r\n");
+			socket.write(
+				"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 104857600\r\n\r\n",
+			);
 			const chunk = Buffer.alloc(65536, 0x20);
 			let sent = 0;
 			const more = () => {
@@ -102,8 +142,40 @@ function random(seed: number): () => number {
 it("survives 5,000 fuzzed bodies beside a stream that stays what it was", async () => {
 	const next = random(20261121);
 	const pick = <T>(list: readonly T[]): T => list[Math.floor(next() * list.length)]!;
-	const odd = [null, true, -1, 1e309, 2 ** 53, "", "\u0000", "\ud800", [], {}, [[]], { __proto__: null }, "a".repeat(1000), Number.NaN];
-	const fields = ["model", "messages", "temperature", "top_p", "n", "stop", "max_tokens", "stream", "logit_bias", "nvext", "stream_options", "seed", "prompt", "logprobs", "__proto__", "constructor"];
+	const odd = [
+		null,
+		true,
+		-1,
+		Number.MAX_VALUE,
+		2 ** 53,
+		"",
+		"\u0000",
+		"\ud800",
+		[],
+		{},
+		[[]],
+		{ __proto__: null },
+		"a".repeat(1000),
+		Number.NaN,
+	];
+	const fields = [
+		"model",
+		"messages",
+		"temperature",
+		"top_p",
+		"n",
+		"stop",
+		"max_tokens",
+		"stream",
+		"logit_bias",
+		"nvext",
+		"stream_options",
+		"seed",
+		"prompt",
+		"logprobs",
+		"__proto__",
+		"constructor",
+	];
 	const mutate = (): string => {
 		const body: Record<string, unknown> = chat({ temperature: 0 });
 		for (let i = 0; i < 1 + next() * 3; i++) body[pick(fields)] = pick(odd);
@@ -130,7 +202,9 @@ it("survives 5,000 fuzzed bodies beside a stream that stays what it was", async 
 		);
 	}
 	slow.sort((a, b) => a - b);
-	console.log(`${slow.length} refusals, p50 ${slow[slow.length >> 1]!.toFixed(1)} ms, p99 ${slow[Math.floor(slow.length * 0.99)]!.toFixed(1)} ms`);
+	console.log(
+		`${slow.length} refusals, p50 ${slow[slow.length >> 1]!.toFixed(1)} ms, p99 ${slow[Math.floor(slow.length * 0.99)]!.toFixed(1)} ms`,
+	);
 	expect(await beside).toBe(undisturbed);
 	expect((await fetch(`${server.address}/health`)).status).toBe(200);
 });

@@ -9,9 +9,13 @@ const executablePath = "/usr/bin/chromium";
 let server: ServerProcess;
 let browser: Browser;
 beforeAll(async () => {
-	if (!existsSync(executablePath)) throw new Error("Chromium is missing: apt-get install chromium, as .ci/run does");
+	if (!existsSync(executablePath))
+		throw new Error("Chromium is missing: apt-get install chromium, as .ci/run does");
 	server = await ServerProcess.start();
-	browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"] });
+	browser = await chromium.launch({
+		executablePath,
+		args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
+	});
 });
 afterAll(async () => {
 	await browser?.close();
@@ -28,7 +32,10 @@ it("streams an answer into the chat page, without errors in the browser's consol
 	await input.fill("What is the capital of France?");
 	await input.press("Enter");
 	await page.getByText("Paris").first().waitFor();
-	await page.getByText(/tok(ens)?\/s/i).first().waitFor();
+	await page
+		.getByText(/tok(ens)?\/s/i)
+		.first()
+		.waitFor();
 	expect(problems).toEqual([]);
 	if (process.env["DYN_SCREENSHOT"]) await page.screenshot({ path: process.env["DYN_SCREENSHOT"] });
 });
@@ -36,6 +43,8 @@ it("streams an answer into the chat page, without errors in the browser's consol
 it("fits a phone", async () => {
 	const page = await browser.newPage({ viewport: { width: 360, height: 700 } });
 	await page.goto(server.address);
-	const overflow = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
+	const overflow = await page.evaluate(
+		"document.documentElement.scrollWidth - document.documentElement.clientWidth",
+	);
 	expect(overflow).toBeLessThanOrEqual(0);
 });

@@ -13,7 +13,13 @@ afterAll(() => server?.[Symbol.asyncDispose]());
 function streamOnce(index: number, leaveAfter: number | null): Promise<string> {
 	return new Promise((resolve, reject) => {
 		const call = request(
-			{ host: "127.0.0.1", port: server.port, path: "/v1/completions", method: "POST", headers: { "content-type": "application/json" } },
+			{
+				host: "127.0.0.1",
+				port: server.port,
+				path: "/v1/completions",
+				method: "POST",
+				headers: { "content-type": "application/json" },
+			},
 			(response) => {
 				let text = "";
 				response.on("data", (chunk) => {
@@ -25,20 +31,34 @@ function streamOnce(index: number, leaveAfter: number | null): Promise<string> {
 			},
 		);
 		call.on("error", (error) => (leaveAfter === null ? reject(error) : resolve("")));
-		call.end(JSON.stringify({ model: MODEL, prompt: `Client ${index} says: `, max_tokens: 40, temperature: 1, seed: index, stream: true, ignore_eos: true }));
+		call.end(
+			JSON.stringify({
+				model: MODEL,
+				prompt: `Client ${index} says: `,
+				max_tokens: 40,
+				temperature: 1,
+				seed: index,
+				stream: true,
+				ignore_eos: true,
+			}),
+		);
 		if (leaveAfter === 0) setImmediate(() => call.destroy());
 	});
 }
 
 const idle = async () =>
-	(await server.metric("dynamo_frontend_inflight_requests")) === 0 && (await server.metric("dyn_engine_active_kv_blocks")) === 0;
+	(await server.metric("dynamo_frontend_inflight_requests")) === 0 &&
+	(await server.metric("dyn_engine_active_kv_blocks")) === 0;
 
 async function storm(clients: number): Promise<void> {
 	// A fixed pseudo-random half leaves at a fixed pseudo-random point, some before the first byte.
 	const leaving = Array.from({ length: clients }, (_, index) => index % 2 === 1);
-	const texts = await Promise.all(leaving.map((leaves, index) => streamOnce(index, leaves ? ((index * 2654435761) >>> 0) % 4000 : null)));
+	const texts = await Promise.all(
+		leaving.map((leaves, index) => streamOnce(index, leaves ? ((index * 2654435761) >>> 0) % 4000 : null)),
+	);
 	for (const [index, text] of texts.entries()) {
-		if (!leaving[index]) expect(text.endsWith("data: [DONE]\n\n"), `client ${index}: ${text.slice(-200)}`).toBe(true);
+		if (!leaving[index])
+			expect(text.endsWith("data: [DONE]\n\n"), `client ${index}: ${text.slice(-200)}`).toBe(true);
 	}
 }
 

@@ -16,7 +16,9 @@ beforeAll(async () => {
 	if (!existsSync(join(folder, requirement))) {
 		mkdirSync(folder, { recursive: true });
 		execFileSync("python3", ["-m", "venv", folder]);
-		execFileSync(python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement], { stdio: "inherit" });
+		execFileSync(python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement], {
+			stdio: "inherit",
+		});
 		mkdirSync(join(folder, requirement));
 	}
 	server = await ServerProcess.start();

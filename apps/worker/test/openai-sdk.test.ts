@@ -11,11 +11,18 @@ beforeAll(async () => {
 });
 afterAll(() => server?.[Symbol.asyncDispose]());
 
-const capital = [{ role: "user" as const, content: "What is the capital of France? Answer in one sentence." }];
+const capital = [
+	{ role: "user" as const, content: "What is the capital of France? Answer in one sentence." },
+];
 
 describe("official openai SDK for Node", () => {
 	it("chats", async () => {
-		const answer = await client.chat.completions.create({ model: MODEL, messages: capital, temperature: 0, max_tokens: 32 });
+		const answer = await client.chat.completions.create({
+			model: MODEL,
+			messages: capital,
+			temperature: 0,
+			max_tokens: 32,
+		});
 		expect(answer.object).toBe("chat.completion");
 		expect(answer.choices[0]!.message).toMatchObject({ role: "assistant" });
 		expect(answer.choices[0]!.message.content).toContain("Paris");
@@ -28,7 +35,11 @@ describe("official openai SDK for Node", () => {
 		const whole = await client.chat.completions.create(body);
 		let text = "";
 		let usage = null;
-		for await (const chunk of await client.chat.completions.create({ ...body, stream: true, stream_options: { include_usage: true } })) {
+		for await (const chunk of await client.chat.completions.create({
+			...body,
+			stream: true,
+			stream_options: { include_usage: true },
+		})) {
 			text += chunk.choices[0]?.delta.content ?? "";
 			usage = chunk.usage ?? usage;
 		}
@@ -37,17 +48,33 @@ describe("official openai SDK for Node", () => {
 	});
 
 	it("serves the .stream() helper", async () => {
-		const runner = client.chat.completions.stream({ model: MODEL, messages: capital, temperature: 0, max_tokens: 16 });
+		const runner = client.chat.completions.stream({
+			model: MODEL,
+			messages: capital,
+			temperature: 0,
+			max_tokens: 16,
+		});
 		const final = await runner.finalChatCompletion();
 		expect(final.choices[0]!.message.content).toContain("Paris");
 	});
 
 	it("gives n choices, log-probabilities and seeds", async () => {
-		const body = { model: MODEL, messages: capital, temperature: 1, n: 3, seed: 7, max_tokens: 8, logprobs: true, top_logprobs: 2 };
+		const body = {
+			model: MODEL,
+			messages: capital,
+			temperature: 1,
+			n: 3,
+			seed: 7,
+			max_tokens: 8,
+			logprobs: true,
+			top_logprobs: 2,
+		};
 		const first = await client.chat.completions.create(body);
 		const second = await client.chat.completions.create(body);
 		expect(first.choices.map((choice) => choice.index)).toEqual([0, 1, 2]);
-		expect(second.choices.map((choice) => choice.message.content)).toEqual(first.choices.map((choice) => choice.message.content));
+		expect(second.choices.map((choice) => choice.message.content)).toEqual(
+			first.choices.map((choice) => choice.message.content),
+		);
 		for (const { logprobs } of first.choices) {
 			for (const entry of logprobs!.content!) {
 				expect(entry.logprob).toBeLessThanOrEqual(0);
@@ -79,15 +106,30 @@ describe("official openai SDK for Node", () => {
 	});
 
 	it("aborts: the engine is idle soon after", async () => {
-		const stream = await client.chat.completions.create({ model: MODEL, messages: capital, max_tokens: 4000, stream: true, temperature: 1, seed: 3 });
+		const stream = await client.chat.completions.create({
+			model: MODEL,
+			messages: capital,
+			max_tokens: 4000,
+			stream: true,
+			temperature: 1,
+			seed: 3,
+		});
 		for await (const _ of stream) break;
-		await eventually("no request in flight", async () => (await server.metric("dynamo_frontend_inflight_requests")) === 0, 2000);
+		await eventually(
+			"no request in flight",
+			async () => (await server.metric("dynamo_frontend_inflight_requests")) === 0,
+			2000,
+		);
 	});
 
 	it("maps errors to the SDK's classes, with param and request id", async () => {
 		const bad = client.chat.completions.create({ model: MODEL, messages: capital, temperature: 9 });
 		await expect(bad).rejects.toBeInstanceOf(OpenAI.BadRequestError);
-		await expect(bad).rejects.toMatchObject({ status: 400, param: "temperature", requestID: expect.any(String) });
+		await expect(bad).rejects.toMatchObject({
+			status: 400,
+			param: "temperature",
+			requestID: expect.any(String),
+		});
 		const missing = client.chat.completions.create({ model: "no-such-model", messages: capital });
 		await expect(missing).rejects.toBeInstanceOf(OpenAI.NotFoundError);
 		await expect(missing).rejects.toMatchObject({ status: 404, code: "model_not_found" });

@@ -14,7 +14,12 @@ export class ServerProcess {
 	readonly #child: ChildProcess;
 	readonly #output: () => string;
 
-	private constructor(child: ChildProcess, address: string, exited: ServerProcess["exited"], output: () => string) {
+	private constructor(
+		child: ChildProcess,
+		address: string,
+		exited: ServerProcess["exited"],
+		output: () => string,
+	) {
 		this.#child = child;
 		this.address = address;
 		this.exited = exited;
@@ -83,7 +88,11 @@ export class ServerProcess {
 }
 
 /** Polls `condition` until it holds; rejects after `limitMs` with `what`. For state that another process offers no event for. */
-export async function eventually(what: string, condition: () => Promise<boolean>, limitMs = 10_000): Promise<number> {
+export async function eventually(
+	what: string,
+	condition: () => Promise<boolean>,
+	limitMs = 10_000,
+): Promise<number> {
 	const began = performance.now();
 	while (!(await condition())) {
 		if (performance.now() - began > limitMs) throw new Error(`not within ${limitMs} ms: ${what}`);

@@ -2,7 +2,14 @@
 import { expect, it } from "vitest";
 import { MODEL, ServerProcess } from "./server-process.js";
 
-const story = (index: number) => ({ model: MODEL, prompt: `Story ${index}:`, max_tokens: 120, temperature: 0, stream: true, ignore_eos: true });
+const story = (index: number) => ({
+	model: MODEL,
+	prompt: `Story ${index}:`,
+	max_tokens: 120,
+	temperature: 0,
+	stream: true,
+	ignore_eos: true,
+});
 
 /** Opens streams and resolves, with the bodies still being read, once each has sent its first bytes. */
 async function openStreams(server: ServerProcess, count: number): Promise<Promise<string>[]> {

@@ -23,6 +23,7 @@ export {
 	type Metrics,
 	noMetrics,
 } from "./metrics.js";
+export { type OptionSpec, type OptionValue, type ParsedOptions, parseOptions } from "./option-table.js";
 export {
 	cancellationError,
 	createRequestContext,

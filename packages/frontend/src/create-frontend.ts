@@ -221,12 +221,14 @@ class HttpFrontend implements Frontend {
 	}
 
 	#health(response: ServerResponse): void {
-		if (this.#state !== "serving")
-			return sendJson(response, 503, {
+		if (this.#state !== "serving") {
+			sendJson(response, 503, {
 				status: "not_ready",
 				stage: "draining",
 				message: "the server is shutting down",
 			});
+			return;
+		}
 		const entries = this.#models.list().flatMap(({ instances }) => [...instances.values()]);
 		const endpoints = [...new Set(entries.map(({ instance }) => formatEndpointPath(instance.path)))];
 		const instances = entries.map(({ instance }) => ({

@@ -23,12 +23,16 @@ const RESERVED = new Set(
 /** Turns a conversation into the text of a prompt, as the model was trained to see it. */
 export class ChatTemplate {
 	readonly source: string;
-	readonly #plain: TemplateProgram;
-	readonly #withTools: TemplateProgram;
+	readonly #plain: TemplateProgram | null;
+	readonly #withTools: TemplateProgram | null;
 	readonly #tokens: Readonly<Record<string, string>>;
 	readonly #takesParts: boolean;
 
-	private constructor(plain: TemplateProgram, withTools: TemplateProgram, options: ChatTemplateOptions) {
+	private constructor(
+		plain: TemplateProgram | null,
+		withTools: TemplateProgram | null,
+		options: ChatTemplateOptions,
+	) {
 		this.source = options.source;
 		this.#plain = plain;
 		this.#withTools = withTools;
@@ -36,9 +40,12 @@ export class ChatTemplate {
 		this.#takesParts = this.#probeParts();
 	}
 
-	/** @throws DynError MODEL_FORMAT when the template cannot be parsed. */
-	static async create(template: string, options: ChatTemplateOptions): Promise<ChatTemplate> {
-		const plain = await parse(template, options.source);
+	/**
+	 * @param template Jinja source, or null for a model without one: every rendering then says so.
+	 * @throws DynError MODEL_FORMAT when the template cannot be parsed.
+	 */
+	static async create(template: string | null, options: ChatTemplateOptions): Promise<ChatTemplate> {
+		const plain = template === null ? null : await parse(template, options.source);
 		const withTools =
 			options.toolTemplate === undefined ? plain : await parse(options.toolTemplate, options.source);
 		return new ChatTemplate(plain, withTools, options);
@@ -46,7 +53,8 @@ export class ChatTemplate {
 
 	/**
 	 * Text parts are joined for templates that take strings only.
-	 * @throws DynError INVALID_ARGUMENT with the template's own message when it refuses the conversation.
+	 * @throws DynError INVALID_ARGUMENT with the template's own message when it refuses the conversation, or when the
+	 * model has no template.
 	 */
 	render(input: ChatInput): string {
 		const kwargs = input.kwargs ?? {};
@@ -57,6 +65,11 @@ export class ChatTemplate {
 					`chat_template_kwargs must not set ${name}; remove it`,
 				);
 		const program = input.tools?.length ? this.#withTools : this.#plain;
+		if (!program)
+			throw invalidArgument(
+				"messages",
+				`${this.source} has no chat template; pass the path of a Jinja template to the worker, or use text completions`,
+			);
 		const variables = {
 			...kwargs,
 			...this.#tokens,
@@ -76,6 +89,8 @@ export class ChatTemplate {
 
 	/** A template takes parts if it makes the same of one text part as of the text. */
 	#probeParts(): boolean {
+		const program = this.#plain;
+		if (!program) return false;
 		const messages = (content: string | readonly ContentPart[]): Record<string, unknown> => ({
 			...this.#tokens,
 			messages: [{ role: "user", content }],
@@ -83,8 +98,8 @@ export class ChatTemplate {
 			add_generation_prompt: true,
 		});
 		try {
-			const parts = this.#plain.render(messages([{ type: "text", text: "probe" }]));
-			return parts.includes("probe") && parts === this.#plain.render(messages("probe"));
+			const parts = program.render(messages([{ type: "text", text: "probe" }]));
+			return parts.includes("probe") && parts === program.render(messages("probe"));
 		} catch {
 			return false;
 		}

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { DynError, invalidArgument } from "@dyn/common";
+import { DynError } from "@dyn/common";
 import { openCheckpoint } from "@dyn/models";
 import { GgufMetadata } from "../gguf/gguf-metadata.js";
 import { namedToken } from "../named-token.js";
@@ -20,21 +20,16 @@ interface Found {
 /**
  * Loads the chat template of a model: `chat_template.jinja` or `tokenizer_config.json` of a folder, or
  * `tokenizer.chat_template` of a GGUF file. `overridePath` names a Jinja file to use instead.
- * @throws DynError INVALID_ARGUMENT when the model has none or the override cannot be read, MODEL_FORMAT when a
- * file or the template cannot be parsed, NOT_FOUND when there is nothing at `path`.
+ * @returns a template that refuses to render when the model has none, so that its text completions can be served
+ * @throws DynError INVALID_ARGUMENT when the override cannot be read, MODEL_FORMAT when a file or the template cannot
+ * be parsed, NOT_FOUND when there is nothing at `path`.
  */
 export async function loadChatTemplate(path: string, overridePath?: string): Promise<ChatTemplate> {
 	const isFolder =
 		existsSync(join(path, "tokenizer_config.json")) || existsSync(join(path, "tokenizer.json"));
 	const found = isFolder ? await findInFolder(path) : await findInGguf(path);
 	const override = overridePath === undefined ? undefined : await readOverride(overridePath);
-	const template = override ?? found.template;
-	if (template === undefined)
-		throw invalidArgument(
-			"model",
-			`${path} has no chat template; pass the path of a Jinja template, or use text completions`,
-		);
-	return ChatTemplate.create(template, {
+	return ChatTemplate.create(override ?? found.template ?? null, {
 		source: overridePath ?? path,
 		...(found.bosToken === undefined ? {} : { bosToken: found.bosToken }),
 		...(found.eosToken === undefined ? {} : { eosToken: found.eosToken }),

