@@ -49,6 +49,10 @@ describe("StreamingDetokenizer", () => {
 		expect([...ids].map((id) => stream.push([id]))).toEqual(["", "é", "", "", "", "👍"]);
 	});
 
+	it("ends an incomplete character where a whole token follows", () => {
+		expect(byteLevel.decode([0xc3, 0x41, 257])).toBe("\ufffdAll");
+	});
+
 	it("skips control tokens unless told otherwise", () => {
 		const ids = [267, 0x68, 266, 268];
 		expect(byteLevel.decode(ids)).toBe("h<think>");

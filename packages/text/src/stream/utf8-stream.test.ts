@@ -38,7 +38,13 @@ describe("Utf8Stream", () => {
 		expect(stream.pending).toBe(true);
 		expect(stream.push(Uint8Array.of(0x41))).toBe("\ufffdA");
 		expect(stream.pending).toBe(false);
-		expect(stream.push(Uint8Array.of(0xe0, 0x80))).toBe("\ufffd\ufffd");
+		for (const [lead, second] of [
+			[0xe0, 0x80],
+			[0xed, 0xa0],
+			[0xf0, 0x80],
+			[0xf4, 0x90],
+		] as const)
+			expect(stream.push(Uint8Array.of(lead, second))).toBe("\ufffd\ufffd");
 		expect(stream.push(Uint8Array.of(0xe2))).toBe("");
 		expect(stream.finish()).toBe("\ufffd");
 		expect(stream.finish()).toBe("");
