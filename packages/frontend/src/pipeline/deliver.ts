@@ -21,7 +21,7 @@ export async function deliverWhole(
 ): Promise<void> {
 	const choices: FoldedChoice[] = Array.from({ length: generation.choices }, () => ({
 		text: "",
-		logprobs: null,
+		logprobs: generation.withLogprobs ? [] : null,
 		finishReason: null,
 	}));
 	for await (const { index, text, tokens, logprobs, finishReason } of generation.run(context)) {

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// npm test [-- vitest arguments]: installs, builds and runs the tests.
+import { spawnSync } from "node:child_process";
+import { build, checkMachine, install, root } from "./lib/prepare.mjs";
+
+checkMachine();
+install();
+build({ types: true });
+const { status } = spawnSync("npx", ["vitest", "run", ...process.argv.slice(2)], {
+	cwd: root,
+	stdio: "inherit",
+});
+process.exit(status ?? 1);
