@@ -63,7 +63,8 @@ async function storm(clients: number): Promise<void> {
 }
 
 it("ends idle, with no block leaked and memory back, after 200 clients of which half vanish", async () => {
-	await storm(200);
+	// Twice to warm up: allocators and the KV blocks that a storm touches reach their size.
+	for (let warmUp = 0; warmUp < 2; warmUp++) await storm(200);
 	await eventually("engine idle, no active KV block", idle, 2000);
 	const before = server.residentMiB;
 	await storm(200);

@@ -208,16 +208,16 @@ class HttpFrontend implements Frontend {
 			this.#options.logger.error("request failed", { request: requestId, path, error });
 		if (response.destroyed) return;
 		if (response.headersSent) return void response.destroy();
-		// A body that was not read to its end cannot be skipped: what follows would be taken for a request.
-		const unread = !request.complete;
 		const body = JSON.stringify(errorBody(error));
+		const unread = !request.complete;
 		response.writeHead(error.httpStatus, {
 			"content-type": "application/json",
 			"content-length": Buffer.byteLength(body),
 			...retryHeaders(error),
 			...(unread ? { connection: "close" } : {}),
 		});
-		response.end(body);
+		if (unread) linger(request, response, body);
+		else response.end(body);
 	}
 
 	#health(response: ServerResponse): void {
@@ -243,6 +243,26 @@ class HttpFrontend implements Frontend {
 		const text = await this.#options.metrics.expose();
 		response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }).end(text);
 	}
+}
+
+/** Time for a client to notice that its body is not wanted, ms. */
+const LINGER_MS = 2000;
+
+/**
+ * Answers while the client is still sending. Closing at once would reset the connection and the answer might be lost
+ * with it, so what comes is thrown away for a moment.
+ */
+function linger(request: IncomingMessage, response: ServerResponse, body: string): void {
+	const end = () => {
+		clearTimeout(timer);
+		response.end();
+	};
+	const timer = setTimeout(end, LINGER_MS);
+	response.write(body);
+	request.removeAllListeners("data");
+	request.once("end", end);
+	request.once("close", end);
+	request.resume();
 }
 
 function modelObject({ card }: ServableModel) {

@@ -7,6 +7,7 @@ import {
 	readChatRequest,
 	readCompletionRequest,
 } from "@dyn/protocols/openai";
+import { encodeChat } from "@dyn/text";
 import type { FrontendMetrics } from "./frontend-metrics.js";
 import { metricLabel } from "./http/error-body.js";
 import { readBody } from "./http/read-body.js";
@@ -16,6 +17,7 @@ import type { AnswerFormat } from "./openai/answer-format.js";
 import { chatFormat } from "./openai/chat-format.js";
 import { completionFormat } from "./openai/completion-format.js";
 import type { ResolvedFrontendOptions } from "./options.js";
+import { checkTextLength } from "./pipeline/context-check.js";
 import { deliverStream, deliverWhole } from "./pipeline/deliver.js";
 import { Generation } from "./pipeline/generation.js";
 
@@ -40,12 +42,10 @@ export const chatEndpoint: GenerationEndpoint = {
 		return {
 			fields: request,
 			logprobs: request.logprobs,
-			async tokenize({ tokenizer, template }) {
-				return [
-					await tokenizer.encodeSegments(
-						template.render(request.messages, { variables: request.templateVariables }),
-					),
-				];
+			async tokenize(model) {
+				const { messages, templateVariables: kwargs } = request;
+				await checkTextLength(model, messages.map(({ content }) => content).join(""), "messages");
+				return [(await encodeChat(model.tokenizer, model.template, { messages, kwargs })).tokenIds];
 			},
 		};
 	},
@@ -59,10 +59,14 @@ export const completionEndpoint: GenerationEndpoint = {
 		return {
 			fields: request,
 			logprobs: request.logprobs,
-			tokenize: ({ tokenizer, card }) =>
+			tokenize: (model) =>
 				Promise.all(
-					request.prompts.map((prompt) => {
-						if (typeof prompt === "string") return tokenizer.encode(prompt);
+					request.prompts.map(async (prompt) => {
+						const { tokenizer, card } = model;
+						if (typeof prompt === "string") {
+							await checkTextLength(model, prompt, "prompt");
+							return tokenizer.encode(prompt, { parseSpecial: true });
+						}
 						const unknown = prompt.find((id) => id >= tokenizer.vocabSize);
 						if (unknown === undefined) return Uint32Array.from(prompt);
 						throw new DynError(

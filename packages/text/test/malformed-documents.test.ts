@@ -9,7 +9,7 @@ import { DynError } from "@dyn/common";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { fixturePath } from "../src/__fixtures__/fixture-path.js";
 import { randomNumbers } from "../src/__fixtures__/random.js";
-import { ChatTemplate, loadTokenizer } from "../src/public.js";
+import { ChatTemplate, loadTokenizer } from "../src/index.js";
 import { guardDocument } from "../src/tokenizer/guarded-document.js";
 import { parseTokenizerDocument } from "../src/tokenizer/tokenizer-document.js";
 

@@ -14,7 +14,7 @@ import {
 	loadTokenizer,
 	StreamingDetokenizer,
 	type Tokenizer,
-} from "../src/public.js";
+} from "../src/index.js";
 import { writeHuggingFaceFolder } from "./hugging-face-folder.js";
 
 interface Prompt {

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "@dyn/common";
+
+/** Exit code of a process that a second signal ended. */
+const FORCED = 130;
 
 /**
  * Waits for SIGTERM or SIGINT, then drains. Running work may finish within `drainSeconds`; a second signal ends at once.
@@ -11,24 +15,27 @@ export async function untilSignal(
 	drainSeconds: number,
 	logger: Logger,
 ): Promise<number> {
+	let signals = 0;
 	const signal = await new Promise<string>((resolve) => {
-		for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => resolve(name));
+		for (const name of ["SIGTERM", "SIGINT"] as const) {
+			process.on(name, () => {
+				if (++signals === 1) resolve(name);
+				else process.exit(FORCED);
+			});
+		}
 	});
-	for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => process.exit(130));
 	logger.info("shutting down: running requests may finish, a second signal ends at once", {
 		signal,
 		drainSeconds,
 	});
-	let timer: NodeJS.Timeout | undefined;
-	const timeout = new Promise<"timeout">((resolve) => {
-		timer = setTimeout(() => resolve("timeout"), drainSeconds * 1000);
-	});
+	const expired = new AbortController();
+	const timeout = delay(drainSeconds * 1000, "timeout" as const, { signal: expired.signal }).catch(
+		() => "timeout" as const,
+	);
 	const ended = await Promise.race([drain().then(() => "drained" as const), timeout]);
-	clearTimeout(timer);
-	if (ended === "timeout") {
-		logger.warn("requests were still running: ending them", { drainSeconds });
-		await close();
-		return 1;
-	}
-	return 0;
+	expired.abort();
+	if (ended === "drained") return 0;
+	logger.warn("requests were still running: ending them", { drainSeconds });
+	await close();
+	return 1;
 }

@@ -67,7 +67,7 @@ export class ModelDirectory {
 			return;
 		}
 		const tokenizer = await loadTokenizer(card.tokenizerPath);
-		const template = await loadChatTemplate(card.tokenizerPath, tokenizer, card.chatTemplatePath);
+		const template = await loadChatTemplate(card.tokenizerPath, card.chatTemplatePath ?? undefined);
 		const client = this.#runtime.endpoint(instance.path).client();
 		this.#models.set(card.name, {
 			card,

@@ -15,14 +15,14 @@ export class ChoiceText {
 
 	constructor(tokenizer: Tokenizer, options: ChoiceTextOptions) {
 		this.#detokenizer = new StreamingDetokenizer(tokenizer, options);
-		this.#matcher = new StopStringMatcher(options.stop, options.includeStopString);
+		this.#matcher = new StopStringMatcher(options.stop, options);
 	}
 
 	/** New text, and whether a stop string ended the choice. `last` flushes what was withheld. */
 	push(ids: readonly number[], last: boolean): { readonly text: string; readonly stopped: boolean } {
 		const decoded = this.#detokenizer.push(ids) + (last ? this.#detokenizer.finish() : "");
 		const { text, stopped } = this.#matcher.push(decoded);
-		if (stopped !== null) return { text, stopped: true };
+		if (stopped !== undefined) return { text, stopped: true };
 		return { text: last ? text + this.#matcher.finish() : text, stopped: false };
 	}
 }

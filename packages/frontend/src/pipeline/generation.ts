@@ -5,6 +5,7 @@ import { createGenerateRequest, type EngineOutput, type GenerateRequest, type Us
 import type { CommonFields } from "@dyn/protocols/openai";
 import type { ServableModel } from "../models/model-directory.js";
 import { ChoiceText, type ShownLogprobs, showLogprobs } from "./choice-text.js";
+import { checkContext } from "./context-check.js";
 import { merge } from "./merge.js";
 
 /** A piece of one choice's answer, in OpenAI's terms. */
@@ -40,14 +41,7 @@ export class Generation {
 		this.#options = options;
 		this.choices = options.prompts.length * options.fields.n;
 		const { card } = options.model;
-		for (const prompt of options.prompts) {
-			if (prompt.length < card.contextLength) continue;
-			throw new DynError(
-				"CONTEXT_LENGTH_EXCEEDED",
-				`This model's maximum context length is ${card.contextLength} tokens. However, your messages resulted in ${prompt.length} tokens. Please reduce the length of the messages.`,
-				{ details: { param: "messages" } },
-			);
-		}
+		for (const prompt of options.prompts) checkContext(options.model, prompt.length, "messages");
 		for (const [index, { name }] of options.fields.logitsProcessors.entries()) {
 			if (card.logitsProcessors.includes(name)) continue;
 			const known = card.logitsProcessors.join(", ") || "none";
