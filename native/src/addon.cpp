@@ -4,6 +4,8 @@
 #include <napi.h>
 
 #include <cmath>
+#include <limits>
+#include <new>
 
 #include "engine.h"
 #include "native_error.h"
@@ -19,14 +21,53 @@ Napi::Error toJs(Napi::Env env, const std::string& code, const std::string& mess
 
 [[noreturn]] void refuse(Napi::Env env, const std::string& message) { throw toJs(env, "INVALID_ARGUMENT", message); }
 
-int intOf(const Napi::Object& object, const char* name) { return object.Get(name).ToNumber().Int32Value(); }
-double numberOf(const Napi::Object& object, const char* name) { return object.Get(name).ToNumber().DoubleValue(); }
+// Calls `work` and turns what the engine throws into an error with a code; nothing but Napi::Error may leave a callback.
+template <class Work>
+auto translated(Napi::Env env, const Work& work) -> decltype(work()) {
+  try {
+    return work();
+  } catch (const NativeError& error) {
+    throw toJs(env, error.code, error.what());
+  } catch (const std::bad_alloc&) {
+    throw toJs(env, "OUT_OF_MEMORY", "not enough memory");
+  } catch (const std::length_error& error) {
+    throw toJs(env, "OUT_OF_MEMORY", std::string("too large: ") + error.what());
+  }
+}
+
+double numberOf(const Napi::Value& value, const char* name) {
+  if (!value.IsNumber()) refuse(value.Env(), std::string(name) + " must be a number");
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+// An integer from `least` to `most`, refused by name otherwise.
+template <class Int = int>
+Int integerOf(const Napi::Value& value, const char* name, double least = 0, double most = std::numeric_limits<Int>::max()) {
+  const double number = numberOf(value, name);
+  if (!(number >= least && number <= most) || number != std::floor(number))
+    refuse(value.Env(), std::string(name) + " must be an integer of at least " + std::to_string((long long)least) + ", within its range");
+  return Int(number);
+}
+
+float finiteOf(const Napi::Object& object, const char* name) {
+  const double number = numberOf(object.Get(name), name);
+  if (!std::isfinite(number)) refuse(object.Env(), std::string(name) + " must be finite");
+  return float(number);
+}
+
+int countOf(const Napi::Object& object, const char* name) { return integerOf(object.Get(name), name); }
+int positiveOf(const Napi::Object& object, const char* name) { return integerOf(object.Get(name), name, 1); }
+// Bytes: up to the largest integer that a double holds exactly.
+size_t bytesOf(const Napi::Object& object, const char* name) { return integerOf<size_t>(object.Get(name), name, 0, 0x1p53 - 1); }
 std::string textOf(const Napi::Object& object, const char* name) { return object.Get(name).ToString().Utf8Value(); }
 
-Napi::Uint32Array idsOf(const Napi::Value& value, const char* name) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array) refuse(value.Env(), std::string(name) + " must be a Uint32Array");
-  return value.As<Napi::Uint32Array>();
+template <class Array>
+Array arrayOf(const Napi::Value& value, napi_typedarray_type type, const char* name, const char* typeName) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) refuse(value.Env(), std::string(name) + " must be a " + typeName);
+  return value.As<Array>();
 }
+Napi::Uint32Array idsOf(const Napi::Value& value, const char* name) { return arrayOf<Napi::Uint32Array>(value, napi_uint32_array, name, "Uint32Array"); }
+Napi::Float32Array floatsOf(const Napi::Value& value, const char* name) { return arrayOf<Napi::Float32Array>(value, napi_float32_array, name, "Float32Array"); }
 
 TensorType tensorTypeOf(Napi::Env env, const std::string& name) {
   static const char* const names[] = {"F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"};
@@ -35,43 +76,53 @@ TensorType tensorTypeOf(Napi::Env env, const std::string& name) {
   throw toJs(env, "MODEL_FORMAT", "unknown tensor type " + name);
 }
 
-EngineOptions optionsOf(const Napi::Object& from) {
-  Napi::Env env = from.Env();
-  EngineOptions options;
-  const Napi::Object spec = from.Get("spec").ToObject();
-  ModelSpec& to = options.spec;
-  to.numLayers = intOf(spec, "numLayers");
-  to.hiddenSize = intOf(spec, "hiddenSize");
-  to.numHeads = intOf(spec, "numHeads");
-  to.numKvHeads = intOf(spec, "numKvHeads");
-  to.headDim = intOf(spec, "headDim");
-  to.intermediateSize = intOf(spec, "intermediateSize");
-  to.vocabSize = intOf(spec, "vocabSize");
-  to.contextLength = intOf(spec, "contextLength");
-  to.rmsNormEps = float(numberOf(spec, "rmsNormEps"));
-  to.tiedHead = spec.Get("tiedHead").ToBoolean();
-  for (int value : {to.numLayers, to.hiddenSize, to.numHeads, to.numKvHeads, to.headDim, to.intermediateSize, to.vocabSize, to.contextLength})
-    if (value <= 0) throw toJs(env, "MODEL_FORMAT", "a dimension of the model is not positive");
-  if (to.headDim % 16 != 0 || to.headDim > 256) throw toJs(env, "MODEL_FORMAT", "head dimension " + std::to_string(to.headDim) + " is not a multiple of 16 up to 256");
-  if (to.numHeads % to.numKvHeads != 0) throw toJs(env, "MODEL_FORMAT", "query heads are not a multiple of KV heads");
-  const Napi::Float32Array frequencies = from.Get("inverseFrequencies").As<Napi::Float32Array>();
-  to.inverseFrequencies.assign(frequencies.Data(), frequencies.Data() + frequencies.ElementLength());
-  if (int(to.inverseFrequencies.size()) != to.headDim / 2) refuse(env, "inverseFrequencies must have headDim / 2 entries");
+// A dimension that every product of two fits into an int.
+int dimensionOf(const Napi::Object& spec, const char* name) {
+  const double value = numberOf(spec.Get(name), name);
+  if (!(value >= 1 && value <= (1 << 24)) || value != std::floor(value))
+    throw toJs(spec.Env(), "MODEL_FORMAT", std::string(name) + " of the model is not a positive integer below 2^24");
+  return int(value);
+}
 
+ModelSpec specOf(const Napi::Object& from, const Napi::Float32Array& inverseFrequencies) {
+  Napi::Env env = from.Env();
+  ModelSpec spec;
+  spec.numLayers = dimensionOf(from, "numLayers");
+  spec.hiddenSize = dimensionOf(from, "hiddenSize");
+  spec.numHeads = dimensionOf(from, "numHeads");
+  spec.numKvHeads = dimensionOf(from, "numKvHeads");
+  spec.headDim = dimensionOf(from, "headDim");
+  spec.intermediateSize = dimensionOf(from, "intermediateSize");
+  spec.vocabSize = dimensionOf(from, "vocabSize");
+  spec.contextLength = dimensionOf(from, "contextLength");
+  spec.rmsNormEps = finiteOf(from, "rmsNormEps");
+  spec.tiedHead = from.Get("tiedHead").ToBoolean();
+  spec.qkvBias = from.Get("qkvBias").ToBoolean();
+  spec.qkNorm = from.Get("qkNorm").ToBoolean();
+  if (spec.headDim % 16 != 0 || spec.headDim > 256) throw toJs(env, "MODEL_FORMAT", "head dimension " + std::to_string(spec.headDim) + " is not a multiple of 16 up to 256");
+  if (spec.numHeads % spec.numKvHeads != 0) throw toJs(env, "MODEL_FORMAT", "query heads are not a multiple of KV heads");
+  if (spec.numHeads > (1 << 16)) throw toJs(env, "MODEL_FORMAT", "more than 65536 heads");
+  spec.inverseFrequencies.assign(inverseFrequencies.Data(), inverseFrequencies.Data() + inverseFrequencies.ElementLength());
+  if (int(spec.inverseFrequencies.size()) != spec.headDim / 2) refuse(env, "inverseFrequencies must have headDim / 2 entries");
+  return spec;
+}
+
+EngineOptions optionsOf(const Napi::Object& from) {
+  EngineOptions options;
+  options.spec = specOf(from.Get("spec").ToObject(), floatsOf(from.Get("inverseFrequencies"), "inverseFrequencies"));
   const Napi::Array tensors = from.Get("tensors").As<Napi::Array>();
   for (uint32_t i = 0; i < tensors.Length(); i++) {
     const Napi::Object tensor = tensors.Get(i).ToObject();
-    options.tensors.push_back({textOf(tensor, "name"), textOf(tensor, "file"), size_t(numberOf(tensor, "offset")), size_t(numberOf(tensor, "byteLength")),
-                               tensorTypeOf(env, textOf(tensor, "type")), intOf(tensor, "rows"), intOf(tensor, "cols"), intOf(tensor, "permutedHeads")});
+    options.tensors.push_back({textOf(tensor, "name"), textOf(tensor, "file"), bytesOf(tensor, "offset"), bytesOf(tensor, "byteLength"),
+                               tensorTypeOf(from.Env(), textOf(tensor, "type")), positiveOf(tensor, "rows"), positiveOf(tensor, "cols"),
+                               countOf(tensor, "permutedHeads")});
   }
-  options.numBlocks = intOf(from, "numKvBlocks");
-  options.maxSequences = intOf(from, "maxSequences");
-  options.maxRows = intOf(from, "maxBatchedTokens");
-  options.threads = intOf(from, "threads");
+  options.numBlocks = positiveOf(from, "numKvBlocks");
+  options.maxSequences = positiveOf(from, "maxSequences");
+  options.maxRows = positiveOf(from, "maxBatchedTokens");
+  options.threads = positiveOf(from, "threads");
   options.f32 = from.Get("f32").ToBoolean();
   options.isa = from.Get("isa").IsString() ? textOf(from, "isa") : "";
-  if (options.numBlocks <= 0 || options.maxSequences <= 0 || options.maxRows <= 0 || options.threads <= 0)
-    refuse(env, "numKvBlocks, maxSequences, maxBatchedTokens and threads must be positive");
   return options;
 }
 
@@ -86,23 +137,34 @@ public:
                         InstanceMethod<&EngineHandle::close>("close")});
   }
 
-  explicit EngineHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineHandle>(info) {
-    const EngineOptions options = optionsOf(info[0].ToObject());
-    try {
-      engine_ = std::make_unique<Engine>(options);
-    } catch (const NativeError& error) {
-      throw toJs(info.Env(), error.code, error.what());
-    }
+  explicit EngineHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineHandle>(info), env_(info.Env()) {
+    translated(info.Env(), [&] { engine_ = std::make_unique<Engine>(optionsOf(info[0].ToObject())); });
+    settle_ = Settle::New(env_, "dyn engine", 0, 1, this);
+    settle_.Unref(env_); // an idle engine does not keep the process alive
+    // Hooks run last in, first out: the engine thread is gone before the environment takes `settle_` away.
+    napi_add_env_cleanup_hook(env_, stopWithEnvironment, this);
   }
 
+  ~EngineHandle() override { stop(); }
+
 private:
-  // What a finished step resolves; crosses from the engine thread to JavaScript.
+  // What a finished step or load resolves; crosses from the engine thread to JavaScript.
   struct Delivery {
-    std::shared_ptr<Napi::Promise::Deferred> deferred;
-    EngineHandle* handle;
+    Napi::Promise::Deferred deferred;
     StepOutcome outcome;
     bool isLoad;
   };
+  static void deliver(Napi::Env env, Napi::Function, EngineHandle* handle, Delivery* delivery);
+  using Settle = Napi::TypedThreadSafeFunction<EngineHandle, Delivery, deliver>;
+
+  static void stopWithEnvironment(void* handle) { static_cast<EngineHandle*>(handle)->engine_.reset(); }
+
+  void stop() {
+    if (!engine_) return;
+    engine_.reset();
+    napi_remove_env_cleanup_hook(env_, stopWithEnvironment, this);
+    settle_.Release();
+  }
 
   Engine& engine(Napi::Env env) {
     if (!engine_) throw toJs(env, "UNAVAILABLE", "the native engine is closed");
@@ -111,45 +173,35 @@ private:
 
   Engine& idleEngine(Napi::Env env) {
     Engine& e = engine(env);
-    if (!e.loaded()) throw toJs(env, "INVALID_ARGUMENT", "the native engine is not loaded");
-    if (running_) throw toJs(env, "INVALID_ARGUMENT", "a step is running");
+    if (running_) refuse(env, "a step is running");
+    if (!e.loaded()) refuse(env, "the native engine is not loaded");
     return e;
   }
 
   int slotOf(const Napi::CallbackInfo& info) {
-    const int slot = info[0].ToNumber().Int32Value();
-    if (slot < 0 || slot >= engine(info.Env()).options().maxSequences) refuse(info.Env(), "slot " + std::to_string(slot) + " does not exist");
+    const int slot = integerOf(info[0], "slot");
+    if (slot >= engine(info.Env()).options().maxSequences) refuse(info.Env(), "slot " + std::to_string(slot) + " does not exist");
     return slot;
   }
 
-  // A promise, and the callback that settles it from the engine thread. The handle stays referenced until then.
+  // Starts work on the engine thread and returns the promise that it settles. Until then the handle stays referenced
+  // and the process alive.
   Napi::Value begin(Napi::Env env, bool isLoad, const std::function<void(Engine::Done)>& start) {
-    auto deferred = std::make_shared<Napi::Promise::Deferred>(env);
-    auto settle = Napi::ThreadSafeFunction::New(env, Napi::Function(), "dyn engine", 1, 1);
+    auto* delivery = new Delivery{Napi::Promise::Deferred::New(env), {}, isLoad};
+    const Napi::Value promise = delivery->deferred.Promise();
     running_ = true;
     Ref();
-    start([this, deferred, settle, isLoad](StepOutcome outcome) mutable {
-      auto* delivery = new Delivery{deferred, this, std::move(outcome), isLoad};
-      if (settle.BlockingCall(delivery, deliver) != napi_ok) delete delivery;
-      settle.Release();
+    settle_.Ref(env);
+    start([this, delivery](StepOutcome outcome) {
+      delivery->outcome = std::move(outcome);
+      if (settle_.NonBlockingCall(delivery) != napi_ok) delete delivery;
     });
-    return deferred->Promise();
-  }
-
-  static void deliver(Napi::Env env, Napi::Function, Delivery* delivery) {
-    const std::unique_ptr<Delivery> owned(delivery);
-    if (env == nullptr) return;
-    Napi::HandleScope scope(env);
-    EngineHandle* handle = owned->handle;
-    handle->running_ = false;
-    const StepOutcome& outcome = owned->outcome;
-    if (!outcome.errorCode.empty()) owned->deferred->Reject(toJs(env, outcome.errorCode, outcome.errorMessage).Value());
-    else owned->deferred->Resolve(owned->isLoad ? handle->describe(env) : toJs(env, outcome));
-    handle->Unref();
+    return promise;
   }
 
   Napi::Value load(const Napi::CallbackInfo& info) {
     Engine& e = engine(info.Env());
+    if (running_ || e.loaded()) refuse(info.Env(), "the native engine is loaded only once");
     return begin(info.Env(), true, [&](Engine::Done done) { e.load(std::move(done)); });
   }
 
@@ -159,12 +211,12 @@ private:
     result.Set("threads", engine_->options().threads);
     result.Set("weightBytes", double(engine_->model().weightBytes));
     result.Set("kvBlockBytes", double(engine_->kv().blockBytes()));
-    // One buffer for all rows, for the life of the engine: views of it are handed out, none is made per step.
-    Forward& forward = engine_->forward();
+    // One buffer for all rows, for the life of the engine: views of it are handed out, none is made per step. It owns a
+    // share of the memory, so a view that outlives the engine still reads valid bytes.
+    const Forward& forward = engine_->forward();
     const size_t bytes = forward.logitsStride() * size_t(forward.maxOutputs()) * sizeof(float);
-    Ref(); // the engine's memory must outlive the buffer
-    EngineHandle* self = this;
-    result.Set("logits", Napi::ArrayBuffer::New(env, forward.logits(), bytes, [self](Napi::Env, void*) { self->Unref(); }));
+    auto* share = new std::shared_ptr<float>(forward.sharedLogits());
+    result.Set("logits", Napi::ArrayBuffer::New(env, share->get(), bytes, [](Napi::Env, void*, std::shared_ptr<float>* owned) { delete owned; }, share));
     result.Set("logitsStride", double(forward.logitsStride()));
     return result;
   }
@@ -174,11 +226,13 @@ private:
     Napi::Env env = info.Env();
     Engine& e = idleEngine(env);
     const Napi::Uint32Array header = idsOf(info[0], "header"), tokens = idsOf(info[1], "tokens"), blocks = idsOf(info[2], "blocks");
-    Step step;
-    step.tokens.assign(tokens.Data(), tokens.Data() + tokens.ElementLength());
-    step.blocks.assign(blocks.Data(), blocks.Data() + blocks.ElementLength());
-    validate(env, e, header, step);
-    return begin(env, false, [&](Engine::Done done) { e.step(std::move(step), std::move(done)); });
+    return translated(env, [&] {
+      Step step;
+      step.tokens.assign(tokens.Data(), tokens.Data() + tokens.ElementLength());
+      step.blocks.assign(blocks.Data(), blocks.Data() + blocks.ElementLength());
+      validate(env, e, header, step);
+      return begin(env, false, [&](Engine::Done done) { e.step(std::move(step), std::move(done)); });
+    });
   }
 
   static void validate(Napi::Env env, Engine& e, const Napi::Uint32Array& header, Step& step) {
@@ -216,16 +270,16 @@ private:
     const int slot = slotOf(info);
     const Napi::Object from = info[1].ToObject();
     SamplerParams params;
-    params.temperature = float(numberOf(from, "temperature"));
-    params.topK = intOf(from, "topK");
-    params.topP = float(numberOf(from, "topP"));
-    params.minP = float(numberOf(from, "minP"));
-    params.presencePenalty = float(numberOf(from, "presencePenalty"));
-    params.frequencyPenalty = float(numberOf(from, "frequencyPenalty"));
-    params.repetitionPenalty = float(numberOf(from, "repetitionPenalty"));
-    params.seed = uint64_t(from.Get("seedHigh").ToNumber().Uint32Value()) << 32 | from.Get("seedLow").ToNumber().Uint32Value();
-    params.minTokens = intOf(from, "minTokens");
-    params.logprobs = intOf(from, "logprobs");
+    params.temperature = finiteOf(from, "temperature");
+    params.topK = countOf(from, "topK");
+    params.topP = finiteOf(from, "topP");
+    params.minP = finiteOf(from, "minP");
+    params.presencePenalty = finiteOf(from, "presencePenalty");
+    params.frequencyPenalty = finiteOf(from, "frequencyPenalty");
+    params.repetitionPenalty = finiteOf(from, "repetitionPenalty");
+    params.seed = uint64_t(integerOf<uint32_t>(from.Get("seedHigh"), "seedHigh")) << 32 | integerOf<uint32_t>(from.Get("seedLow"), "seedLow");
+    params.minTokens = countOf(from, "minTokens");
+    params.logprobs = integerOf(from.Get("logprobs"), "logprobs", -1, 20);
     const auto ids = [&](const char* name) {
       const Napi::Uint32Array array = idsOf(from.Get(name), name);
       for (size_t i = 0; i < array.ElementLength(); i++)
@@ -234,13 +288,13 @@ private:
     };
     params.biasIds = ids("biasIds");
     params.suppressIds = ids("suppressIds");
-    const Napi::Float32Array values = from.Get("biasValues").As<Napi::Float32Array>();
+    const Napi::Float32Array values = floatsOf(from.Get("biasValues"), "biasValues");
     params.biasValues.assign(values.Data(), values.Data() + values.ElementLength());
     if (params.biasValues.size() != params.biasIds.size()) refuse(info.Env(), "biasIds and biasValues differ in length");
     const Napi::Uint32Array context = idsOf(info[2], "context");
-    const size_t generated = info[3].ToNumber().Uint32Value();
+    const size_t generated = integerOf<uint32_t>(info[3], "generated");
     if (generated > context.ElementLength()) refuse(info.Env(), "more tokens generated than the context holds");
-    e.openSlot(slot, std::move(params), context.Data(), context.ElementLength(), generated);
+    translated(info.Env(), [&] { e.openSlot(slot, std::move(params), context.Data(), context.ElementLength(), generated); });
   }
 
   void closeSlot(const Napi::CallbackInfo& info) { idleEngine(info.Env()).closeSlot(slotOf(info)); }
@@ -248,30 +302,26 @@ private:
   // Index of the slot's row in the logits buffer.
   Napi::Value logitsRow(const Napi::CallbackInfo& info) {
     Engine& e = idleEngine(info.Env());
-    try {
+    return translated(info.Env(), [&] {
       return Napi::Number::New(info.Env(), double(e.logitsOf(slotOf(info)) - e.forward().logits()) / double(e.forward().logitsStride()));
-    } catch (const NativeError& error) {
-      throw toJs(info.Env(), error.code, error.what());
-    }
+    });
   }
 
   Napi::Value sampleRow(const Napi::CallbackInfo& info) {
     Engine& e = idleEngine(info.Env());
     const int slot = slotOf(info);
     if (!e.slotOpen(slot)) refuse(info.Env(), "slot " + std::to_string(slot) + " is not open");
-    try {
+    return translated(info.Env(), [&] {
       StepOutcome outcome;
       outcome.sampled.push_back(e.sampleRow(slot));
       return toJs(info.Env(), outcome);
-    } catch (const NativeError& error) {
-      throw toJs(info.Env(), error.code, error.what());
-    }
+    });
   }
 
-  // Frees the model. The logits buffer dies with it: JavaScript must not read it any more.
+  // Frees the model, the KV blocks and the thread. Views of the logits buffer stay valid memory.
   void close(const Napi::CallbackInfo& info) {
     if (running_) refuse(info.Env(), "a step is running: cancel it and wait");
-    engine_.reset();
+    stop();
   }
 
   // {cancelled, elapsedMs, slots, tokenIds, logprobs, topCounts, topIds, topLogprobs}
@@ -308,9 +358,26 @@ private:
   }
   static Napi::Error toJs(Napi::Env env, const std::string& code, const std::string& message) { return dyn::toJs(env, code, message); }
 
+  Napi::Env env_;
   std::unique_ptr<Engine> engine_;
+  Settle settle_;
   bool running_ = false; // JavaScript thread only
 };
+
+void EngineHandle::deliver(Napi::Env env, Napi::Function, EngineHandle* handle, Delivery* delivery) {
+  if (env == nullptr) { // the environment is being torn down: nobody waits any more
+    delete delivery;
+    return;
+  }
+  Napi::HandleScope scope(env);
+  const std::unique_ptr<Delivery> owned(delivery);
+  const StepOutcome& outcome = owned->outcome;
+  handle->running_ = false;
+  handle->settle_.Unref(env);
+  if (!outcome.errorCode.empty()) owned->deferred.Reject(toJs(env, outcome.errorCode, outcome.errorMessage).Value());
+  else owned->deferred.Resolve(owned->isLoad ? handle->describe(env) : toJs(env, outcome));
+  handle->Unref();
+}
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("NativeEngine", EngineHandle::define(env));

@@ -65,7 +65,6 @@ void Engine::threadLoop() {
 }
 
 void Engine::submit(std::function<void()> task) {
-  busy_ = true;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     task_ = std::move(task);
@@ -79,11 +78,10 @@ void Engine::load(Done done) {
       const Kernels* kernels = selectKernels(options_.isa.empty() ? nullptr : options_.isa.c_str());
       if (!kernels) throw NativeError("INVALID_ARGUMENT", "this CPU cannot run the instruction set " + options_.isa + "; choose avx512, avx2 or portable");
       pool_ = std::make_unique<ThreadPool>(options_.threads);
-      model_ = std::make_unique<Model>(options_.spec, options_.tensors, *kernels, options_.f32, *pool_);
+      model_ = std::make_unique<Model>(options_.spec, options_.tensors, *kernels, options_.f32, *pool_, cancel_);
       kv_ = std::make_unique<KvPool>(options_.spec, options_.numBlocks, options_.f32);
       forward_ = std::make_unique<Forward>(*model_, *kv_, *pool_, options_.maxRows, options_.maxSequences);
     });
-    busy_ = false;
     done(std::move(outcome));
   });
 }
@@ -94,7 +92,6 @@ void Engine::step(Step step, Done done) {
     const double began = nowMs();
     StepOutcome outcome = guarded([&](StepOutcome& result) { result = runStep(step); });
     outcome.elapsedMs = nowMs() - began;
-    busy_ = false;
     done(std::move(outcome));
   });
 }

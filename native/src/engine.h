@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One engine: model, KV pool, sampler slots, and the single thread that runs steps.
 #pragma once
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -35,7 +36,7 @@ public:
   using Done = std::function<void(StepOutcome)>;
 
   explicit Engine(EngineOptions options);
-  ~Engine(); // stops the running step and joins the thread
+  ~Engine(); // stops the running step or load and joins the thread; `done` has been called by then
 
   // Loads the model on the engine thread, then calls `done` there.
   void load(Done done);
@@ -50,7 +51,6 @@ public:
   float* logitsOf(int slot); // of the last step; throws NativeError when the slot had none
 
   bool loaded() const { return forward_ != nullptr; }
-  bool busy() const { return busy_; }
   bool slotOpen(int slot) const { return slots_[size_t(slot)].has_value(); }
   const EngineOptions& options() const { return options_; }
   const Model& model() const { return *model_; }
@@ -75,7 +75,7 @@ private:
   std::condition_variable wake_;
   std::function<void()> task_;
   bool stop_ = false;
-  std::atomic<bool> busy_{false}, cancel_{false};
+  std::atomic<bool> cancel_{false};
 };
 
 } // namespace dyn

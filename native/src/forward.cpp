@@ -38,7 +38,10 @@ Forward::Forward(const Model& model, KvPool& kv, ThreadPool& pool, int maxRows, 
   for (PackedType type : {PackedType::F32, PackedType::F16, PackedType::BF16, PackedType::U4, PackedType::U8})
     for (int cols : {spec.hiddenSize, spec.queryDim(), spec.intermediateSize}) largest = std::max(largest, model.kernels.activationRowBytes(type, cols));
   preparedBytes_ = allocateAligned(largest * std::max(rows, size_t(maxOutputs)), "activations");
-  logits_ = allocateAligned(logitsStride_ * size_t(maxOutputs) * sizeof(float), "logits");
+  const size_t logitsBytes = logitsStride_ * size_t(maxOutputs) * sizeof(float);
+  std::shared_ptr<uint8_t> logits = allocateAligned(logitsBytes, "logits");
+  std::memset(logits.get(), 0, logitsBytes);
+  logits_ = std::shared_ptr<float>(logits, reinterpret_cast<float*>(logits.get()));
   rowPosition_.resize(rows);
   rowShare_.resize(rows);
 }

@@ -2,6 +2,7 @@
 // One step of a decoder over a mixed batch: prompt chunks and single decode rows of many sequences side by side.
 #pragma once
 #include <atomic>
+#include <memory>
 #include <vector>
 
 #include "kv_pool.h"
@@ -32,7 +33,9 @@ public:
   // False when `cancel` became true between two layers: then nothing of this step is to be relied on.
   bool run(const Step& step, const std::atomic<bool>& cancel);
 
-  float* logits() const { return reinterpret_cast<float*>(logits_.get()); }
+  // Shared: JavaScript may hold views of it longer than the engine lives.
+  const std::shared_ptr<float>& sharedLogits() const { return logits_; }
+  float* logits() const { return logits_.get(); }
   size_t logitsStride() const { return logitsStride_; } // floats
   int maxRows() const { return maxRows_; }
   int maxOutputs() const { return maxOutputs_; }
@@ -66,7 +69,8 @@ private:
   size_t hiddenStride_, queryStride_, kvStride_, ffnStride_, logitsStride_;
   std::vector<AlignedBytes> storage_;
   float *x_, *normed_, *query_, *key_, *value_, *context_, *gate_, *up_, *cosSin_;
-  AlignedBytes preparedBytes_, logits_;
+  AlignedBytes preparedBytes_;
+  std::shared_ptr<float> logits_;
   Activations prepared_;
   std::vector<int> rowPosition_, rowShare_;
   std::vector<AttentionTask> tasks_;

@@ -43,11 +43,10 @@ private:
 
 class Loader {
 public:
-  Loader(const std::vector<TensorSource>& tensors, bool forceF32, ThreadPool& pool) : forceF32_(forceF32), pool_(pool) {
+  Loader(const std::vector<TensorSource>& tensors, bool forceF32, ThreadPool& pool, const std::atomic<bool>& cancel)
+      : forceF32_(forceF32), pool_(pool), cancel_(cancel) {
     for (const TensorSource& tensor : tensors) tensors_[tensor.name] = &tensor;
   }
-
-  bool has(const std::string& name) const { return tensors_.count(name) > 0; }
 
   std::vector<float> vector(const std::string& name, int length, int paddedLength) {
     const TensorSource& tensor = find(name, 1, length);
@@ -64,7 +63,11 @@ public:
     storage.push_back(allocateAligned(packed.bytes(), "weights"));
     packed.data = storage.back().get();
     std::vector<uint32_t> order;
-    if (tensor.permutedHeads > 0) order = unpermuted(rows, tensor.permutedHeads);
+    if (tensor.permutedHeads > 0) {
+      if (rows % (2 * tensor.permutedHeads) != 0)
+        throw NativeError("MODEL_FORMAT", "tensor " + name + " cannot have the rows of " + std::to_string(tensor.permutedHeads) + " heads interleaved");
+      order = unpermuted(rows, tensor.permutedHeads);
+    }
     const int panels = packed.panels();
     constexpr int perChunk = 4;
     pool_.run((panels + perChunk - 1) / perChunk, [&](int chunk) {
@@ -76,6 +79,7 @@ public:
 
 private:
   const TensorSource& find(const std::string& name, int rows, int cols) {
+    if (cancel_) throw NativeError("CANCELLED", "the engine was closed while it loaded the model");
     const auto found = tensors_.find(name);
     if (found == tensors_.end()) throw NativeError("MODEL_FORMAT", "tensor " + name + " is missing");
     const TensorSource& tensor = *found->second;
@@ -107,6 +111,7 @@ private:
   std::map<std::string, std::unique_ptr<MappedFile>> files_;
   const bool forceF32_;
   ThreadPool& pool_;
+  const std::atomic<bool>& cancel_;
 };
 
 int padded(int n) { return (n + kPanelRows - 1) / kPanelRows * kPanelRows; }
@@ -127,9 +132,10 @@ AlignedBytes allocateAligned(size_t bytes, const char* what) {
   return AlignedBytes(static_cast<uint8_t*>(p));
 }
 
-Model::Model(const ModelSpec& modelSpec, const std::vector<TensorSource>& tensors, const Kernels& kernelTable, bool forceF32, ThreadPool& pool)
+Model::Model(const ModelSpec& modelSpec, const std::vector<TensorSource>& tensors, const Kernels& kernelTable, bool forceF32, ThreadPool& pool,
+             const std::atomic<bool>& cancel)
     : spec(modelSpec), kernels(kernelTable), f32(forceF32) {
-  Loader loader(tensors, forceF32, pool);
+  Loader loader(tensors, forceF32, pool, cancel);
   const int hidden = spec.hiddenSize, ffn = spec.intermediateSize, q = spec.queryDim(), kv = spec.kvDim();
   embed = loader.matrix("embed", spec.vocabSize, hidden, storage_);
   head = spec.tiedHead ? embed : loader.matrix("head", spec.vocabSize, hidden, storage_);
@@ -139,12 +145,12 @@ Model::Model(const ModelSpec& modelSpec, const std::vector<TensorSource>& tensor
     Layer layer;
     layer.attnNorm = loader.vector(prefix + "attnNorm", hidden, hidden);
     layer.mlpNorm = loader.vector(prefix + "mlpNorm", hidden, hidden);
-    if (loader.has(prefix + "qBias")) {
+    if (spec.qkvBias) {
       layer.qBias = loader.vector(prefix + "qBias", q, padded(q));
       layer.kBias = loader.vector(prefix + "kBias", kv, padded(kv));
       layer.vBias = loader.vector(prefix + "vBias", kv, padded(kv));
     }
-    if (loader.has(prefix + "qNorm")) {
+    if (spec.qkNorm) {
       layer.qNorm = loader.vector(prefix + "qNorm", spec.headDim, spec.headDim);
       layer.kNorm = loader.vector(prefix + "kNorm", spec.headDim, spec.headDim);
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A decoder's weights, packed for one kernel table. Read-only once loaded.
 #pragma once
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,7 +15,7 @@ namespace dyn {
 struct ModelSpec {
   int numLayers, hiddenSize, numHeads, numKvHeads, headDim, intermediateSize, vocabSize, contextLength;
   float rmsNormEps;
-  bool tiedHead;
+  bool tiedHead, qkvBias, qkNorm;
   std::vector<float> inverseFrequencies; // headDim/2, scaling applied
   int queryDim() const { return numHeads * headDim; }
   int kvDim() const { return numKvHeads * headDim; }
@@ -44,8 +45,10 @@ struct Layer {
 
 class Model {
 public:
-  // Throws NativeError MODEL_FORMAT (missing tensor, wrong size, unreadable file) or OUT_OF_MEMORY.
-  Model(const ModelSpec& spec, const std::vector<TensorSource>& tensors, const Kernels& kernels, bool forceF32, ThreadPool& pool);
+  // Throws NativeError MODEL_FORMAT (missing tensor, wrong size, unreadable file), OUT_OF_MEMORY, or CANCELLED when
+  // `cancel` became true between two tensors.
+  Model(const ModelSpec& spec, const std::vector<TensorSource>& tensors, const Kernels& kernels, bool forceF32, ThreadPool& pool,
+        const std::atomic<bool>& cancel);
 
   const ModelSpec spec;
   const Kernels& kernels;

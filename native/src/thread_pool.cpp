@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thread_pool.h"
 
-#include <chrono>
 #include <system_error>
+#include <utility>
 
 #include "native_error.h"
 
@@ -24,6 +24,7 @@ void pause() {
 }
 
 uint32_t phaseOf(uint64_t ticket) { return uint32_t(ticket >> 32); }
+uint32_t remainingOf(uint64_t ticket) { return uint32_t(ticket); }
 
 } // namespace
 
@@ -31,61 +32,53 @@ ThreadPool::ThreadPool(int threads) {
   try {
     for (int i = 1; i < threads; i++) workers_.emplace_back([this] { workerLoop(); });
   } catch (const std::system_error& error) {
-    stop_ = true;
-    { std::lock_guard<std::mutex> lock(mutex_); }
-    wake_.notify_all();
-    for (std::thread& worker : workers_) worker.join();
-    workers_.clear();
+    stopWorkers();
     throw NativeError("OUT_OF_MEMORY", std::string("cannot create a worker thread: ") + error.what() + "; use fewer threads");
   }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stopWorkers(); }
+
+void ThreadPool::stopWorkers() {
   stop_ = true;
-  { std::lock_guard<std::mutex> lock(mutex_); }
+  { std::lock_guard<std::mutex> lock(mutex_); } // no worker is between its last look at stop_ and its sleep
   wake_.notify_all();
   for (std::thread& worker : workers_) worker.join();
 }
 
-bool ThreadPool::takeChunk(uint64_t& ticket) {
-  // The fields below belong to the phase of `ticket` if the exchange succeeds: they change only after every chunk of a
-  // phase has finished, and then the phase number has moved on.
-  for (;;) {
-    const int chunk = int(uint32_t(ticket));
-    const Function function = function_.load(std::memory_order_relaxed);
-    const void* context = context_.load(std::memory_order_relaxed);
-    if (chunk >= chunks_.load(std::memory_order_relaxed)) return false;
-    uint64_t expected = ticket;
-    if (!ticket_.compare_exchange_weak(expected, ticket + 1, std::memory_order_acq_rel)) {
-      if (phaseOf(expected) != phaseOf(ticket)) return false;
-      ticket = expected;
-      continue;
+void ThreadPool::takeChunks(uint64_t ticket) {
+  const uint32_t phase = phaseOf(ticket);
+  while (phaseOf(ticket) == phase && remainingOf(ticket) > 0) {
+    if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+    try {
+      function_(context_, chunks_ - int(remainingOf(ticket)));
+    } catch (...) {
+      std::lock_guard<std::mutex> lock(mutex_);
+      if (!error_) error_ = std::current_exception();
     }
-    function(context, chunk);
     finished_.fetch_add(1, std::memory_order_release);
     ticket = ticket_.load(std::memory_order_acquire);
-    return true;
   }
 }
 
 void ThreadPool::start(int chunks, Function function, const void* context) {
-  chunks_.store(chunks, std::memory_order_relaxed);
-  function_.store(function, std::memory_order_relaxed);
-  context_.store(context, std::memory_order_relaxed);
+  chunks_ = chunks;
+  function_ = function;
+  context_ = context;
   finished_.store(0, std::memory_order_relaxed);
-  uint64_t ticket = uint64_t(phaseOf(ticket_.load(std::memory_order_relaxed)) + 1) << 32;
-  const uint32_t phase = phaseOf(ticket);
+  const uint64_t phase = phaseOf(ticket_.load(std::memory_order_relaxed)) + 1;
+  const uint64_t ticket = phase << 32 | uint32_t(chunks);
   ticket_.store(ticket, std::memory_order_seq_cst);
   if (sleeping_.load(std::memory_order_seq_cst) > 0) {
     { std::lock_guard<std::mutex> lock(mutex_); }
     wake_.notify_all();
   }
-  while (phaseOf(ticket) == phase && takeChunk(ticket)) {
-  }
+  takeChunks(ticket);
   for (int spins = 0; finished_.load(std::memory_order_acquire) != chunks; spins++) {
     if (spins < kSpins) pause();
     else std::this_thread::yield(); // whoever holds the last chunk needs the core more than we do
   }
+  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
 void ThreadPool::workerLoop() {
@@ -105,8 +98,7 @@ void ThreadPool::workerLoop() {
       continue;
     }
     seen = phaseOf(ticket);
-    while (phaseOf(ticket) == seen && takeChunk(ticket)) {
-    }
+    takeChunks(ticket);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -20,7 +21,8 @@ public:
 
   int threads() const { return int(workers_.size()) + 1; }
 
-  // Calls work(chunk) for every chunk in [0, chunks), from all threads, and returns when all are done.
+  // Calls work(chunk) for every chunk in [0, chunks), from all threads, and returns when all are done. What a call throws
+  // is thrown here once the others are done (the first, if several do).
   template <class Work>
   void run(int chunks, const Work& work) {
     if (chunks <= 1 || workers_.empty()) {
@@ -35,14 +37,19 @@ private:
 
   void start(int chunks, Function function, const void* context);
   void workerLoop();
-  bool takeChunk(uint64_t& ticket); // false when the phase of `ticket` has no chunk left
+  void takeChunks(uint64_t ticket);
+  void stopWorkers();
 
   std::vector<std::thread> workers_;
-  // Phase number in the high half, next chunk in the low half: a late worker can never take a chunk of another phase.
+  // Phase number in the high half, chunks not yet taken in the low half. Both in one word: a worker that is late for a
+  // phase finds either no chunk or another phase, never a chunk of the wrong one.
   std::atomic<uint64_t> ticket_{0};
-  std::atomic<int> chunks_{0}, finished_{0};
-  std::atomic<Function> function_{nullptr};
-  std::atomic<const void*> context_{nullptr};
+  std::atomic<int> finished_{0};
+  // Describe the running phase. Written before its ticket, read only by who holds one of its unfinished chunks.
+  int chunks_ = 0;
+  Function function_ = nullptr;
+  const void* context_ = nullptr;
+  std::exception_ptr error_; // guarded by mutex_ until the phase ends
   std::atomic<int> sleeping_{0};
   std::atomic<bool> stop_{false};
   std::mutex mutex_;

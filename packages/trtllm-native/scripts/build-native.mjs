@@ -1,11 +1,12 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 // Compiles the native engine with the system's C++ compiler, nothing else: one call per source, one to link.
-// Sources and flags: native/sources.json. Headers come from npm. A second run with unchanged sources does nothing.
+// Sources and flags: native/sources.json. Headers come from npm. A second run with unchanged sources does nothing; a
+// changed source is compiled alone, a changed header compiles all. Several runs at once do not disturb each other.
 //   node scripts/build-native.mjs [--force]        environment: CXX (default g++, then clang++)
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
@@ -19,9 +20,12 @@ if (process.argv.includes("--help")) {
 }
 
 const packageFolder = fileURLToPath(new URL("..", import.meta.url));
-const native = [join(packageFolder, "native"), join(packageFolder, "../../native")].find((folder) =>
+// The repository's sources, or those that travel inside the published package.
+const native = [join(packageFolder, "../../native"), join(packageFolder, "native")].find((folder) =>
 	existsSync(join(folder, "sources.json")),
 );
+if (!native)
+	fail(`The sources of the native engine are missing from ${packageFolder}: install the package again.`);
 const output = join(packageFolder, "build/Release");
 const objects = join(packageFolder, "build/objects");
 const binary = join(output, "dyn_native.node");
@@ -48,61 +52,88 @@ const sources = JSON.parse(readFileSync(join(native, "sources.json"), "utf8")).f
 	({ arch }) => arch === undefined || arch === process.arch,
 );
 
-const stamp = createHash("sha256").update(
-	JSON.stringify([common, sources, process.env.CXX ?? "", process.platform, process.arch]),
+const headerHash = createHash("sha256").update(
+	JSON.stringify([common, process.env.CXX ?? "", process.platform, process.arch]),
 );
-for (const file of sourceTree(join(native, "src"))) stamp.update(file).update(readFileSync(file));
-const digest = stamp.digest("hex");
+for (const file of sourceTree(join(native, "src")).filter((name) => name.endsWith(".h")))
+	headerHash.update(file.slice(native.length)).update(readFileSync(file));
+const headersDigest = headerHash.digest("hex");
+const jobs = sources.map(({ file, flags = [] }) => {
+	const digest = createHash("sha256")
+		.update(JSON.stringify([headersDigest, file, flags]))
+		.update(readFileSync(join(native, file)))
+		.digest("hex");
+	const name = file.replaceAll("/", "-");
+	return {
+		name,
+		digest,
+		object: join(objects, `${name}-${digest.slice(0, 16)}.o`),
+		source: join(native, file),
+		flags,
+	};
+});
+const digest = createHash("sha256")
+	.update(JSON.stringify(jobs.map((job) => job.digest)))
+	.digest("hex");
 const stampFile = join(output, "dyn_native.sha256");
-if (
-	!process.argv.includes("--force") &&
-	existsSync(binary) &&
-	existsSync(stampFile) &&
-	readFileSync(stampFile, "utf8") === digest
-)
+const force = process.argv.includes("--force");
+if (!force && existsSync(binary) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === digest)
 	process.exit(0);
 
-const compiler = [process.env.CXX, "g++", "clang++"].find(
-	(name) => name && spawnSync(name, ["--version"], { stdio: "ignore" }).status === 0,
-);
+const works = (name) => spawnSync(name, ["--version"], { stdio: "ignore" }).status === 0;
+if (process.env.CXX && !works(process.env.CXX))
+	fail(
+		`The compiler that CXX names does not run: ${process.env.CXX}. Set CXX to a C++ compiler, or unset it.`,
+	);
+const compiler = process.env.CXX || ["g++", "clang++"].find(works);
 if (!compiler) {
-	console.error(
+	fail(
 		"No C++ compiler found: install one (Debian and Ubuntu: apt-get install g++; Fedora: dnf install gcc-c++; macOS: xcode-select --install) or set CXX.",
 	);
-	process.exit(1);
 }
 
 mkdirSync(output, { recursive: true });
 mkdirSync(objects, { recursive: true });
 const began = Date.now();
-const jobs = sources.map(({ file, flags = [] }) => {
-	const object = join(objects, `${file.replaceAll("/", "-")}.o`);
-	return { object, args: [...common, ...include, ...flags, "-c", join(native, file), "-o", object] };
-});
-const queue = [...jobs];
+const queue = jobs.filter(({ object }) => force || !existsSync(object));
 await Promise.all(
-	Array.from({ length: Math.min(availableParallelism(), jobs.length) }, async () => {
-		for (let job = queue.shift(); job; job = queue.shift()) await run(compiler, job.args);
+	Array.from({ length: Math.min(2, availableParallelism()) }, async () => {
+		for (let job = queue.shift(); job; job = queue.shift()) {
+			// Written beside and renamed into place, here and below: nobody ever sees half a file, and a process that has
+			// the old binary loaded keeps it.
+			const fresh = `${job.object}.${process.pid}`;
+			await run([...common, ...include, ...job.flags, "-c", job.source, "-o", fresh]);
+			renameSync(fresh, job.object);
+		}
 	}),
 );
-// Linked beside and renamed into place: a process that has the old binary loaded keeps it.
 const fresh = `${binary}.${process.pid}`;
 const system =
 	process.platform === "darwin"
 		? ["-undefined", "dynamic_lookup"]
 		: ["-static-libstdc++", "-static-libgcc", "-Wl,--no-undefined-version"];
-await run(compiler, ["-shared", ...jobs.map(({ object }) => object), "-o", fresh, "-pthread", ...system]);
+await run(["-shared", ...jobs.map(({ object }) => object), "-o", fresh, "-pthread", ...system]);
 renameSync(fresh, binary);
 writeFileSync(stampFile, digest);
+const current = new Set(jobs.map(({ object }) => object));
+for (const name of readdirSync(objects))
+	if (name.endsWith(".o") && !current.has(join(objects, name))) rmSync(join(objects, name), { force: true });
 console.log(`native engine built with ${compiler} in ${((Date.now() - began) / 1000).toFixed(1)} s`);
 
-function run(command, args) {
+function run(args) {
 	return new Promise((resolve) => {
-		spawn(command, args, { stdio: "inherit" }).on("exit", (code) => {
-			if (code === 0) resolve();
-			else process.exit(1);
-		});
+		spawn(compiler, args, { stdio: "inherit" })
+			.on("error", (error) => fail(`${compiler} could not be started: ${error.message}`))
+			.on("exit", (code, signal) => {
+				if (code === 0) resolve();
+				else fail(`${compiler} ended with ${signal ?? code}: the native engine was not built.`);
+			});
 	});
+}
+
+function fail(message) {
+	console.error(message);
+	process.exit(1);
 }
 
 function sourceTree(folder) {

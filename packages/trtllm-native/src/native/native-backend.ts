@@ -8,7 +8,7 @@ import type {
 	StepResult,
 	StepSequence,
 } from "../backend/forward-backend.js";
-import type { ModelWeights } from "../model/model-spec.js";
+import type { ModelSpec, ModelWeights } from "../model/model-spec.js";
 import { ropeFrequencies } from "../model/rope-frequencies.js";
 import { loadNativeBinding } from "./loader.js";
 import type { NativeEngine, NativeInfo, NativeSamples } from "./native-binding.js";
@@ -31,6 +31,15 @@ export interface NativeBackendOptions {
 
 /** Tokens of a KV block; fixed in the kernels. */
 export const NATIVE_KV_BLOCK_SIZE = 32;
+
+/** Bytes of one KV block, all layers, keys and values: f16, or f32 in the reference mode. Known before anything is loaded. */
+export function estimateKvBlockBytes(
+	spec: Pick<ModelSpec, "numLayers" | "numKvHeads" | "headDim">,
+	precision: "auto" | "f32",
+): number {
+	const bytesPerValue = precision === "f32" ? 4 : 2;
+	return spec.numLayers * spec.numKvHeads * spec.headDim * NATIVE_KV_BLOCK_SIZE * 2 * bytesPerValue;
+}
 
 const OUTPUT = { none: 0, sample: 1, logits: 2 } as const;
 
@@ -55,7 +64,12 @@ export async function createNativeBackend(options: NativeBackendOptions): Promis
 				isa: options.isa ?? null,
 			}),
 	);
-	return new NativeBackend(engine, await translated(() => engine.load()), spec.vocabSize);
+	try {
+		return new NativeBackend(engine, await translated(() => engine.load()), spec.vocabSize);
+	} catch (error) {
+		engine.close(); // its thread and what was loaded so far
+		throw error;
+	}
 }
 
 class NativeBackend implements ForwardBackend {
@@ -63,8 +77,9 @@ class NativeBackend implements ForwardBackend {
 	readonly #engine: NativeEngine;
 	readonly #vocabSize: number;
 	readonly #stride: number;
-	#logits: Float32Array | null;
+	readonly #logits: Float32Array;
 	#running: Promise<unknown> | null = null;
+	#closing: Promise<void> | null = null;
 
 	constructor(engine: NativeEngine, info: NativeInfo, vocabSize: number) {
 		this.#engine = engine;
@@ -107,14 +122,11 @@ class NativeBackend implements ForwardBackend {
 			token += sequence.tokens.length;
 			block += sequence.blocks.length;
 		}
-		const running = translated(() => this.#engine.step(header, tokens, blocks));
+		// Throws at once what the engine refuses, so `#running` is always the step that it really runs.
+		const running = translatedSync(() => this.#engine.step(header, tokens, blocks));
 		this.#running = running;
-		try {
-			const samples = await running;
-			return { cancelled: samples.cancelled, elapsedMs: samples.elapsedMs, sampled: sampledTokens(samples) };
-		} finally {
-			this.#running = null;
-		}
+		const samples = await translated(() => running);
+		return { cancelled: samples.cancelled, elapsedMs: samples.elapsedMs, sampled: sampledTokens(samples) };
 	}
 
 	cancelStep(): void {
@@ -131,7 +143,6 @@ class NativeBackend implements ForwardBackend {
 
 	logits(slot: number): Float32Array {
 		const row = translatedSync(() => this.#engine.logitsRow(slot));
-		if (!this.#logits) throw new DynError("UNAVAILABLE", "the native engine is closed");
 		return this.#logits.subarray(row * this.#stride, row * this.#stride + this.#vocabSize);
 	}
 
@@ -139,9 +150,12 @@ class NativeBackend implements ForwardBackend {
 		return sampledTokens(translatedSync(() => this.#engine.sampleRow(slot)))[0]!;
 	}
 
-	async close(): Promise<void> {
-		if (!this.#logits) return;
-		this.#logits = null;
+	close(): Promise<void> {
+		this.#closing ??= this.#stop();
+		return this.#closing;
+	}
+
+	async #stop(): Promise<void> {
 		this.#engine.cancelStep();
 		await this.#running?.catch(() => {});
 		this.#engine.close();
