@@ -49,10 +49,10 @@ Int integerOf(const Napi::Value& value, const char* name, double least = 0, doub
   return Int(number);
 }
 
-float finiteOf(const Napi::Object& object, const char* name) {
+double finiteOf(const Napi::Object& object, const char* name) {
   const double number = numberOf(object.Get(name), name);
   if (!std::isfinite(number)) refuse(object.Env(), std::string(name) + " must be finite");
-  return float(number);
+  return number;
 }
 
 int countOf(const Napi::Object& object, const char* name) { return integerOf(object.Get(name), name); }
@@ -95,7 +95,7 @@ ModelSpec specOf(const Napi::Object& from, const Napi::Float32Array& inverseFreq
   spec.intermediateSize = dimensionOf(from, "intermediateSize");
   spec.vocabSize = dimensionOf(from, "vocabSize");
   spec.contextLength = dimensionOf(from, "contextLength");
-  spec.rmsNormEps = finiteOf(from, "rmsNormEps");
+  spec.rmsNormEps = float(finiteOf(from, "rmsNormEps"));
   spec.tiedHead = from.Get("tiedHead").ToBoolean();
   spec.qkvBias = from.Get("qkvBias").ToBoolean();
   spec.qkNorm = from.Get("qkNorm").ToBoolean();
@@ -270,10 +270,10 @@ private:
     const int slot = slotOf(info);
     const Napi::Object from = info[1].ToObject();
     SamplerParams params;
-    params.temperature = finiteOf(from, "temperature");
+    params.temperature = float(finiteOf(from, "temperature"));
     params.topK = countOf(from, "topK");
-    params.topP = finiteOf(from, "topP");
-    params.minP = finiteOf(from, "minP");
+    params.topP = float(finiteOf(from, "topP"));
+    params.minP = float(finiteOf(from, "minP"));
     params.presencePenalty = finiteOf(from, "presencePenalty");
     params.frequencyPenalty = finiteOf(from, "frequencyPenalty");
     params.repetitionPenalty = finiteOf(from, "repetitionPenalty");

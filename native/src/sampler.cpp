@@ -75,10 +75,10 @@ Sampled Sampler::sample(float* logits, int vocabSize) {
 void Sampler::adjust(float* logits, int vocabSize) const {
   for (const auto& [id, unused] : seen_) {
     (void)unused;
-    if (int(id) < vocabSize) logits[id] = logits[id] > 0 ? logits[id] / params_.repetitionPenalty : logits[id] * params_.repetitionPenalty;
+    if (int(id) < vocabSize) logits[id] = float(logits[id] > 0 ? double(logits[id]) / params_.repetitionPenalty : double(logits[id]) * params_.repetitionPenalty);
   }
   for (const auto& [id, count] : outputCounts_)
-    if (int(id) < vocabSize) logits[id] -= params_.presencePenalty + params_.frequencyPenalty * float(count);
+    if (int(id) < vocabSize) logits[id] -= float(params_.presencePenalty + double(float(params_.frequencyPenalty * count)));
   for (size_t i = 0; i < params_.biasIds.size(); i++) logits[params_.biasIds[i]] += params_.biasValues[i];
   if (generated_ < uint64_t(params_.minTokens))
     for (uint32_t id : params_.suppressIds) logits[id] = kNever;

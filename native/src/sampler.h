@@ -10,7 +10,8 @@
 namespace dyn {
 
 struct SamplerParams {
-  float temperature = 1, topP = 1, minP = 0, presencePenalty = 0, frequencyPenalty = 0, repetitionPenalty = 1;
+  float temperature = 1, topP = 1, minP = 0;
+  double presencePenalty = 0, frequencyPenalty = 0, repetitionPenalty = 1;
   int topK = 0, minTokens = 0, logprobs = -1;
   uint64_t seed = 0;
   std::vector<uint32_t> biasIds, suppressIds;

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { Worker } from "node:worker_threads";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { ForwardBackend } from "../backend/forward-backend.js";
+import { ropeFrequencies } from "../model/rope-frequencies.js";
+import { blockRange, randomTokens, share } from "./__fixtures__/steps.js";
+import { buildNative, FAMILIES, type TinyModel, tinyModel } from "./__fixtures__/tiny-model.js";
+import { createNativeBackend } from "./native-backend.js";
+
+buildNative();
+/** Enough layers that a step of all rows takes many times as long as the way back to JavaScript. */
+const spec = { ...FAMILIES.llama, numLayers: 24 };
+const ROWS = 512;
+const LIMITS = { numKvBlocks: 16, maxSequences: 2, maxBatchedTokens: ROWS, threads: 2 };
+const tokens = randomTokens(ROWS, spec.vocabSize, 1);
+const longStep = (backend: ForwardBackend) => backend.step([share(0, tokens, 0, blockRange(0, 16))]);
+
+let model: TinyModel;
+const create = () =>
+	createNativeBackend({ weights: model.weights, isa: "portable", precision: "f32", ...LIMITS });
+
+beforeAll(() => {
+	model = tinyModel(spec);
+});
+afterAll(() => model.dispose());
+
+describe("cancelStep", () => {
+	it("stops the running step; the next one is whole again", async () => {
+		const backend = await create();
+		await longStep(backend);
+		const expected = backend.logits(0).slice();
+		const cancelled = longStep(backend);
+		backend.cancelStep();
+		expect(await cancelled).toMatchObject({ cancelled: true, sampled: [] });
+		expect(() => backend.logits(0)).toThrow(/no logits/);
+		expect((await longStep(backend)).cancelled).toBe(false);
+		expect(backend.logits(0)).toEqual(expected);
+		await backend.close();
+	});
+
+	it("does nothing when no step runs", async () => {
+		const backend = await create();
+		backend.cancelStep();
+		expect((await longStep(backend)).cancelled).toBe(false);
+		await backend.close();
+		backend.cancelStep();
+	});
+});
+
+describe("close", () => {
+	it("ends a running step as cancelled, and is idempotent", async () => {
+		const backend = await create();
+		const running = longStep(backend);
+		await Promise.all([backend.close(), backend.close()]);
+		expect(await running).toMatchObject({ cancelled: true });
+		await backend.close();
+		await expect(longStep(backend)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+		expect(() => backend.logits(0)).toThrowError(expect.objectContaining({ code: "UNAVAILABLE" }));
+	});
+
+	it("leaves views of the logits readable", async () => {
+		const backend = await create();
+		await longStep(backend);
+		const view = backend.logits(0);
+		const copy = view.slice();
+		await backend.close();
+		expect(view).toEqual(copy);
+	});
+
+	it("gives back memory and threads: 200 engines in a row", async () => {
+		setFlagsFromString("--expose-gc");
+		const collect = runInNewContext("gc") as () => void;
+		const cycle = async () => {
+			const backend = await create();
+			await backend.step([share(0, tokens.subarray(0, 4), 0, Uint32Array.of(0))]);
+			await backend.close();
+		};
+		const settle = async () => {
+			collect();
+			await new Promise((resolve) => setImmediate(resolve)); // finalizers of buffers
+			return { bytes: process.memoryUsage.rss(), threads: threadCount() };
+		};
+		for (let i = 0; i < 20; i++) await cycle();
+		const before = await settle();
+		for (let i = 0; i < 200; i++) await cycle();
+		const after = await settle();
+		expect(after.threads).toBe(before.threads);
+		// One engine holds about 5 MB of weights, activations and KV blocks.
+		expect(after.bytes - before.bytes).toBeLessThan(32 << 20);
+	}, 60_000);
+});
+
+describe("an environment that ends", () => {
+	const binary = fileURLToPath(new URL("../../build/Release/dyn_native.node", import.meta.url));
+	/** Plain JavaScript over the binding alone: loads an engine and starts a step that nobody waits for. */
+	const program = (ending: string) => `
+		const { NativeEngine } = require(${JSON.stringify(binary)});
+		const { spec, tensors } = ${JSON.stringify(model.weights)};
+		const engine = new NativeEngine({
+			spec, tensors, inverseFrequencies: Float32Array.from(${JSON.stringify([...ropeFrequencies(spec)])}),
+			numKvBlocks: 16, maxSequences: 2, maxBatchedTokens: ${ROWS}, threads: 2, f32: true, isa: "portable",
+		});
+		engine.load().then(() => {
+			engine.step(Uint32Array.of(0, 0, ${ROWS}, 16, 2), new Uint32Array(${ROWS}), Uint32Array.from({ length: 16 }, (_, i) => i));
+			${ending}
+		});`;
+
+	it("may do so during a step: process.exit", () => {
+		const { status, signal, stderr } = spawnSync(process.execPath, ["-e", program("process.exit(7)")], {
+			encoding: "utf8",
+		});
+		expect({ status, signal, stderr }).toEqual({ status: 7, signal: null, stderr: "" });
+	});
+
+	it("may do so during the load, and an idle engine keeps no process alive", () => {
+		const during = program("").replace("engine.load()", "setImmediate(() => process.exit(3)), engine.load()");
+		expect(spawnSync(process.execPath, ["-e", during]).status).toBe(3);
+		expect(spawnSync(process.execPath, ["-e", program("")]).status).toBe(0);
+	});
+
+	it("may be a worker thread that is terminated during a step", async () => {
+		const threads = threadCount();
+		for (let i = 0; i < 5; i++) {
+			const ending = "require('node:worker_threads').parentPort.postMessage('running');";
+			const worker = new Worker(program(ending), { eval: true });
+			await new Promise((resolve, reject) => worker.once("message", resolve).once("error", reject));
+			await worker.terminate();
+		}
+		expect(threadCount()).toBe(threads);
+	});
+});
+
+/** Threads of this process; the kernel's list where there is one. */
+function threadCount(): number {
+	return process.platform === "linux" ? readdirSync("/proc/self/task").length : 0;
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { TensorType } from "@dyn/models";
+import { describe, expect, it } from "vitest";
+import type { ForwardBackend } from "../backend/forward-backend.js";
+import { createReferenceBackend } from "../backend/reference/reference-backend.js";
+import type { ModelSpec } from "../model/model-spec.js";
+import { blockRange, cosine, randomTokens, relativeError, share } from "./__fixtures__/steps.js";
+import { buildNative, FAMILIES, type TinyModel, tinyModel, WIDE } from "./__fixtures__/tiny-model.js";
+import { loadNativeBinding } from "./loader.js";
+import { createNativeBackend, estimateKvBlockBytes } from "./native-backend.js";
+
+buildNative();
+/** What this CPU can run; the rest must be refused. */
+const { isas } = loadNativeBinding();
+const others = ["avx512", "avx2", "portable", "mmx"].filter((isa) => !isas.includes(isa));
+const LIMITS = { numKvBlocks: 8, maxSequences: 2, maxBatchedTokens: 64, threads: 2 };
+
+/** Two prompts side by side, one of them in two chunks and over a block boundary, then two decode steps of both. */
+async function script(backend: ForwardBackend, vocabSize: number): Promise<Float32Array[]> {
+	const long = randomTokens(42, vocabSize, 11);
+	const short = randomTokens(11, vocabSize, 12);
+	const [a, b] = [Uint32Array.of(5, 2), Uint32Array.of(7)];
+	const rows: Float32Array[] = [];
+	const collect = (...slots: number[]) => {
+		for (const slot of slots) rows.push(backend.logits(slot).slice());
+	};
+	await backend.step([share(0, long.subarray(0, 20), 0, a, "none"), share(1, short.subarray(0, 9), 0, b)]);
+	collect(1);
+	await backend.step([share(1, short.subarray(9, 10), 9, b), share(0, long.subarray(20, 41), 20, a)]);
+	collect(1, 0);
+	await backend.step([share(0, long.subarray(41), 41, a), share(1, short.subarray(10), 10, b)]);
+	collect(0, 1);
+	return rows;
+}
+
+async function withModel(
+	spec: ModelSpec,
+	type: TensorType,
+	use: (model: TinyModel, expected: Float32Array[]) => Promise<void>,
+): Promise<void> {
+	const model = tinyModel(spec, type);
+	const reference = await createReferenceBackend({ weights: model.weights, ...LIMITS });
+	try {
+		await use(model, await script(reference, spec.vocabSize));
+	} finally {
+		await reference.close();
+		model.dispose();
+	}
+}
+
+describe("instruction sets", () => {
+	it("include portable on every CPU", () => {
+		expect(isas).toContain("portable");
+	});
+
+	it.each(others)("refuses %s, which this CPU cannot run", async (isa) => {
+		const { weights, dispose } = tinyModel(FAMILIES.llama);
+		await expect(createNativeBackend({ weights, isa, ...LIMITS })).rejects.toMatchObject({
+			code: "INVALID_ARGUMENT",
+			message: expect.stringContaining(isa),
+		});
+		dispose();
+	});
+});
+
+describe.each(isas)("%s against the reference", (isa) => {
+	it.each(Object.values(FAMILIES))("computes the same logits in f32: $architecture", async (spec) => {
+		await withModel(spec, "F32", async ({ weights }, expected) => {
+			const backend = await createNativeBackend({ weights, isa, precision: "f32", ...LIMITS });
+			const actual = await script(backend, spec.vocabSize);
+			await backend.close();
+			for (const [i, row] of expected.entries()) expect(relativeError(actual[i]!, row)).toBeLessThan(1e-4);
+		});
+	});
+
+	it.each<TensorType>(["F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"])(
+		"computes %s weights as they are stored, and exactly in f32",
+		async (type) => {
+			await withModel(WIDE, type, async ({ weights }, expected) => {
+				for (const precision of ["auto", "f32"] as const) {
+					const backend = await createNativeBackend({ weights, isa, precision, ...LIMITS });
+					expect(backend.info.isa).toBe(isa);
+					const actual = await script(backend, WIDE.vocabSize);
+					await backend.close();
+					for (const [i, row] of expected.entries()) {
+						if (precision === "f32") expect(relativeError(actual[i]!, row)).toBeLessThan(1e-4);
+						else expect(cosine(actual[i]!, row)).toBeGreaterThan(0.999);
+					}
+				}
+			});
+		},
+	);
+});
+
+describe("createNativeBackend", () => {
+	it("reports what it holds; the estimate of a KV block is exact", async () => {
+		const model = tinyModel(FAMILIES.llama, "Q4_1");
+		for (const precision of ["auto", "f32"] as const) {
+			const backend = await createNativeBackend({ weights: model.weights, precision, ...LIMITS });
+			const { kvBlockBytes, threads, weightBytes } = backend.info;
+			expect(kvBlockBytes).toBe(estimateKvBlockBytes(FAMILIES.llama, precision));
+			expect(threads).toBe(2);
+			const parameters = model.weights.tensors.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
+			const bytesPerWeight = weightBytes / parameters;
+			if (precision === "f32") expect(bytesPerWeight).toBeGreaterThan(3.9);
+			else expect(bytesPerWeight).toBeLessThan(0.7); // kept in 4 bits
+			await backend.close();
+		}
+		model.dispose();
+	});
+
+	it("reads any block table: only the ids count", async () => {
+		await withModel(FAMILIES.qwen2, "F32", async ({ weights }) => {
+			const backend = await createNativeBackend({ weights, precision: "f32", ...LIMITS });
+			const tokens = randomTokens(64, FAMILIES.qwen2.vocabSize, 3);
+			await backend.step([share(0, tokens, 0, Uint32Array.of(6, 1))]);
+			const scattered = backend.logits(0).slice();
+			await backend.step([share(0, tokens, 0, blockRange(2, 2))]);
+			expect(backend.logits(0)).toEqual(scattered);
+			await backend.close();
+		});
+	});
+});
