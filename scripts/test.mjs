@@ -6,7 +6,9 @@ import { build, checkMachine, install, root } from "./lib/prepare.mjs";
 checkMachine();
 install();
 build({ types: true });
-const { status } = spawnSync("npx", ["vitest", "run", ...process.argv.slice(2)], {
+const args = process.argv.slice(2);
+const projects = ["unit", "integration", "docs"].flatMap((project) => ["--project", project]);
+const { status } = spawnSync("npx", ["vitest", "run", ...(args.some((arg) => arg.startsWith("--project")) ? [] : projects), ...args], {
 	cwd: root,
 	stdio: "inherit",
 });

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { type Browser, chromium } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { ServerProcess } from "./server-process.js";
+import { ServerProcess } from "../server-process.js";
 
 const executablePath = "/usr/bin/chromium";
 

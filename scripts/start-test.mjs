@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// `npm start` as a new user: a fresh clone of HEAD, an empty home folder. Waits for the address, streams an answer, stops
+// it, starts again and prints how long the second start took.
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const work = mkdtempSync(join(tmpdir(), "dyn-start-"));
+const clone = join(work, "dyn");
+const home = join(work, "home");
+execFileSync("git", ["clone", "--quiet", root, clone]);
+
+/** Runs `npm start` until it answered one request; resolves with the time to the address, ms. */
+async function start() {
+	const began = performance.now();
+	const child = spawn("npm", ["start", "--", "--http-port", "0"], { cwd: clone, env: { ...process.env, HOME: home, NO_COLOR: "1" }, stdio: ["ignore", "pipe", "inherit"] });
+	const ended = new Promise((resolve) => child.once("exit", resolve));
+	const address = await new Promise((resolve, reject) => {
+		let output = "";
+		child.stdout.on("data", (chunk) => {
+			output += chunk;
+			const found = /served at (http:\/\/\S+)/.exec(output);
+			if (found) resolve(found[1]);
+		});
+		ended.then((code) => reject(new Error(`npm start ended with ${code}\n${output}`)));
+	});
+	const ms = performance.now() - began;
+	const response = await fetch(`${address}/v1/chat/completions`, {
+		method: "POST",
+		headers: { "content-type": "application/json" },
+		body: JSON.stringify({ model: "smollm2-135m-instruct", messages: [{ role: "user", content: "What is the capital of France?" }], temperature: 0, stream: true }),
+	});
+	const text = await response.text();
+	if (!text.includes("Paris") || !text.endsWith("data: [DONE]\n\n")) throw new Error(`not a sensible answer: ${text}`);
+	child.kill("SIGTERM");
+	const code = await ended;
+	if (code !== 0) throw new Error(`npm start ended with ${code} after SIGTERM`);
+	return ms;
+}
+
+try {
+	const first = await start();
+	const second = await start();
+	console.log(`first start ready after ${(first / 1000).toFixed(1)} s, second after ${(second / 1000).toFixed(2)} s`);
+	process.exitCode = second < 3000 ? 0 : 1;
+} finally {
+	rmSync(work, { recursive: true, force: true });
+}
