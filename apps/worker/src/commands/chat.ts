@@ -19,6 +19,11 @@ export async function chat(values: Values): Promise<number> {
 	const messages: ChatMessage[] = values["system"]
 		? [{ role: "system", content: values["system"] as string }]
 		: [];
+	const name = await firstModel(server).catch(async (error) => {
+		await local?.close();
+		throw error;
+	});
+	// After everything that waits: lines that come earlier would be lost.
 	const isTerminal = process.stdin.isTTY === true;
 	const lines = createInterface({
 		input: process.stdin,
@@ -31,7 +36,6 @@ export async function chat(values: Values): Promise<number> {
 	lines.on("SIGINT", interrupt);
 	process.on("SIGINT", interrupt);
 	try {
-		const name = await firstModel(server);
 		if (isTerminal)
 			process.stdout.write(dim(`Chatting with ${name}. /exit leaves, Ctrl-C stops an answer.\n\n`));
 		lines.setPrompt("> ");
