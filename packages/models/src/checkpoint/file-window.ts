@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { DynError } from "@dyn/common";
 
 const WINDOW_BYTES = 1 << 20;
@@ -22,11 +22,12 @@ export class FileWindow {
 		this.size = size;
 	}
 
-	/** @throws DynError MODEL_FORMAT when the file cannot be opened. */
+	/** @throws DynError MODEL_FORMAT when there is no such file or it cannot be opened. */
 	static open(path: string): FileWindow {
 		try {
-			const descriptor = openSync(path, "r");
-			return new FileWindow(path, descriptor, fstatSync(descriptor).size);
+			const info = statSync(path); // before opening: opening a pipe would wait for its writer
+			if (!info.isFile()) throw new Error("it is not a file");
+			return new FileWindow(path, openSync(path, "r"), info.size);
 		} catch (error) {
 			throw new DynError("MODEL_FORMAT", `cannot open ${path}: ${(error as Error).message}`, {
 				cause: error,

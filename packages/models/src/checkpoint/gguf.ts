@@ -2,6 +2,7 @@
 import { DynError } from "@dyn/common";
 import type { Checkpoint, GgufValue, TensorInfo, TensorType } from "./checkpoint.js";
 import { FileWindow } from "./file-window.js";
+import { quoteName } from "./quote-name.js";
 import { tensorByteLength } from "./tensor-type.js";
 
 /** GGML type numbers (ggml.h) of the types that this project reads. */
@@ -19,8 +20,16 @@ const TENSOR_TYPES: ReadonlyMap<number, TensorType> = new Map([
 	[30, "BF16"],
 ]);
 
+/** Fewest bytes that a value of each metadata type takes, by type number. */
+const VALUE_BYTES: readonly number[] = [1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8];
+/** Key length, type and value; name length, dimensions, one dimension, type and offset. */
+const ENTRY_BYTES = 8 + 4 + 1;
+const TENSOR_BYTES = 8 + 4 + 8 + 4 + 8;
+
 const LARGEST_COUNT = 16_000_000;
 const LARGEST_STRING = 16 * 2 ** 20;
+/** What tensor data may be aligned to: powers of two up to 1 MiB. */
+const ALIGNMENTS: ReadonlySet<number> = new Set(Array.from({ length: 21 }, (_, i) => 2 ** i));
 const DEEPEST_ARRAY = 4;
 
 /**
@@ -47,14 +56,22 @@ class GgufReader {
 	}
 
 	read(): Checkpoint {
-		if (this.#file.u32() !== 0x46554747) throw this.#malformed("it does not begin with GGUF");
+		if (this.#file.size < 4 || this.#file.u32() !== 0x46554747)
+			throw this.#malformed("it does not begin with GGUF; for a safetensors checkpoint pass its folder");
 		const version = this.#file.u32();
 		if (version !== 2 && version !== 3)
-			throw this.#malformed(`version ${version} is not supported (2 and 3 are)`);
-		const tensorCount = this.#count("tensors");
-		const entryCount = this.#count("metadata entries");
+			throw this.#malformed(`version ${version} is not supported (little-endian 2 and 3 are)`);
+		const tensorCount = this.#count("tensors", TENSOR_BYTES);
+		const entryCount = this.#count("metadata entries", ENTRY_BYTES);
 		const metadata = new Map<string, GgufValue>();
-		for (let i = 0; i < entryCount; i++) metadata.set(this.#string(), this.#value(this.#file.u32(), 0));
+		for (let i = 0; i < entryCount; i++) {
+			const key = this.#string();
+			if (metadata.has(key)) throw this.#malformed(`metadata ${quoteName(key)} appears twice`);
+			metadata.set(key, this.#value(this.#file.u32(), 0));
+		}
+		const parts = metadata.get("split.count") ?? 1;
+		if (parts !== 0 && parts !== 1)
+			throw this.#malformed("it is one part of a split model; join the parts into one file first");
 		const headers: { name: string; type: TensorType; shape: number[]; offset: number }[] = [];
 		for (let i = 0; i < tensorCount; i++) headers.push(this.#tensorHeader());
 		return {
@@ -70,17 +87,18 @@ class GgufReader {
 		const name = this.#string();
 		const dimensions = this.#file.u32();
 		if (dimensions < 1 || dimensions > 4)
-			throw this.#malformed(`tensor ${name} has ${dimensions} dimensions`);
+			throw this.#malformed(`tensor ${quoteName(name)} has ${dimensions} dimensions`);
 		const shape: number[] = [];
 		for (let i = 0; i < dimensions; i++)
-			shape.unshift(this.#safe(this.#file.u64(), `a dimension of tensor ${name}`));
+			shape.unshift(this.#safe(this.#file.u64(), `a dimension of tensor ${quoteName(name)}`));
 		const typeNumber = this.#file.u32();
 		const type = TENSOR_TYPES.get(typeNumber);
 		if (!type)
 			throw this.#malformed(
-				`tensor ${name} has the unsupported GGML type ${typeNumber}; supported: ${[...TENSOR_TYPES.values()].join(", ")}`,
+				`tensor ${quoteName(name)} has the unsupported GGML type ${typeNumber}; supported: ${[...TENSOR_TYPES.values()].join(", ")}`,
 			);
-		return { name, type, shape, offset: this.#safe(this.#file.u64(), `the offset of tensor ${name}`) };
+		const offset = this.#safe(this.#file.u64(), `the offset of tensor ${quoteName(name)}`);
+		return { name, type, shape, offset };
 	}
 
 	/** Turns offsets into positions in the file and checks that every tensor lies inside it. */
@@ -89,8 +107,8 @@ class GgufReader {
 		metadata: ReadonlyMap<string, GgufValue>,
 	): Map<string, TensorInfo> {
 		const alignment = metadata.get("general.alignment") ?? 32;
-		if (typeof alignment !== "number" || alignment < 1 || alignment > 2 ** 20)
-			throw this.#malformed("general.alignment is not a sensible number");
+		if (typeof alignment !== "number" || !ALIGNMENTS.has(alignment))
+			throw this.#malformed("general.alignment is not a power of two");
 		const dataStart = Math.ceil(this.#file.position / alignment) * alignment;
 		const tensors = new Map<string, TensorInfo>();
 		for (const { name, type, shape, offset } of headers) {
@@ -101,13 +119,17 @@ class GgufReader {
 					? tensorByteLength(type, count)
 					: null;
 			if (byteLength === null || count === 0)
-				throw this.#malformed(`tensor ${name} has shape [${shape}], which ${type} cannot hold`);
+				throw this.#malformed(`tensor ${quoteName(name)} has shape [${shape}], which ${type} cannot hold`);
+			if (offset % alignment !== 0)
+				throw this.#malformed(
+					`tensor ${quoteName(name)} is at offset ${offset}, not a multiple of ${alignment}`,
+				);
 			if (dataStart + offset + byteLength > this.#file.size) {
 				throw this.#malformed(
-					`tensor ${name} ends after the end of the file: it is truncated, fetch it again`,
+					`tensor ${quoteName(name)} ends after the end of the file: it is truncated, fetch it again`,
 				);
 			}
-			if (tensors.has(name)) throw this.#malformed(`tensor ${name} appears twice`);
+			if (tensors.has(name)) throw this.#malformed(`tensor ${quoteName(name)} appears twice`);
 			tensors.set(name, { name, type, shape, file: this.#path, offset: dataStart + offset, byteLength });
 		}
 		return tensors;
@@ -150,7 +172,7 @@ class GgufReader {
 	#array(depth: number): GgufValue[] {
 		if (depth > DEEPEST_ARRAY) throw this.#malformed("metadata arrays are nested too deeply");
 		const type = this.#file.u32();
-		const length = this.#count("array elements");
+		const length = this.#count("array elements", VALUE_BYTES[type] ?? 1);
 		const values: GgufValue[] = [];
 		for (let i = 0; i < length; i++) values.push(this.#value(type, depth));
 		return values;
@@ -162,10 +184,10 @@ class GgufReader {
 		return this.#file.text(length);
 	}
 
-	/** A count that the rest of the file could hold at one byte each. */
-	#count(what: string): number {
+	/** A count of things that the rest of the file could hold, at `bytesEach` or more. */
+	#count(what: string, bytesEach: number): number {
 		const count = this.#safe(this.#file.u64(), `the number of ${what}`);
-		if (count > LARGEST_COUNT || count > this.#file.size - this.#file.position)
+		if (count > LARGEST_COUNT || count * bytesEach > this.#file.size - this.#file.position)
 			throw this.#malformed(`${count} ${what} cannot be in it`);
 		return count;
 	}

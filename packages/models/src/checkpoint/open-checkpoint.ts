@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync } from "node:fs";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DynError } from "@dyn/common";
 import type { Checkpoint, TensorInfo } from "./checkpoint.js";
 import { readGguf } from "./gguf.js";
+import { quoteName } from "./quote-name.js";
+import { readJsonObject } from "./read-json-object.js";
 import { readSafetensors, readShardedSafetensors } from "./safetensors.js";
 
 /**
@@ -15,7 +17,7 @@ import { readSafetensors, readShardedSafetensors } from "./safetensors.js";
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
 	const info = await stat(path).catch(() => null);
 	if (!info) throw new DynError("NOT_FOUND", `there is no model at ${path}; pass a folder or a .gguf file`);
-	if (info.isFile()) return readGguf(path);
+	if (!info.isDirectory()) return readGguf(path);
 
 	const single = join(path, "model.safetensors");
 	const index = join(path, "model.safetensors.index.json");
@@ -29,11 +31,16 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 			format: "safetensors",
 			path,
 			tensors: byName(tensors, path),
-			config: await readConfig(path),
+			config: await readJsonObject(join(path, "config.json")),
 			metadata: new Map(),
 		};
 
-	const gguf = (await readdir(path)).filter((name) => name.endsWith(".gguf"));
+	const names = await readdir(path).catch((error) => {
+		throw new DynError("MODEL_FORMAT", `cannot read the folder ${path}: ${(error as Error).message}`, {
+			cause: error,
+		});
+	});
+	const gguf = names.filter((name) => name.endsWith(".gguf"));
 	if (gguf.length === 1) return readGguf(join(path, gguf[0]!));
 	const found =
 		gguf.length === 0
@@ -46,20 +53,8 @@ function byName(tensors: readonly TensorInfo[], path: string): Map<string, Tenso
 	const map = new Map<string, TensorInfo>();
 	for (const tensor of tensors) {
 		if (map.has(tensor.name))
-			throw new DynError("MODEL_FORMAT", `${path}: tensor ${tensor.name} is in two shards`);
+			throw new DynError("MODEL_FORMAT", `${path}: tensor ${quoteName(tensor.name)} is in two shards`);
 		map.set(tensor.name, tensor);
 	}
 	return map;
-}
-
-async function readConfig(folder: string): Promise<Record<string, unknown>> {
-	const file = join(folder, "config.json");
-	try {
-		const config: unknown = JSON.parse(await readFile(file, "utf8"));
-		if (typeof config === "object" && config !== null && !Array.isArray(config))
-			return config as Record<string, unknown>;
-	} catch (error) {
-		throw new DynError("MODEL_FORMAT", `${file} is missing or not JSON`, { cause: error });
-	}
-	throw new DynError("MODEL_FORMAT", `${file} is not an object`);
 }

@@ -5,7 +5,7 @@ import type { ForwardBackend } from "../backend/forward-backend.js";
 import { createReferenceBackend } from "../backend/reference/reference-backend.js";
 import type { ModelSpec } from "../model/model-spec.js";
 import { blockRange, cosine, randomTokens, relativeError, share } from "./__fixtures__/steps.js";
-import { buildNative, FAMILIES, type TinyModel, tinyModel, WIDE } from "./__fixtures__/tiny-model.js";
+import { buildNative, FAMILIES, type TinyModel, tinyModel, UNEVEN, WIDE } from "./__fixtures__/tiny-model.js";
 import { loadNativeBinding } from "./loader.js";
 import { createNativeBackend, estimateKvBlockBytes } from "./native-backend.js";
 
@@ -70,6 +70,15 @@ describe.each(isas)("%s against the reference", (isa) => {
 			const actual = await script(backend, spec.vocabSize);
 			await backend.close();
 			for (const [i, row] of expected.entries()) expect(relativeError(actual[i]!, row)).toBeLessThan(1e-4);
+		});
+	});
+
+	it.each<TensorType>(["F32", "F16", "BF16"])("takes sizes that fill no panel: %s", async (type) => {
+		await withModel(UNEVEN, type, async ({ weights }, expected) => {
+			const backend = await createNativeBackend({ weights, isa, ...LIMITS });
+			const actual = await script(backend, UNEVEN.vocabSize);
+			await backend.close();
+			for (const [i, row] of expected.entries()) expect(cosine(actual[i]!, row)).toBeGreaterThan(0.999);
 		});
 	});
 

@@ -65,6 +65,9 @@ export const WIDE: ModelSpec = {
 	intermediateSize: 512,
 };
 
+/** Sizes that fill neither a panel nor a vector. */
+export const UNEVEN: ModelSpec = { ...BASE, hiddenSize: 74, numHeads: 3, numKvHeads: 1, headDim: 16, intermediateSize: 90 };
+
 /** Values and bytes of a block, and its f16 fields: byte offset and value for weights within about +-1. */
 const BLOCKS: Readonly<Record<TensorType, { values: number; bytes: number; halves: [number, number][] }>> = {
 	F32: { values: 1, bytes: 4, halves: [] },

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every usable kernel table against plain double-precision arithmetic, and against itself in other tiles, bit by bit.
+#include "../src/kernels/kernels.h"
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+using namespace dyn;
+
+namespace {
+
+int failures = 0, checks = 0;
+std::mt19937 rng(20261121);
+
+void expect(bool ok, const std::string& what) {
+  checks++;
+  if (ok) return;
+  failures++;
+  std::printf("FAILED %s\n", what.c_str());
+}
+
+float normal() { return std::normal_distribution<float>(0, 1)(rng); }
+
+const struct { TensorType type; const char* name; } kTypes[] = {
+    {TensorType::F32, "F32"}, {TensorType::F16, "F16"}, {TensorType::BF16, "BF16"}, {TensorType::Q4_0, "Q4_0"}, {TensorType::Q4_1, "Q4_1"}, {TensorType::Q5_0, "Q5_0"},
+    {TensorType::Q5_1, "Q5_1"}, {TensorType::Q8_0, "Q8_0"}, {TensorType::Q4_K, "Q4_K"}, {TensorType::Q5_K, "Q5_K"}, {TensorType::Q6_K, "Q6_K"}};
+
+// Random rows of a type; every f16 scale is made small and finite.
+std::vector<uint8_t> randomSource(TensorType type, int rows, int cols) {
+  std::vector<uint8_t> bytes(sourceRowBytes(type, cols) * size_t(rows));
+  const bool plain = type == TensorType::F32 || type == TensorType::F16 || type == TensorType::BF16;
+  if (plain) {
+    for (size_t i = 0; i < size_t(rows) * size_t(cols); i++) {
+      const float value = normal() * 0.05f;
+      uint32_t bits;
+      std::memcpy(&bits, &value, 4);
+      const uint16_t half = floatToHalf(value), brain = uint16_t(bits >> 16);
+      if (type == TensorType::F32) std::memcpy(&bytes[i * 4], &value, 4);
+      else std::memcpy(&bytes[i * 2], type == TensorType::F16 ? &half : &brain, 2);
+    }
+    return bytes;
+  }
+  for (uint8_t& b : bytes) b = uint8_t(rng());
+  struct { size_t block, scales[2]; int count; } layout{};
+  switch (type) {
+    case TensorType::Q4_0: layout = {18, {0, 0}, 1}; break;
+    case TensorType::Q4_1: layout = {20, {0, 2}, 2}; break;
+    case TensorType::Q5_0: layout = {22, {0, 0}, 1}; break;
+    case TensorType::Q5_1: layout = {24, {0, 2}, 2}; break;
+    case TensorType::Q8_0: layout = {34, {0, 0}, 1}; break;
+    case TensorType::Q4_K: layout = {144, {0, 2}, 2}; break;
+    case TensorType::Q5_K: layout = {176, {0, 2}, 2}; break;
+    default: layout = {210, {208, 0}, 1}; break;
+  }
+  for (size_t at = 0; at < bytes.size(); at += layout.block)
+    for (int i = 0; i < layout.count; i++) {
+      const uint16_t half = floatToHalf(normal() * 0.01f);
+      std::memcpy(&bytes[at + layout.scales[i]], &half, 2);
+    }
+  return bytes;
+}
+
+struct Aligned {
+  explicit Aligned(size_t bytes) : data(static_cast<uint8_t*>(aligned_alloc(64, (bytes + 63) / 64 * 64 + 64))) { std::memset(data, 0, (bytes + 63) / 64 * 64 + 64); }
+  ~Aligned() { free(data); }
+  Aligned(const Aligned&) = delete;
+  uint8_t* data;
+};
+
+std::vector<float> multiply(const Kernels& kernels, const PackedMatrix& w, const std::vector<float>& x, int rows, int tile, const float* bias, Store store) {
+  Activations a{w.type, w.cols, kernels.activationRowBytes(w.type, w.cols), nullptr};
+  Aligned memory(a.rowBytes * size_t(rows));
+  a.data = memory.data;
+  kernels.prepareRows(x.data(), size_t(w.cols), rows, a, 0);
+  const size_t stride = size_t(w.panels()) * kPanelRows;
+  std::vector<float> out(size_t(rows) * stride, 1.0f);
+  for (int row = 0; row < rows; row += tile)
+    for (int panel = 0; panel < w.panels(); panel++)
+      kernels.gemm(w, a, panel, panel + 1, row, std::min(rows, row + tile), out.data(), stride, bias, store);
+  return out;
+}
+
+void testMatrices(const Kernels& kernels) {
+  for (auto [type, name] : kTypes) {
+    const std::string who = std::string(kernels.name) + " " + name;
+    const int rows = 41, cols = 512, xs = 33; // 41: the last panel is not full
+    const std::vector<uint8_t> source = randomSource(type, rows, cols);
+    PackedMatrix w = describePacked(type, rows, cols, false);
+    Aligned memory(w.bytes());
+    w.data = memory.data;
+    for (int p = 0; p < w.panels(); p++) packPanel(source.data(), type, nullptr, p, w);
+    std::vector<float> dense(size_t(rows) * cols), row(cols);
+    dequantise(type, source.data(), dense.size(), dense.data());
+    for (int r = 0; r < rows; r++) {
+      unpackRow(w, r, row.data());
+      expect(std::memcmp(row.data(), &dense[size_t(r) * cols], cols * 4) == 0, who + ": unpackRow differs from dequantise in row " + std::to_string(r));
+    }
+    std::vector<float> x(size_t(xs) * cols), bias(size_t(w.panels()) * kPanelRows);
+    for (float& v : x) v = normal();
+    for (float& v : bias) v = normal();
+    const std::vector<float> got = multiply(kernels, w, x, xs, xs, bias.data(), Store::Add);
+    // bf16 activations carry 8 bits; the others are exact but for f32 sums.
+    const double tolerance = type == TensorType::BF16 ? 6e-3 : 3e-5;
+    double worst = 0;
+    for (int r = 0; r < xs; r++)
+      for (int n = 0; n < rows; n++) {
+        double sum = 0, magnitude = 1e-9;
+        for (int k = 0; k < cols; k++) {
+          const double product = double(dense[size_t(n) * cols + k]) * x[size_t(r) * cols + k];
+          sum += product;
+          magnitude += std::fabs(product);
+        }
+        worst = std::max(worst, std::fabs(got[size_t(r) * w.panels() * 16 + n] - (sum + bias[n] + 1.0)) / (magnitude + 2));
+      }
+    expect(worst < tolerance, who + ": product is off by " + std::to_string(worst));
+    for (int tile : {1, 2, 3, 5, 8, 32})
+      expect(multiply(kernels, w, x, xs, tile, bias.data(), Store::Add) == got, who + ": rows in tiles of " + std::to_string(tile) + " give other bits");
+  }
+  expect(describePacked(TensorType::Q4_0, 16, 48, false).panelBytes == 0, "48 columns of Q4_0 are accepted");
+}
+
+void testRows(const Kernels& kernels) {
+  const int n = 144;
+  std::vector<float> x(n), w(n), y(n);
+  for (int i = 0; i < n; i++) x[i] = normal() * 3, w[i] = normal();
+  kernels.rmsNorm(x.data(), w.data(), 1e-5f, n, y.data());
+  double squares = 0;
+  for (float v : x) squares += double(v) * v;
+  for (int i = 0; i < n; i++) expect(std::fabs(y[i] - x[i] / std::sqrt(squares / n + 1e-5) * w[i]) < 1e-5, std::string(kernels.name) + ": rmsNorm");
+  std::vector<float> gate = x;
+  gate[0] = -200, gate[1] = 200;
+  const std::vector<float> before = gate;
+  kernels.siluMul(gate.data(), w.data(), n);
+  for (int i = 0; i < n; i++) {
+    const double expected = before[i] / (1 + std::exp(-double(before[i]))) * w[i];
+    expect(std::fabs(gate[i] - expected) <= 2e-6 * (std::fabs(expected) + 1), std::string(kernels.name) + ": siluMul");
+  }
+  for (int dim : {16, 48, 64, 128}) {
+    std::vector<float> head(dim), cosSin(dim);
+    for (float& v : head) v = normal();
+    for (int i = 0; i < dim / 2; i++) cosSin[i] = std::cos(float(i)), cosSin[dim / 2 + i] = std::sin(float(i));
+    std::vector<float> rotated = head;
+    kernels.rope(rotated.data(), dim, cosSin.data());
+    for (int i = 0; i < dim / 2; i++) {
+      const double a = head[i], b = head[dim / 2 + i], c = cosSin[i], s = cosSin[dim / 2 + i];
+      expect(std::fabs(rotated[i] - (a * c - b * s)) < 1e-5 && std::fabs(rotated[dim / 2 + i] - (b * c + a * s)) < 1e-5, std::string(kernels.name) + ": rope");
+    }
+  }
+}
+
+void testAttention(const Kernels& kernels, int dim, int group, bool kvF32) {
+  const std::string who = std::string(kernels.name) + " attention dim " + std::to_string(dim) + " group " + std::to_string(group) + (kvF32 ? " f32" : " f16");
+  const int tokens = 107, rows = 40, blocks = 4, position = tokens - rows;
+  const size_t blockBytes = kvHeadBytes(dim, kvF32);
+  Aligned kv(blockBytes * 6);
+  // Garbage where no token is: another sequence's numbers, even NaN, must not matter.
+  if (kvF32) {
+    for (size_t i = 0; i < blockBytes * 6 / 4; i++) reinterpret_cast<float*>(kv.data)[i] = std::numeric_limits<float>::quiet_NaN();
+  } else {
+    std::memset(kv.data, 0x7e, blockBytes * 6); // f16 NaN
+  }
+  const uint32_t table[blocks] = {4, 1, 5, 2};
+  std::vector<float> keys(size_t(tokens) * dim), values(keys.size());
+  for (size_t i = 0; i < keys.size(); i++) {
+    keys[i] = kvF32 ? normal() : halfToFloat(floatToHalf(normal()));
+    values[i] = kvF32 ? normal() : halfToFloat(floatToHalf(normal()));
+  }
+  for (int t = 0; t < tokens; t++) kernels.writeKv(kv.data + table[t / kKvBlock] * blockBytes, t % kKvBlock, &keys[size_t(t) * dim], &values[size_t(t) * dim], dim, kvF32);
+  const size_t stride = size_t(group) * dim;
+  std::vector<float> q(size_t(rows) * stride), out(q.size());
+  for (float& v : q) v = normal();
+  const float scale = 1 / std::sqrt(float(dim));
+  AttentionJob job{q.data(), stride, out.data(), stride, rows, position, group, dim, scale, table, kv.data, blockBytes};
+  kernels.attention(job, kvF32);
+  double worst = 0;
+  for (int r = 0; r < rows; r++)
+    for (int h = 0; h < group; h++) {
+      std::vector<double> p(size_t(position + r + 1));
+      double top = -1e30, total = 0;
+      for (size_t t = 0; t < p.size(); t++) {
+        for (int d = 0; d < dim; d++) p[t] += double(q[size_t(r) * stride + size_t(h) * dim + d]) * keys[t * size_t(dim) + d];
+        top = std::max(top, p[t] *= scale);
+      }
+      for (double& v : p) total += v = std::exp(v - top);
+      for (int d = 0; d < dim; d++) {
+        double sum = 0;
+        for (size_t t = 0; t < p.size(); t++) sum += p[t] / total * values[t * size_t(dim) + d];
+        const double error = std::fabs(out[size_t(r) * stride + size_t(h) * dim + d] - sum);
+        worst = error <= worst ? worst : error; // NaN stays
+      }
+    }
+  expect(worst < 1e-5, who + " is off by " + std::to_string(worst));
+  for (int tile : {1, 7, 16}) {
+    std::vector<float> pieces(out.size());
+    for (int row = 0; row < rows; row += tile) {
+      AttentionJob piece = job;
+      piece.q = q.data() + size_t(row) * stride;
+      piece.out = pieces.data() + size_t(row) * stride;
+      piece.rows = std::min(tile, rows - row);
+      piece.position = position + row;
+      kernels.attention(piece, kvF32);
+    }
+    expect(pieces == out, who + " in pieces of " + std::to_string(tile) + " gives other bits");
+  }
+}
+
+} // namespace
+
+int main() {
+  for (const char* name : {"portable", "avx2", "avx512"}) {
+    const Kernels* kernels = selectKernels(name);
+    if (!kernels) {
+      std::printf("not tested here, this CPU cannot run it: %s\n", name);
+      continue;
+    }
+    testMatrices(*kernels);
+    testRows(*kernels);
+    for (int dim : {16, 64, 128, 256})
+      for (int group : {1, 2, 3, 8})
+        for (bool kvF32 : {false, true}) testAttention(*kernels, dim, group, kvF32);
+  }
+  std::printf("kernels: %d checks, %d failures\n", checks, failures);
+  return failures == 0 ? 0 : 1;
+}

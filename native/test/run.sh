@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Builds and runs the C++ tests: plain, and with the address and undefined-behaviour sanitizers.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+cxx=${CXX:-g++}
+x86="-mavx2 -mfma -mf16c"
+avx512="$x86 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni"
+
+build_and_run() { # name, flags
+  local objects=()
+  local flags
+  for source in packing portable select avx2 avx512 avx512_bf16; do
+    flags=""
+    if [ "$(uname -m)" = x86_64 ]; then
+      case $source in
+        avx2) flags=$x86 ;;
+        avx512) flags=$avx512 ;;
+        avx512_bf16) flags="$avx512 -mavx512bf16" ;;
+      esac
+    elif [[ $source == avx* ]]; then
+      continue
+    fi
+    # shellcheck disable=SC2086
+    "$cxx" -std=c++17 -ffp-contract=off -w $2 $flags -c "src/kernels/$source.cpp" -o "$out/$1-$source.o"
+    objects+=("$out/$1-$source.o")
+  done
+  # shellcheck disable=SC2086
+  "$cxx" -std=c++17 -w $2 test/kernel-test.cpp "${objects[@]}" -o "$out/$1"
+  echo "$1:"
+  "$out/$1"
+}
+
+build_and_run plain "-O3"
+build_and_run sanitized "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
