@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import golden from "./__fixtures__/dequantized.json" with { type: "json" };
 import type { TensorType } from "./checkpoint.js";
 import { dequantize } from "./dequantize.js";
 import { tensorByteLength } from "./tensor-type.js";
+
+const golden = JSON.parse(
+	readFileSync(new URL("__fixtures__/dequantized.json", import.meta.url), "utf8"),
+) as { cases: { type: TensorType; count: number; bytes: string; values: string }[] };
 
 const bits = (values: Float32Array) => [...new Uint32Array(values.buffer, values.byteOffset, values.length)];
 const base64 = (text: string) => Uint8Array.from(Buffer.from(text, "base64"));
@@ -16,7 +20,7 @@ describe("dequantize", () => {
 	it.each(golden.cases)(
 		"computes the reference's values of $type, bit by bit",
 		({ type, count, bytes, values }) => {
-			const found = dequantize(type as TensorType, base64(bytes), count);
+			const found = dequantize(type, base64(bytes), count);
 			expect(bits(found)).toEqual(bits(new Float32Array(base64(values).buffer)));
 		},
 	);

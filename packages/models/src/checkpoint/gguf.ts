@@ -188,7 +188,7 @@ class GgufReader {
 	#count(what: string, bytesEach: number): number {
 		const count = this.#safe(this.#file.u64(), `the number of ${what}`);
 		if (count > LARGEST_COUNT || count * bytesEach > this.#file.size - this.#file.position)
-			throw this.#malformed(`${count} ${what} cannot be in it`);
+			throw this.#malformed(`${count} ${what} do not fit in it: it is damaged or truncated, fetch it again`);
 		return count;
 	}
 
