@@ -17,11 +17,17 @@ struct MoreLikely {
   bool operator()(uint32_t a, uint32_t b) const { return logits[a] > logits[b] || (logits[a] == logits[b] && a < b); }
 };
 
+// The lowest id of the largest logit; NaN is never the largest. Sixteen running maxima: one would be a chain of compares.
 uint32_t argmax(const float* logits, int n) {
-  uint32_t best = 0;
-  for (int i = 1; i < n; i++)
-    if (logits[i] > logits[best]) best = uint32_t(i);
-  return best;
+  constexpr int lanes = 16;
+  float largest[lanes];
+  std::fill_n(largest, lanes, kNever);
+  int i = 0;
+  for (; i + lanes <= n; i += lanes)
+    for (int lane = 0; lane < lanes; lane++) largest[lane] = logits[i + lane] > largest[lane] ? logits[i + lane] : largest[lane];
+  for (; i < n; i++) largest[0] = logits[i] > largest[0] ? logits[i] : largest[0];
+  const float* found = std::find(logits, logits + n, *std::max_element(largest, largest + lanes));
+  return found == logits + n ? 0 : uint32_t(found - logits);
 }
 
 double logSumExp(const float* logits, int n, float top) {
@@ -90,40 +96,58 @@ uint32_t Sampler::choose(const float* logits, int vocabSize) {
   const uint32_t best = argmax(logits, vocabSize);
   if (params_.temperature <= 0) return best;
   const double inverse = 1.0 / double(params_.temperature), top = double(logits[best]);
-  const auto weight = [&](uint32_t id) { return std::exp((double(logits[id]) - top) * inverse); };
-  const double uniform = uniformAt(params_.seed, generated_);
   const bool byK = params_.topK > 0 && params_.topK < vocabSize, byP = params_.topP < 1, byMin = params_.minP > 0;
+  const double uniform = uniformAt(params_.seed, generated_);
+  const size_t vocabulary = size_t(vocabSize);
+  weights_.resize(vocabulary);
+  const auto weigh = [&](size_t id) { return weights_[id] = std::exp((double(logits[id]) - top) * inverse); };
+  double total = 0; // of what the next cut-off sees; the most likely token weighs 1
 
-  if (!byK && !byP && !byMin) {
-    double total = 0;
-    for (int i = 0; i < vocabSize; i++) total += weight(uint32_t(i));
-    double left = uniform * total;
-    for (int i = 0; i < vocabSize; i++) {
-      left -= weight(uint32_t(i));
-      if (left < 0) return uint32_t(i);
+  candidates_.clear();
+  if (byK) {
+    for (size_t id = 0; id < vocabulary; id++)
+      if (!std::isnan(logits[id])) candidates_.push_back(uint32_t(id));
+  } else {
+    for (size_t id = 0; id < vocabulary; id++) total += weigh(id);
+    if (!byP && !byMin) {
+      double left = uniform * total;
+      for (size_t id = 0; id < vocabulary; id++) {
+        left -= weights_[id];
+        if (left < 0) return uint32_t(id);
+      }
+      return best;
     }
-    return best;
+    // What no cut-off can keep is left out before anything is sorted. All tokens lighter than (1 - p) * total / vocabulary
+    // together weigh less than 1 - p: top-p is satisfied before it reaches them (0.999: sums are rounded). NaN fails the test.
+    double least = byP ? 0.999 * (1.0 - double(params_.topP)) * total / double(vocabSize) : 0;
+    if (byMin) least = std::max(least, double(params_.minP));
+    for (size_t id = 0; id < vocabulary; id++)
+      if (weights_[id] >= least) candidates_.push_back(uint32_t(id));
   }
 
-  candidates_.resize(size_t(vocabSize));
-  std::iota(candidates_.begin(), candidates_.end(), 0u);
-  const MoreLikely order{logits};
-  size_t kept = byK ? size_t(params_.topK) : size_t(vocabSize);
-  size_t sorted = byK ? kept : std::min(kept, size_t(256));
-  std::partial_sort(candidates_.begin(), candidates_.begin() + long(sorted), candidates_.end(), order);
+  size_t kept = byK ? std::min(size_t(params_.topK), candidates_.size()) : candidates_.size();
+  size_t sorted = 0;
+  const auto at = [this](size_t i) { return candidates_.begin() + std::ptrdiff_t(i); };
   const auto sortMore = [&] {
-    const size_t next = std::min(kept, sorted * 4);
-    std::partial_sort(candidates_.begin() + long(sorted), candidates_.begin() + long(next), candidates_.end(), order);
+    const size_t next = byK ? kept : std::min(kept, std::max(size_t(256), sorted * 4));
+    if (next - sorted <= 256) {
+      std::partial_sort(at(sorted), at(next), candidates_.end(), MoreLikely{logits}); // a heap: fastest for a few
+    } else {
+      if (next < candidates_.size()) std::nth_element(at(sorted), at(next), candidates_.end(), MoreLikely{logits});
+      std::sort(at(sorted), at(next), MoreLikely{logits});
+    }
     sorted = next;
   };
+  if (byK) {
+    sortMore();
+    for (size_t i = 0; i < kept; i++) total += weigh(candidates_[i]);
+  }
   if (byP) {
-    double total = 0;
-    for (size_t i = 0; i < kept; i++) total += weight(candidates_[i]);
     double sum = 0;
     size_t i = 0;
     while (i < kept) {
       if (i == sorted) sortMore();
-      sum += weight(candidates_[i++]);
+      sum += weights_[candidates_[i++]];
       if (sum >= double(params_.topP) * total) break;
     }
     kept = i;
@@ -132,16 +156,16 @@ uint32_t Sampler::choose(const float* logits, int vocabSize) {
     size_t i = 0;
     while (i < kept) {
       if (i == sorted) sortMore();
-      if (weight(candidates_[i]) < double(params_.minP)) break; // the most likely one has weight 1
+      if (weights_[candidates_[i]] < double(params_.minP)) break;
       i++;
     }
     kept = i;
   }
-  double total = 0;
-  for (size_t i = 0; i < kept; i++) total += weight(candidates_[i]);
+  total = 0;
+  for (size_t i = 0; i < kept; i++) total += weights_[candidates_[i]];
   double left = uniform * total;
   for (size_t i = 0; i < kept; i++) {
-    left -= weight(candidates_[i]);
+    left -= weights_[candidates_[i]];
     if (left < 0) return candidates_[i];
   }
   return best;

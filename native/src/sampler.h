@@ -43,7 +43,8 @@ private:
   uint64_t generated_;
   std::unordered_map<uint32_t, uint32_t> outputCounts_; // kept only when a penalty needs it
   std::unordered_map<uint32_t, bool> seen_;             // prompt and output, for the repetition penalty
-  std::vector<uint32_t> candidates_;
+  std::vector<uint32_t> candidates_; // reused from token to token
+  std::vector<double> weights_;      // by id, e^((logit - largest) / temperature)
 };
 
 } // namespace dyn

@@ -117,6 +117,21 @@ describe("greedy", () => {
 	});
 });
 
+describe("logits that are no numbers", () => {
+	it("are never chosen, and crash nothing", () => {
+		const random = seededRandom(8);
+		const logits = bellLogits(9).map((value) => (random() < 0.3 ? Number.NaN : value));
+		logits[0] = Number.NaN;
+		for (const variant of Object.values(variants)) {
+			for (const { tokenId } of sampleNatively({ ...GREEDY, ...variant }, logits, 5))
+				expect(logits[tokenId]).not.toBeNaN();
+		}
+		const none = new Float32Array(VOCABULARY).fill(Number.NaN);
+		for (const variant of Object.values(variants))
+			expect(sampleNatively({ ...GREEDY, ...variant }, none, 1)[0]!.tokenId).toBe(0);
+	});
+});
+
 describe("suppressed ids", () => {
 	it("come back after minTokens", () => {
 		const logits = new Float32Array(VOCABULARY);
