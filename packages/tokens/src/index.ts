@@ -1,2 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-export { type BlockHasher, type BlockScope, createBlockHasher, HASH_SEED } from "./block-hasher.js";
+export {
+	type BlockHasher,
+	type BlockScope,
+	blockSeed,
+	createBlockHasher,
+	HASH_SEED,
+} from "./block-hasher.js";
+export { type TokenBlock, TokenBlockSequence } from "./token-block-sequence.js";
