@@ -16,7 +16,11 @@ execFileSync("git", ["clone", "--quiet", root, clone]);
 /** Runs `npm start` until it answered one request; resolves with the time to the address, ms. */
 async function start() {
 	const began = performance.now();
-	const child = spawn("npm", ["start", "--", "--http-port", "0"], { cwd: clone, env: { ...process.env, HOME: home, NO_COLOR: "1" }, stdio: ["ignore", "pipe", "inherit"] });
+	const child = spawn("npm", ["start", "--", "--http-port", "0"], {
+		cwd: clone,
+		env: { ...process.env, HOME: home, NO_COLOR: "1" },
+		stdio: ["ignore", "pipe", "inherit"],
+	});
 	const ended = new Promise((resolve) => child.once("exit", resolve));
 	const address = await new Promise((resolve, reject) => {
 		let output = "";
@@ -31,10 +35,16 @@ async function start() {
 	const response = await fetch(`${address}/v1/chat/completions`, {
 		method: "POST",
 		headers: { "content-type": "application/json" },
-		body: JSON.stringify({ model: "smollm2-135m-instruct", messages: [{ role: "user", content: "What is the capital of France?" }], temperature: 0, stream: true }),
+		body: JSON.stringify({
+			model: "smollm2-135m-instruct",
+			messages: [{ role: "user", content: "What is the capital of France?" }],
+			temperature: 0,
+			stream: true,
+		}),
 	});
 	const text = await response.text();
-	if (!text.includes("Paris") || !text.endsWith("data: [DONE]\n\n")) throw new Error(`not a sensible answer: ${text}`);
+	if (!text.includes("Paris") || !text.endsWith("data: [DONE]\n\n"))
+		throw new Error(`not a sensible answer: ${text}`);
 	child.kill("SIGTERM");
 	const code = await ended;
 	if (code !== 0) throw new Error(`npm start ended with ${code} after SIGTERM`);
@@ -44,7 +54,9 @@ async function start() {
 try {
 	const first = await start();
 	const second = await start();
-	console.log(`first start ready after ${(first / 1000).toFixed(1)} s, second after ${(second / 1000).toFixed(2)} s`);
+	console.log(
+		`first start ready after ${(first / 1000).toFixed(1)} s, second after ${(second / 1000).toFixed(2)} s`,
+	);
 	process.exitCode = second < 3000 ? 0 : 1;
 } finally {
 	rmSync(work, { recursive: true, force: true });

@@ -8,8 +8,12 @@ install();
 build({ types: true });
 const args = process.argv.slice(2);
 const projects = ["unit", "integration", "docs"].flatMap((project) => ["--project", project]);
-const { status } = spawnSync("npx", ["vitest", "run", ...(args.some((arg) => arg.startsWith("--project")) ? [] : projects), ...args], {
-	cwd: root,
-	stdio: "inherit",
-});
+const { status } = spawnSync(
+	"npx",
+	["vitest", "run", ...(args.some((arg) => arg.startsWith("--project")) ? [] : projects), ...args],
+	{
+		cwd: root,
+		stdio: "inherit",
+	},
+);
 process.exit(status ?? 1);

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createRequestContext, DynError } from "@dyn/common";
+import type { ModelCard } from "@dyn/protocols";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import {
+	createCanary,
+	createRuntime,
+	createStatusServer,
+	formatEndpointPath,
+	MemoryStore,
+	parseEndpointPath,
+	type Runtime,
+} from "./index.js";
+import { createPrometheusMetrics } from "./prometheus.js";
+
+let runtime: Runtime;
+beforeEach(async () => {
+	runtime = await createRuntime();
+});
+afterEach(() => runtime.close());
+
+const endpoint = () => runtime.endpoint("dyn://ns.comp.ep");
+/** Resolves when `signal` has aborted. */
+const aborted = (signal: AbortSignal) =>
+	signal.aborted
+		? Promise.resolve()
+		: new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+async function collect(stream: AsyncIterable<unknown>): Promise<unknown[]> {
+	const items = [];
+	for await (const item of stream) items.push(item);
+	return items;
+}
+
+describe("endpoint paths", () => {
+	it("are parsed and written", () => {
+		expect(formatEndpointPath(parseEndpointPath("dyn://a.b-1.c_2"))).toBe("dyn://a.b-1.c_2");
+		expect(parseEndpointPath("a.b.c")).toEqual({ namespace: "a", component: "b", endpoint: "c" });
+	});
+	it.each(["dyn://a.b", "dyn://a.b.c.d", "dyn://a..c", "dyn://a.b/x.c", ""])("refuse %j", (text) => {
+		expect(() => parseEndpointPath(text)).toThrow(DynError);
+	});
+});
+
+describe("serving", () => {
+	it("streams answers, and errors as they are", async () => {
+		await endpoint().serve(async function* (request) {
+			yield request;
+			if (request === "bad") throw new DynError("OVERLOADED", "full");
+		});
+		const client = endpoint().client();
+		expect(await collect(client.generate("x", createRequestContext()))).toEqual(["x"]);
+		await expect(collect(client.generate("bad", createRequestContext()))).rejects.toMatchObject({
+			code: "OVERLOADED",
+		});
+	});
+
+	it("takes instances in turn, one by name, and says so when there is none", async () => {
+		const client = endpoint().client();
+		await expect(collect(client.generate(1, createRequestContext()))).rejects.toMatchObject({
+			code: "UNAVAILABLE",
+			retryable: true,
+		});
+		const served = [];
+		for (const name of ["a", "b"]) {
+			served.push(
+				await endpoint().serve(async function* () {
+					yield name;
+				}),
+			);
+		}
+		const answers = [];
+		for (let i = 0; i < 4; i++) answers.push(...(await collect(client.generate(1, createRequestContext()))));
+		expect(answers.toSorted()).toEqual(["a", "a", "b", "b"]);
+		const { id } = served[1]!.instance;
+		expect(await collect(client.generate(1, createRequestContext(), { instanceId: id }))).toEqual(["b"]);
+		await served[1]!.close();
+		await expect(collect(client.generate(1, createRequestContext(), { instanceId: id }))).rejects.toThrow(
+			`not instance ${id}`,
+		);
+		expect(client.instances().map((instance) => instance.id)).toEqual([served[0]!.instance.id]);
+	});
+
+	it("passes the caller's abort and early leave on to the handler", async () => {
+		let ended = 0;
+		await endpoint().serve(async function* (_request, { signal }) {
+			try {
+				yield 1;
+				await aborted(signal);
+			} finally {
+				ended++;
+			}
+		});
+		const client = endpoint().client();
+		for await (const _ of client.generate(1, createRequestContext())) break;
+		expect(ended).toBe(1);
+		const stop = new AbortController();
+		for await (const _ of client.generate(1, createRequestContext({ signal: stop.signal }))) stop.abort();
+		expect(ended).toBe(2);
+	});
+
+	it("drains: leaves discovery, refuses what is new, waits for what runs", async () => {
+		let finish!: () => void;
+		const served = await endpoint().serve(async function* () {
+			yield "begun";
+			await new Promise<void>((resolve) => {
+				finish = resolve;
+			});
+			yield "done";
+		});
+		const client = endpoint().client();
+		const running = client.generate(1, createRequestContext())[Symbol.asyncIterator]();
+		await running.next();
+		expect(served.inflight).toBe(1);
+		let drained = false;
+		const draining = served.drain().then(() => {
+			drained = true;
+		});
+		await Promise.resolve();
+		await Promise.resolve();
+		expect(client.instances()).toEqual([]);
+		const rest = running.next();
+		finish();
+		expect(await rest).toEqual({ value: "done", done: false });
+		expect(drained).toBe(false);
+		await running.next();
+		await draining;
+		expect(served.inflight).toBe(0);
+	});
+
+	it("aborts what runs when it is closed", async () => {
+		const served = await endpoint().serve(async function* (_request, { signal }) {
+			yield 1;
+			await aborted(signal);
+		});
+		const running = endpoint().client().generate(1, createRequestContext())[Symbol.asyncIterator]();
+		await running.next();
+		const closing = served.close();
+		expect((await running.next()).done).toBe(true);
+		await closing;
+	});
+});
+
+describe("model registry", () => {
+	it("shows present models first, then changes, across runtimes of one store", async () => {
+		const store = new MemoryStore();
+		const [worker, frontend] = [
+			await createRuntime({ discovery: store }),
+			await createRuntime({ discovery: store }),
+		];
+		const served = await worker.endpoint("a.b.c").serve(async function* () {});
+		const card = { name: "m" } as ModelCard;
+		const registration = await worker.models.publish(card, served.instance);
+		const stop = new AbortController();
+		const changes = frontend.models.watch(stop.signal)[Symbol.asyncIterator]();
+		expect((await changes.next()).value).toMatchObject({ type: "added", entry: { card } });
+		expect(frontend.models.list()).toHaveLength(1);
+		await registration.withdraw();
+		expect((await changes.next()).value).toMatchObject({ type: "removed", entry: { card } });
+		await worker.models.publish(card, served.instance);
+		expect((await changes.next()).value).toMatchObject({ type: "added" });
+		await worker.close(); // its lease goes, and with it what it published
+		expect((await changes.next()).value).toMatchObject({ type: "removed" });
+		stop.abort();
+		expect((await changes.next()).done).toBe(true);
+		await frontend.close();
+	});
+});
+
+describe("status server", () => {
+	it("is ready when every endpoint is, and exposes metrics", async () => {
+		const metrics = createPrometheusMetrics();
+		const observed = await createRuntime({ metrics });
+		await observed.endpoint("a.b.c").serve(async function* () {
+			yield 1;
+		});
+		await collect(observed.endpoint("a.b.c").client().generate(1, createRequestContext()));
+		const states = { "dyn://a.b.c": false };
+		const server = await createStatusServer({ port: 0, metrics, endpoints: () => states });
+		const health = async () => {
+			const response = await fetch(`${server.address}/health`);
+			return [response.status, await response.json()];
+		};
+		expect(await health()).toMatchObject([
+			503,
+			{ status: "notready", endpoints: { "dyn://a.b.c": "notready" } },
+		]);
+		states["dyn://a.b.c"] = true;
+		expect(await health()).toMatchObject([200, { status: "ready", uptime: { secs: 0 } }]);
+		const text = await (await fetch(`${server.address}/metrics`)).text();
+		expect(text).toContain(
+			'dynamo_component_requests_total{dynamo_namespace="a",dynamo_component="b",dynamo_endpoint="c"} 1',
+		);
+		expect(text).toContain("dynamo_component_inflight_requests{");
+		expect((await fetch(`${server.address}/nowhere`)).status).toBe(404);
+		const port = Number(new URL(server.address).port);
+		await expect(createStatusServer({ port, metrics, endpoints: () => states })).rejects.toThrow(
+			`port ${port} is in use`,
+		);
+		await server.close();
+		await observed.close();
+	});
+});
+
+describe("canary", () => {
+	const judge = (handler: Parameters<typeof createCanary>[0]["handler"]) => {
+		const canary = createCanary({ handler, payload: "probe", waitMs: 60_000, timeoutMs: 20 });
+		return canary.probe().finally(() => canary.close());
+	};
+	it("believes a whole answer", async () => {
+		const payloads: unknown[] = [];
+		expect(
+			await judge(async function* (request) {
+				payloads.push(request);
+				yield 1;
+			}),
+		).toBe(true);
+		expect(payloads).toEqual(["probe"]);
+	});
+	it("does not believe an empty answer, an error, or one that freezes after its first item", async () => {
+		expect(await judge(async function* () {})).toBe(false);
+		expect(
+			await judge(async function* () {
+				yield 1;
+				throw new Error("broken");
+			}),
+		).toBe(false);
+		expect(
+			await judge(async function* (_request, { signal }) {
+				yield 1;
+				await aborted(signal);
+			}),
+		).toBe(false);
+	});
+});
