@@ -1,17 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { LogitsProcessor } from "./logits-processor.js";
-
-/** A processor failed: which one, and what it threw as `cause`. */
-export class LogitsProcessorError extends Error {
-	override readonly name = "LogitsProcessorError";
-	/** Name under which the processor was registered. */
-	readonly processor: string;
-
-	constructor(processor: string, message: string, cause?: unknown) {
-		super(`logits processor ${processor}: ${message}`, cause === undefined ? undefined : { cause });
-		this.processor = processor;
-	}
-}
+import { LogitsProcessorError } from "./logits-processor-error.js";
+import { runProcessor } from "./run-processor.js";
 
 export interface NamedProcessor {
 	readonly name: string;
@@ -20,8 +10,10 @@ export interface NamedProcessor {
 
 /**
  * Runs a request's processors, in order, on one row of logits: what an engine calls per row, at any batch size.
- * @param logits vocabulary-size values, edited in place
- * @throws LogitsProcessorError when one throws, or leaves no finite logit (nothing could be chosen then).
+ * @param inputIds prompt and everything generated so far
+ * @param logits vocabulary-size values, edited in place. After an error they are as the failed processor left them.
+ * @throws LogitsProcessorError naming the processor that threw, or after which a logit is NaN or +Infinity, or none
+ * is left above -Infinity.
  */
 export function applyProcessors(
 	processors: readonly NamedProcessor[],
@@ -30,17 +22,23 @@ export function applyProcessors(
 ): void {
 	for (const { name, processor } of processors) {
 		try {
-			processor.process(inputIds, logits);
+			runProcessor(processor, inputIds, logits);
 		} catch (error) {
-			throw new LogitsProcessorError(name, error instanceof Error ? error.message : String(error), error);
+			throw LogitsProcessorError.from(name, error);
 		}
+		const problem = problemOf(logits);
+		if (problem) throw new LogitsProcessorError(name, problem);
 	}
-	const last = processors.at(-1);
-	if (last && !hasFinite(logits))
-		throw new LogitsProcessorError(last.name, "no token is left to choose: every logit is -Infinity or NaN");
 }
 
-function hasFinite(logits: Float32Array): boolean {
-	for (let i = 0; i < logits.length; i++) if (Number.isFinite(logits[i])) return true;
-	return false;
+/** Why no token can be sampled from a row; null when one can. */
+function problemOf(logits: Float32Array): string | null {
+	let choosable = false;
+	for (let id = 0; id < logits.length; id++) {
+		const value = logits[id]!;
+		if (value > -Infinity && value < Infinity) choosable = true;
+		else if (value !== -Infinity)
+			return `it set the logit of token ${id} to ${value}; use numbers, or -Infinity for "never"`;
+	}
+	return choosable ? null : "no token is left to choose: every logit is -Infinity";
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-export { applyProcessors, LogitsProcessorError, type NamedProcessor } from "./apply-processors.js";
+export { applyProcessors, type NamedProcessor } from "./apply-processors.js";
+export { chain } from "./chain.js";
 export { argmax, logSumExp, softmaxInPlace, topK } from "./kernels.js";
 export type { LogitsProcessor, LogitsProcessorFactory } from "./logits-processor.js";
+export { LogitsProcessorError } from "./logits-processor-error.js";
 export {
 	allowedTokensProcessor,
-	chain,
+	bannedTokensProcessor,
 	helloWorldProcessor,
 	temperatureProcessor,
 	tokenBiasProcessor,

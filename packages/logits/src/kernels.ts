@@ -1,28 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Index of the largest value, the first of equals. 0 for an empty array. */
+/** Index of the largest value, the first of equals; NaN never wins. 0 when there is none above -Infinity. */
 export function argmax(values: Float32Array): number {
 	let best = 0;
-	for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
+	let top = -Infinity;
+	for (let i = 0; i < values.length; i++) {
+		const value = values[i]!;
+		if (value > top) {
+			best = i;
+			top = value;
+		}
+	}
 	return best;
 }
 
-/** log(sum(exp(values))), without overflow. */
+/** log(sum(exp(values))), without overflow. -Infinity for an empty array, NaN if a value is NaN. */
 export function logSumExp(values: Float32Array): number {
 	const top = values[argmax(values)] ?? -Infinity;
-	if (top === -Infinity) return -Infinity;
+	if (!Number.isFinite(top)) return top;
 	let sum = 0;
 	for (let i = 0; i < values.length; i++) sum += Math.exp(values[i]! - top);
 	return top + Math.log(sum);
 }
 
-/** Replaces logits by probabilities. */
+/** Replaces logits by probabilities. At least one must be a number, none NaN or +Infinity. */
 export function softmaxInPlace(values: Float32Array): void {
 	const normaliser = logSumExp(values);
 	for (let i = 0; i < values.length; i++) values[i] = Math.exp(values[i]! - normaliser);
 }
 
-/** Indices of the k largest values, largest first, equals in index order. O(n log k). */
+/** Indices of the k largest values (all, if there are fewer), largest first, equals in index order. No NaN. O(n log k). */
 export function topK(values: Float32Array, k: number): Uint32Array {
 	const before = (a: number, b: number) => values[a]! > values[b]! || (values[a] === values[b] && a < b);
 	// A heap with the weakest of the chosen on top.

@@ -44,14 +44,10 @@ describe("kernels", () => {
 
 describe("processors", () => {
 	it("chain in order", () => {
-		const double = {
-			process: (_: Uint32Array, logits: Float32Array) =>
-				logits.forEach((value, i) => void (logits[i] = value * 2)),
-		};
-		const addOne = {
-			process: (_: Uint32Array, logits: Float32Array) =>
-				logits.forEach((value, i) => void (logits[i] = value + 1)),
-		};
+		const edit = (change: (value: number) => number) => ({
+			process: (_: Uint32Array, logits: Float32Array) => logits.set(logits.map(change)),
+		});
+		const [double, addOne] = [edit((value) => value * 2), edit((value) => value + 1)];
 		expect(apply(chain(double, addOne), 1)).toEqual([3]);
 		expect(apply(chain(addOne, double), 1)).toEqual([4]);
 	});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { LogitsProcessorError, type NamedProcessor } from "./apply-processors.js";
+import type { NamedProcessor } from "./apply-processors.js";
 import type { LogitsProcessorFactory } from "./logits-processor.js";
+import { LogitsProcessorError } from "./logits-processor-error.js";
 
 export interface LogitsProcessorRegistry {
 	readonly names: readonly string[];
@@ -29,7 +30,7 @@ export function createLogitsProcessorRegistry(
 				try {
 					return { name, processor: factory(args) };
 				} catch (error) {
-					throw new LogitsProcessorError(name, error instanceof Error ? error.message : String(error), error);
+					throw LogitsProcessorError.from(name, error);
 				}
 			}),
 	};
