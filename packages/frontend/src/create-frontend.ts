@@ -42,6 +42,7 @@ class HttpFrontend implements Frontend {
 	readonly #checkApiKey: (authorization: string | undefined) => void;
 	readonly #routes: Readonly<Record<string, { readonly method: "GET" | "POST"; readonly route: Route }>>;
 	#state: "serving" | "draining" | "closed" = "serving";
+	#address = "";
 	#inflight = 0;
 	#idle: (() => void)[] = [];
 	#closing: Promise<void> | null = null;
@@ -110,11 +111,9 @@ class HttpFrontend implements Frontend {
 		});
 	}
 
+	/** Empty until `listen`. */
 	get address(): string {
-		const { port, address, family } = this.#server.address() as AddressInfo;
-		const host =
-			address === "0.0.0.0" || address === "::" ? "localhost" : family === "IPv6" ? `[${address}]` : address;
-		return `http://${host}:${port}`;
+		return this.#address;
 	}
 
 	listen(): Promise<void> {
@@ -134,7 +133,13 @@ class HttpFrontend implements Frontend {
 							}),
 				);
 			});
-			this.#server.listen(port, host, resolve);
+			this.#server.listen(port, host, () => {
+				const bound = this.#server.address() as AddressInfo;
+				const anywhere = bound.address === "0.0.0.0" || bound.address === "::";
+				const name = anywhere ? "localhost" : bound.family === "IPv6" ? `[${bound.address}]` : bound.address;
+				this.#address = `http://${name}:${bound.port}`;
+				resolve();
+			});
 		});
 	}
 

@@ -25,6 +25,7 @@ import { Generation } from "./pipeline/generation.js";
 export interface GenerationEndpoint {
 	/** `endpoint` label of the metrics. */
 	readonly name: "chat_completions" | "completions";
+	readonly promptField: "messages" | "prompt";
 	read(body: unknown): ParsedRequest;
 	format(requestId: string, model: string, created: number): AnswerFormat;
 }
@@ -37,6 +38,7 @@ interface ParsedRequest {
 
 export const chatEndpoint: GenerationEndpoint = {
 	name: "chat_completions",
+	promptField: "messages",
 	read(body) {
 		const request = readChatRequest(body);
 		return {
@@ -54,6 +56,7 @@ export const chatEndpoint: GenerationEndpoint = {
 
 export const completionEndpoint: GenerationEndpoint = {
 	name: "completions",
+	promptField: "prompt",
 	read(body) {
 		const request = readCompletionRequest(body);
 		return {
@@ -120,7 +123,7 @@ export async function serveGeneration(
 		const began = performance.now();
 		const prompts = await parsed.tokenize(model);
 		metrics.tokenized(performance.now() - began);
-		generation = new Generation({ model, fields, logprobs, prompts });
+		generation = new Generation({ model, fields, logprobs, prompts, promptField: endpoint.promptField });
 		const context = createRequestContext({ id: requestId, signal: gone.signal, logger });
 		const delivery = {
 			generation,

@@ -23,6 +23,8 @@ export interface GenerationOptions {
 	readonly model: ServableModel;
 	readonly fields: CommonFields;
 	readonly logprobs: number | null;
+	/** The request's field that prompts come from, for errors. */
+	readonly promptField: string;
 	/** Token ids, one list per prompt. */
 	readonly prompts: readonly Uint32Array[];
 }
@@ -41,7 +43,7 @@ export class Generation {
 		this.#options = options;
 		this.choices = options.prompts.length * options.fields.n;
 		const { card } = options.model;
-		for (const prompt of options.prompts) checkContext(options.model, prompt.length, "messages");
+		for (const prompt of options.prompts) checkContext(options.model, prompt.length, options.promptField);
 		for (const [index, { name }] of options.fields.logitsProcessors.entries()) {
 			if (card.logitsProcessors.includes(name)) continue;
 			const known = card.logitsProcessors.join(", ") || "none";

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createLogger, createRequestContext, type LogRecord } from "@dyn/common";
+import type { Engine, EngineHealth } from "@dyn/engine";
+import { createGenerateRequest, type EngineOutput, type GenerateRequest } from "@dyn/protocols";
+import { createRuntime } from "@dyn/runtime";
+import { describe, expect, it } from "vitest";
+import { embeddedEngineArgs } from "./engine-args/embedded-engine-args.js";
+import { mergeEngineArgs } from "./engine-args/merge-engine-args.js";
+import { applyMiddleware } from "./handlers/handler.js";
+import {
+	createTrtllmWorker,
+	defineHandler,
+	type HandlerMiddleware,
+	healthCheckPayload,
+	loadEngineArgs,
+} from "./index.js";
+
+const output = (id: number): EngineOutput => ({
+	index: 0,
+	tokenIds: [id],
+	logprobs: null,
+	finishReason: null,
+	stopTokenId: null,
+	usage: null,
+});
+const modelStore = {
+	directory: "/",
+	list: async () => [],
+	remove: async () => {},
+	resolve: async (id: string) => ({ id, path: "/models/x", source: "store" as const, bytes: 1 }),
+};
+
+function scripted(calls: string[], health: () => EngineHealth = () => ({ status: "healthy" })): Engine {
+	return {
+		start: async () => ({
+			model: "x",
+			contextLength: 10,
+			vocabSize: 5,
+			eosTokenIds: [2],
+			kvBlockSize: 32,
+			totalKvBlocks: 3,
+			maxNumSeqs: 4,
+			maxNumBatchedTokens: 6,
+			dpSize: 1,
+			description: "scripted",
+			capabilities: { logprobs: false, maxChoices: 1, kvEvents: false },
+		}),
+		async *generate(request: GenerateRequest) {
+			yield output(request.tokenIds[0]!);
+		},
+		async *kvEvents() {},
+		load: () => [],
+		health,
+		drain: async () => void calls.push("drain"),
+		close: async () => void calls.push("close"),
+		logitsProcessors: { names: ["p"] },
+	};
+}
+
+describe("createTrtllmWorker", () => {
+	it("serves an engine, publishes its card, and takes both back", async () => {
+		const calls: string[] = [];
+		const runtime = await createRuntime();
+		const worker = await createTrtllmWorker({
+			engine: scripted(calls),
+			modelStore,
+			model: "some-model",
+			servedModelName: "shown",
+			runtime,
+			namespace: "n",
+		});
+		expect(worker.card).toMatchObject({
+			name: "shown",
+			tokenizerPath: "/models/x",
+			contextLength: 10,
+			eosTokenIds: [2],
+			logitsProcessors: ["p"],
+			logprobs: false,
+		});
+		expect(runtime.models.list()).toEqual([{ card: worker.card, instance: worker.served.instance }]);
+		const items = [];
+		for await (const item of runtime
+			.endpoint("dyn://n.backend.generate")
+			.client()
+			.generate(createGenerateRequest({ tokenIds: [4] }), createRequestContext()))
+			items.push(item);
+		expect(items).toEqual([output(4)]);
+		await worker.drain();
+		await worker.closed;
+		expect(calls).toEqual(["drain", "close"]);
+		expect(runtime.models.list()).toEqual([]);
+		expect(() => worker.generate(createGenerateRequest({ tokenIds: [1] }))).toThrow("the worker is closed");
+		await runtime.close();
+	});
+
+	it("runs a handler of its own inside middleware, outermost first", async () => {
+		const order: string[] = [];
+		const named =
+			(name: string): HandlerMiddleware =>
+			(next) => ({
+				name,
+				async *generate(request, context) {
+					order.push(name);
+					yield* next.generate(request, context);
+				},
+			});
+		await using worker = await createTrtllmWorker({
+			engine: scripted([]),
+			modelStore,
+			handler: (engine) =>
+				defineHandler({
+					name: "mine",
+					async *generate(request, context) {
+						order.push("mine");
+						yield output(1);
+						yield* engine.generate(request, context);
+					},
+				}),
+			middleware: [named("outer"), named("inner")],
+		});
+		const items = [];
+		for await (const { tokenIds } of worker.generate(createGenerateRequest({ tokenIds: [3] })))
+			items.push(...tokenIds);
+		expect([order, items]).toEqual([
+			["outer", "inner", "mine"],
+			[1, 3],
+		]);
+		expect(applyMiddleware({ name: "x", generate: async function* () {} }, []).name).toBe("x");
+	});
+
+	it("is unhealthy when its engine is", async () => {
+		let health: EngineHealth = { status: "healthy" };
+		await using worker = await createTrtllmWorker({ engine: scripted([], () => health), modelStore });
+		expect(worker.healthy).toBe(true);
+		health = { status: "dead", reason: "gone" };
+		expect(worker.healthy).toBe(false);
+	});
+});
+
+describe("engine arguments", () => {
+	it("merge deeply, the override last, and say what was replaced", () => {
+		const records: LogRecord[] = [];
+		const logger = createLogger("warn", (record) => records.push(record));
+		const merged = mergeEngineArgs({ a: 1, kv: { x: 1, y: 2 } }, { kv: { y: 3 } }, { a: 5, b: [1] }, logger);
+		expect(merged).toEqual({ a: 5, kv: { x: 1, y: 3 }, b: [1] });
+		expect(records.map(({ fields }) => fields)).toEqual([
+			{ argument: "kv.y", by: "extra engine args" },
+			{ argument: "a", by: "override engine args" },
+		]);
+	});
+
+	it("become options of the embedded engine, or are refused by name", () => {
+		expect(
+			embeddedEngineArgs({
+				max_batch_size: 4,
+				max_seq_len: undefined,
+				kv_cache_config: { free_gpu_memory_fraction: 0.5, tokens_per_block: 32 },
+			}),
+		).toEqual({ maxNumSeqs: 4, kvCacheMemoryFraction: 0.5 });
+		expect(() => embeddedEngineArgs({ kv_cache_config: { tokens_per_block: 64 } })).toThrow(
+			"kv_cache_config.tokens_per_block: 64; it is always 32",
+		);
+		expect(() => embeddedEngineArgs({ tensor_parallel_size: 2 })).toThrow(
+			"cannot honour tensor_parallel_size: 2",
+		);
+	});
+
+	it("are read from YAML", async () => {
+		const folder = mkdtempSync(join(tmpdir(), "dyn-args-"));
+		const file = join(folder, "args.yaml");
+		writeFileSync(file, "max_batch_size: 3\nkv_cache_config:\n  free_gpu_memory_fraction: 0.1\n");
+		expect(await loadEngineArgs(file)).toEqual({
+			max_batch_size: 3,
+			kv_cache_config: { free_gpu_memory_fraction: 0.1 },
+		});
+		writeFileSync(file, "- a list");
+		await expect(loadEngineArgs(file)).rejects.toThrow("must hold a YAML mapping");
+		await expect(loadEngineArgs(join(folder, "none.yaml"))).rejects.toMatchObject({
+			code: "INVALID_ARGUMENT",
+		});
+		rmSync(folder, { recursive: true });
+	});
+});
+
+it("asks a canary for one greedy, urgent token", () => {
+	expect(healthCheckPayload(1)).toMatchObject({
+		tokenIds: [1],
+		sampling: { temperature: 0 },
+		stop: { maxTokens: 1 },
+		routing: { priority: 1 },
+		healthCheck: true,
+	});
+});
