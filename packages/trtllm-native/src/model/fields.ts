@@ -43,14 +43,29 @@ export class Fields {
 		throw this.wrong(key, "a token id or a list of them", value);
 	}
 
+	/** The fields of an object inside; null when absent. */
+	object(key: string): Fields | null {
+		const value = this.#values(key) ?? null;
+		if (value === null) return null;
+		if (typeof value !== "object" || Array.isArray(value)) throw this.wrong(key, "an object", value);
+		return new Fields(`${this.#where}: ${key}`, (inner) => (value as Record<string, unknown>)[inner]);
+	}
+
 	raw(key: string): unknown {
 		return this.#values(key);
 	}
 
+	/** The error to throw for a value that is none of what is `wanted`. */
 	wrong(key: string, wanted: string, value: unknown): DynError {
-		const found = value === undefined ? "missing" : JSON.stringify(value)?.slice(0, 80);
-		return new DynError("MODEL_FORMAT", `${this.#where}: ${key} must be ${wanted}, but is ${found}`, {
+		return new DynError("MODEL_FORMAT", `${this.#where}: ${key} must be ${wanted}, but is ${shown(value)}`, {
 			details: { key },
 		});
 	}
+}
+
+/** A value from a checkpoint in an error message: short, and bigints, which JSON lacks, as numbers. */
+export function shown(value: unknown): string {
+	if (value === undefined) return "missing";
+	const text = JSON.stringify(value, (_, item: unknown) => (typeof item === "bigint" ? String(item) : item));
+	return text.length > 80 ? `${text.slice(0, 80)}...` : text;
 }

@@ -12,20 +12,13 @@ export function huggingFaceSpec(checkpoint: Checkpoint): ModelSpec {
 	const config = checkpoint.config ?? {};
 	const where = join(checkpoint.path, "config.json");
 	const fields = new Fields(where, (key) => config[key]);
-	const architecture = requireArchitecture(where, config["model_type"]);
+	const architecture = requireArchitecture(fields, "model_type");
+	refuseUnsupported(fields);
 	const hiddenSize = fields.count("hidden_size");
 	const numHeads = fields.count("num_attention_heads");
-	const act = config["hidden_act"] ?? "silu";
-	if (act !== "silu") throw fields.wrong("hidden_act", '"silu"', act);
-	if (config["mlp_bias"] === true) throw fields.wrong("mlp_bias", "false", true);
-	if (config["use_sliding_window"] === true)
-		throw fields.wrong("use_sliding_window", "false: sliding windows are not supported", true);
 	// transformers 5 writes rope_parameters where 4 wrote rope_theta and rope_scaling.
-	const rope = (config["rope_parameters"] ?? config["rope_scaling"] ?? null) as Record<
-		string,
-		unknown
-	> | null;
-	const eosTokenIds = [...new Set([...fields.ids("eos_token_id"), ...generationEos(checkpoint.path)])];
+	const rope = fields.object(fields.has("rope_parameters") ? "rope_parameters" : "rope_scaling");
+	const hasHead = checkpoint.tensors.has("lm_head.weight");
 	return {
 		architecture,
 		numLayers: fields.count("num_hidden_layers"),
@@ -37,43 +30,51 @@ export function huggingFaceSpec(checkpoint: Checkpoint): ModelSpec {
 		vocabSize: fields.count("vocab_size"),
 		contextLength: fields.count("max_position_embeddings", 2048),
 		rmsNormEps: fields.positive("rms_norm_eps", 1e-6),
-		ropeTheta:
-			typeof rope?.["rope_theta"] === "number" ? rope["rope_theta"] : fields.positive("rope_theta", 10_000),
-		ropeScaling: ropeScaling(where, rope),
-		tiedHead: fields.flag("tie_word_embeddings", false),
+		ropeTheta: rope?.has("rope_theta") ? rope.positive("rope_theta") : fields.positive("rope_theta", 10_000),
+		ropeScaling: rope && ropeScaling(rope),
+		// Some say "tied" and bring a head all the same: it is used. "Not tied" without one is an incomplete checkpoint.
+		tiedHead: fields.flag("tie_word_embeddings", !hasHead) && !hasHead,
 		qkvBias: architecture === "qwen2" || fields.flag("attention_bias", false),
 		qkNorm: architecture === "qwen3",
-		eosTokenIds,
+		// Chat models often end turns with ids that only generation_config.json names.
+		eosTokenIds: [...fields.ids("eos_token_id"), ...generationEos(checkpoint.path)],
 		bosTokenId: fields.ids("bos_token_id")[0] ?? null,
 	};
 }
 
-function ropeScaling(where: string, rope: Record<string, unknown> | null): RopeScaling | null {
-	const type = rope?.["rope_type"] ?? rope?.["type"] ?? "default";
-	if (!rope || type === "default") return null;
-	if (type !== "llama3")
-		throw new DynError(
-			"MODEL_FORMAT",
-			`${where}: the RoPE scaling ${JSON.stringify(type)} is not supported; supported: llama3`,
-		);
-	const fields = new Fields(`${where}: rope_scaling`, (key) => rope[key]);
+/** Variants that would load, because their tensors fit, and compute nonsense. */
+function refuseUnsupported(fields: Fields): void {
+	const only = (key: string, value: unknown) => {
+		if (fields.has(key) && fields.raw(key) !== value)
+			throw fields.wrong(key, `absent or ${JSON.stringify(value)}`, fields.raw(key));
+	};
+	only("hidden_act", "silu");
+	only("mlp_bias", false);
+	only("use_sliding_window", false);
+	only("partial_rotary_factor", 1);
+}
+
+function ropeScaling(rope: Fields): RopeScaling | null {
+	const key = rope.has("rope_type") ? "rope_type" : "type";
+	const type = rope.raw(key) ?? "default";
+	if (type === "default") return null;
+	if (type !== "llama3") throw rope.wrong(key, '"llama3" or "default"', type);
 	return {
-		factor: fields.positive("factor"),
-		lowFreqFactor: fields.positive("low_freq_factor"),
-		highFreqFactor: fields.positive("high_freq_factor"),
-		originalContextLength: fields.count("original_max_position_embeddings"),
+		factor: rope.positive("factor"),
+		lowFreqFactor: rope.positive("low_freq_factor"),
+		highFreqFactor: rope.positive("high_freq_factor"),
+		originalContextLength: rope.count("original_max_position_embeddings"),
 	};
 }
 
-/** Chat models often end turns with ids that only generation_config.json names. */
 function generationEos(folder: string): number[] {
 	const file = join(folder, "generation_config.json");
 	if (!existsSync(file)) return [];
+	let values: Record<string, unknown> | null;
 	try {
-		const values = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
-		return new Fields(file, (key) => values[key]).ids("eos_token_id");
+		values = JSON.parse(readFileSync(file, "utf8"));
 	} catch (error) {
-		if (DynError.is(error)) throw error;
 		throw new DynError("MODEL_FORMAT", `${file} is not JSON`, { cause: error });
 	}
+	return new Fields(file, (key) => values?.[key]).ids("eos_token_id");
 }

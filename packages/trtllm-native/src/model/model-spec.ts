@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { TensorType } from "@dyn/models";
 
-/** Llama-3 style frequency scaling of RoPE. */
-export interface RopeScaling {
-	readonly factor: number;
-	readonly lowFreqFactor: number;
-	readonly highFreqFactor: number;
-	readonly originalContextLength: number;
-}
+/**
+ * What RoPE's frequencies go through: the parameters of Llama 3's formula, as config.json gives them, or its outcome,
+ * as GGUF does: the divisor of each rotated pair's frequency, headDim/2 of them.
+ */
+export type RopeScaling =
+	| {
+			readonly factor: number;
+			readonly lowFreqFactor: number;
+			readonly highFreqFactor: number;
+			readonly originalContextLength: number;
+	  }
+	| { readonly divisors: readonly number[] };
 
 /** Everything a backend must know about a decoder of the Llama, Qwen2 or Qwen3 family. */
 export interface ModelSpec {

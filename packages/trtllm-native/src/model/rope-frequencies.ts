@@ -14,6 +14,7 @@ export function ropeFrequencies(
 		const frequency = Math.fround(1 / spec.ropeTheta ** ((2 * i) / spec.headDim));
 		const scaling = spec.ropeScaling;
 		if (!scaling) return frequency;
+		if ("divisors" in scaling) return frequency / scaling.divisors[i]!;
 		const { factor, lowFreqFactor, highFreqFactor, originalContextLength } = scaling;
 		const wavelength = (2 * Math.PI) / frequency;
 		if (wavelength < originalContextLength / highFreqFactor) return frequency;

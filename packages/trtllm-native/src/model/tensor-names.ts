@@ -8,38 +8,34 @@ export interface ExpectedTensor {
 }
 
 /** Every tensor that a model of this spec has, by canonical name, with its shape. Vectors have one row. */
-export function expectedTensors(spec: ModelSpec): ExpectedTensor[] {
+export function* expectedTensors(spec: ModelSpec): Generator<ExpectedTensor, void, undefined> {
 	const { hiddenSize: hidden, intermediateSize: ffn, vocabSize, headDim } = spec;
 	const q = spec.numHeads * headDim;
 	const kv = spec.numKvHeads * headDim;
-	const tensors: ExpectedTensor[] = [
-		{ name: "embed", rows: vocabSize, cols: hidden },
-		{ name: "finalNorm", rows: 1, cols: hidden },
-	];
-	if (!spec.tiedHead) tensors.push({ name: "head", rows: vocabSize, cols: hidden });
+	yield { name: "embed", rows: vocabSize, cols: hidden };
+	yield { name: "finalNorm", rows: 1, cols: hidden };
+	if (!spec.tiedHead) yield { name: "head", rows: vocabSize, cols: hidden };
 	for (let i = 0; i < spec.numLayers; i++) {
-		const add = (name: string, rows: number, cols: number) =>
-			tensors.push({ name: `layers.${i}.${name}`, rows, cols });
-		add("attnNorm", 1, hidden);
-		add("q", q, hidden);
-		add("k", kv, hidden);
-		add("v", kv, hidden);
+		const of = (name: string, rows: number, cols: number) => ({ name: `layers.${i}.${name}`, rows, cols });
+		yield of("attnNorm", 1, hidden);
+		yield of("q", q, hidden);
+		yield of("k", kv, hidden);
+		yield of("v", kv, hidden);
 		if (spec.qkvBias) {
-			add("qBias", 1, q);
-			add("kBias", 1, kv);
-			add("vBias", 1, kv);
+			yield of("qBias", 1, q);
+			yield of("kBias", 1, kv);
+			yield of("vBias", 1, kv);
 		}
 		if (spec.qkNorm) {
-			add("qNorm", 1, headDim);
-			add("kNorm", 1, headDim);
+			yield of("qNorm", 1, headDim);
+			yield of("kNorm", 1, headDim);
 		}
-		add("o", hidden, q);
-		add("mlpNorm", 1, hidden);
-		add("gate", ffn, hidden);
-		add("up", ffn, hidden);
-		add("down", hidden, ffn);
+		yield of("o", hidden, q);
+		yield of("mlpNorm", 1, hidden);
+		yield of("gate", ffn, hidden);
+		yield of("up", ffn, hidden);
+		yield of("down", hidden, ffn);
 	}
-	return tensors;
 }
 
 /** [Hugging Face suffix, GGUF suffix] of each canonical name. */
