@@ -43,7 +43,16 @@ export function workspacePackages(): WorkspacePackage[] {
 
 /** Every tracked-looking source file below `directory`, as paths from the repository root. */
 export function sourceFiles(directory: string, pattern: RegExp): string[] {
-	const skip = new Set(["node_modules", "dist", "build", "__fixtures__", "fixtures", ".turbo"]);
+	const skip = new Set([
+		"node_modules",
+		"dist",
+		"build",
+		"__fixtures__",
+		"fixtures",
+		".turbo",
+		".cache",
+		"temp",
+	]);
 	return readdirSync(join(root, directory), { withFileTypes: true }).flatMap((entry) => {
 		const path = `${directory}/${entry.name}`;
 		if (entry.isDirectory()) return skip.has(entry.name) ? [] : sourceFiles(path, pattern);
