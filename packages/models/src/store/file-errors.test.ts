@@ -7,8 +7,12 @@ it.each([
 	["EDQUOT", "DISK_FULL"],
 	["EROFS", "MODEL_UNAVAILABLE"],
 	["EACCES", "MODEL_UNAVAILABLE"],
+	["ENOTDIR", "MODEL_UNAVAILABLE"],
 ])("turns %s into %s with advice", (code, expected) => {
-	const explained = explainFileError(Object.assign(new Error("write"), { code }), "/models");
+	const explained = explainFileError(
+		Object.assign(new Error("write"), { code, syscall: "write" }),
+		"/models",
+	);
 	expect(explained).toMatchObject({ code: expected, message: expect.stringContaining("--model-store") });
 });
 

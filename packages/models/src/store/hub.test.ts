@@ -1,234 +1,384 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createModelStore, type ModelStore } from "./model-store.js";
+import { answer, FakeHub, type Misbehaviour, serve, sha256, stallAfter } from "./__fixtures__/fake-hub.js";
+import { createModelStore, type ModelStore, type ModelStoreOptions } from "./model-store.js";
 
-const weights = Buffer.from(Array.from({ length: 300_000 }, (_, i) => i % 251));
-const sha256 = createHash("sha256").update(weights).digest("hex");
-const config = Buffer.from('{"model_type":"llama"}');
+const WEIGHTS = "model.safetensors";
+const weights = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7) % 251));
 
 let folder: string;
-let close: () => Promise<void>;
-let endpoint: string;
-/** What the hub does with the n-th request for the weights; false: serve it properly. */
-let misbehave: (request: IncomingMessage, response: ServerResponse, attempt: number) => boolean;
-let announcedSha: string;
-let requests: string[];
-
+let directory: string;
+let hub: FakeHub;
 beforeEach(async () => {
-	folder = mkdtempSync(join(tmpdir(), "dyn-store-"));
-	misbehave = () => false;
-	announcedSha = sha256;
-	requests = [];
-	let attempt = 0;
-	const server = createServer((request, response) => {
-		requests.push(`${request.url} ${request.headers.range ?? ""}`.trim());
-		if (request.url!.startsWith("/api/models/org/name/")) {
-			const siblings = [
-				{ rfilename: "config.json", size: config.length },
-				{ rfilename: "model.safetensors", size: weights.length, lfs: { sha256: announcedSha } },
-				{ rfilename: "../../escape.json", size: 1 },
-				{ rfilename: "README.md", size: 10 },
-			];
-			return void response.end(JSON.stringify({ sha: "c0ffee", siblings }));
-		}
-		if (request.url === "/org/name/resolve/c0ffee/config.json") return void response.end(config);
-		if (request.url !== "/org/name/resolve/c0ffee/model.safetensors")
-			return void response.writeHead(404).end();
-		if (misbehave(request, response, attempt++)) return;
-		const from = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? "")?.[1] ?? 0);
-		if (from > 0)
-			response.writeHead(206, { "content-range": `bytes ${from}-${weights.length - 1}/${weights.length}` });
-		response.end(weights.subarray(from));
-	});
-	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-	endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-	close = () =>
-		new Promise((resolve) => {
-			server.close(() => resolve());
-			server.closeAllConnections();
-		});
+	folder = await mkdtemp(join(tmpdir(), "dyn-hub-"));
+	directory = join(folder, "models");
+	hub = await new FakeHub().start();
+	hub.files.set("config.json", Buffer.from('{"model_type":"llama"}'));
+	hub.files.set(WEIGHTS, weights);
+	hub.checksums.set(WEIGHTS, sha256(weights));
 });
 afterEach(async () => {
-	await close();
-	rmSync(folder, { recursive: true, force: true });
+	await hub.close();
+	await rm(folder, { recursive: true });
 });
 
-const store = (options = {}): ModelStore =>
+const store = (options: ModelStoreOptions = {}): ModelStore =>
 	createModelStore({
-		directory: join(folder, "models"),
+		directory,
 		huggingFaceHome: join(folder, "hf"),
-		huggingFaceEndpoint: endpoint,
+		huggingFaceEndpoint: hub.endpoint,
 		retryDelayMs: () => 1,
 		...options,
 	});
-const pull = (options = {}) => store(options).resolve("org/name", { pull: true });
-const weightsOf = (path: string) => readFileSync(join(path, "model.safetensors"));
+const pull = (options: ModelStoreOptions = {}, signal?: AbortSignal) =>
+	store(options).resolve("org/name", { pull: true, ...(signal ? { signal } : {}) });
+const pulledWeights = (path: string) => readFileSync(join(path, WEIGHTS));
+const misbehave = (...steps: Misbehaviour[]) => hub.misbehaviours.set(WEIGHTS, steps);
+const weightRequests = () => hub.requests.filter((line) => line.startsWith(WEIGHTS));
+/** Drops the connection whenever one of these numbers of bytes has arrived. */
+const dropAt = (...bytes: number[]): ModelStoreOptions => ({
+	onProgress: ({ file, receivedBytes }) => {
+		if (file === WEIGHTS && bytes.includes(receivedBytes)) hub.drop();
+	},
+});
 
-describe("pulling from a hub", () => {
-	it("fetches what serving needs and nothing else, once", async () => {
-		const { path, source } = await pull();
-		expect(source).toBe("store");
-		expect(weightsOf(path).equals(weights)).toBe(true);
-		expect(existsSync(join(path, "README.md"))).toBe(false);
-		expect(existsSync(join(folder, "escape.json"))).toBe(false);
-		const before = requests.length;
+describe("what is fetched", () => {
+	it("is what serving needs, once", async () => {
+		for (const name of ["README.md", "pytorch_model.bin", "onnx/model.onnx", "original/config.json"])
+			hub.files.set(name, Buffer.from("x"));
+		for (const name of [
+			"tokenizer.json",
+			"tokenizer_config.json",
+			"generation_config.json",
+			"chat_template.jinja",
+		])
+			hub.files.set(name, Buffer.from(name));
+		const { path, source, id } = await pull();
+		expect([id, source]).toEqual(["org/name", "store"]);
+		expect(readdirSync(path).sort()).toEqual([
+			"chat_template.jinja",
+			"config.json",
+			"generation_config.json",
+			WEIGHTS,
+			"tokenizer.json",
+			"tokenizer_config.json",
+		]);
+		expect(pulledWeights(path).equals(weights)).toBe(true);
+		expect(readdirSync(directory)).toEqual(["org%2Fname"]);
+
+		const before = hub.requests.length;
 		expect((await pull()).path).toBe(path);
-		expect(requests.length).toBe(before);
-		expect((await store().list()).map(({ id }) => id)).toEqual(["org/name"]);
+		expect((await pull({ offline: true })).path).toBe(path);
+		expect(hub.requests.length).toBe(before);
+		expect((await store().list()).map(({ id, bytes }) => [id, bytes > weights.length])).toEqual([
+			["org/name", true],
+		]);
 		await store().remove("org/name");
 		expect(await store().list()).toEqual([]);
+		expect(existsSync(path)).toBe(false);
 	});
 
-	it("goes on where a dropped connection stopped", async () => {
-		misbehave = (_request, response, attempt) => {
-			if (attempt > 1) return false;
-			response.writeHead(200, { "content-length": weights.length });
-			response.write(weights.subarray(0, 100_000 * (attempt + 1)), () =>
-				setImmediate(() => response.destroy()),
-			);
-			return true;
-		};
-		misbehave = (
-			(original) => (request, response, attempt) =>
-				request.headers.range ? false : original(request, response, attempt)
-		)(misbehave);
-		const { path } = await pull();
-		expect(weightsOf(path).equals(weights)).toBe(true);
-		expect(requests.some((line) => /safetensors bytes=\d+-/.test(line))).toBe(true);
+	it("is one GGUF file where one is named, also inside a folder and of a revision", async () => {
+		hub.files.set("q4/model-Q4_K.gguf", Buffer.from("GGUF"));
+		const { path } = await store().resolve("org/name@refs/pr/1:q4/model-Q4_K.gguf", { pull: true });
+		expect(path.endsWith("/q4/model-Q4_K.gguf")).toBe(true);
+		expect(readFileSync(path, "utf8")).toBe("GGUF");
+		expect(hub.requests).toEqual(["", "q4/model-Q4_K.gguf"]);
+		await expect(store().resolve("org/name:other.gguf", { pull: true })).rejects.toThrow(
+			"has no file other.gguf",
+		);
 	});
 
-	it("does not believe a short answer", async () => {
-		misbehave = (_request, response, attempt) => {
-			if (attempt > 0) return false;
-			response.end(weights.subarray(0, 1000));
-			return true;
-		};
-		expect(weightsOf((await pull()).path).equals(weights)).toBe(true);
+	it("never leads out of the store, whatever the hub calls its files", async () => {
+		for (const name of ["../escape.gguf", "/escape.gguf", "a/../../escape.gguf", "..\\escape.gguf"])
+			hub.files.set(name, Buffer.from("x"));
+		hub.commit = "../../../escape";
+		await expect(pull()).rejects.toThrow("gave no file list");
+		hub.commit = "c0ffee";
+		await pull();
+		expect(readdirSync(folder)).toEqual(["models"]);
+		await expect(store().resolve("org/name:../escape.gguf", { pull: true })).rejects.toThrow(
+			"there is no model",
+		);
+	});
+
+	it("must be a checkpoint; GGUF files are suggested", async () => {
+		hub.files.delete("config.json");
+		hub.files.set("some.gguf", Buffer.from("GGUF"));
+		await expect(pull()).rejects.toMatchObject({
+			code: "MODEL_UNAVAILABLE",
+			message: expect.stringContaining("for example org/name:some.gguf"),
+		});
+	});
+});
+
+describe("a broken connection", () => {
+	it("is resumed at the byte where it broke, if the file is still the same", async () => {
+		misbehave(stallAfter(1000));
+		const { path } = await pull(dropAt(1000));
+		expect(pulledWeights(path).equals(weights)).toBe(true);
+		expect(weightRequests()).toEqual([WEIGHTS, `${WEIGHTS} bytes=1000-`]);
+		expect(hub.headers.at(-1)!["if-range"]).toMatch(/^"[0-9a-f]{16}"$/);
+	});
+
+	it("may break any number of times as long as there is progress", async () => {
+		const steps = Array.from({ length: 15 }, (_, i) => 1000 * (i + 1));
+		misbehave(...steps.map(() => stallAfter(1000)));
+		expect(pulledWeights((await pull(dropAt(...steps))).path).equals(weights)).toBe(true);
+		expect(weightRequests()).toHaveLength(16);
+	});
+
+	it("is given up after six tries without progress, saying so; what was fetched stays", async () => {
+		misbehave(stallAfter(1000), ...Array(20).fill(answer(500)));
+		await expect(pull(dropAt(1000))).rejects.toMatchObject({
+			code: "MODEL_UNAVAILABLE",
+			message: expect.stringMatching(
+				/in 6 attempts: .* answered 500 .*; check the network and run the same command/,
+			),
+		});
+		hub.misbehaviours.clear();
+		await pull();
+		expect(weightRequests().at(-1)).toBe(`${WEIGHTS} bytes=1000-`);
 	});
 
 	it("starts over when the hub ignores ranges", async () => {
-		misbehave = (request, response, attempt) => {
-			if (attempt === 0)
-				response
-					.writeHead(200, { "content-length": weights.length })
-					.write(weights.subarray(0, 5000), () => setImmediate(() => response.destroy()));
-			else response.end(weights);
-			return request !== null;
-		};
-		expect(weightsOf((await pull()).path).equals(weights)).toBe(true);
+		misbehave(stallAfter(1000), (_request, response, bytes) => Boolean(response.writeHead(200).end(bytes)));
+		expect(pulledWeights((await pull(dropAt(1000))).path).equals(weights)).toBe(true);
 	});
 
-	it.each([429, 500, 503])("tries again after %i", async (status) => {
-		misbehave = (_request, response, attempt) => attempt < 2 && Boolean(response.writeHead(status).end());
-		expect(weightsOf((await pull()).path).equals(weights)).toBe(true);
+	it("starts over when the hub finds the range unsatisfiable", async () => {
+		misbehave(stallAfter(1000), answer(416));
+		expect(pulledWeights((await pull(dropAt(1000))).path).equals(weights)).toBe(true);
+		expect(weightRequests()).toEqual([WEIGHTS, `${WEIGHTS} bytes=1000-`, WEIGHTS]);
+	});
+});
+
+describe("a file that changes while it is downloaded", () => {
+	const changed = Buffer.from(weights).reverse();
+	const change = () => {
+		hub.files.set(WEIGHTS, changed);
+		hub.drop();
+	};
+	const changeAt1000: ModelStoreOptions = {
+		onProgress: ({ receivedBytes }) => receivedBytes === 1000 && change(),
+	};
+	beforeEach(() => hub.checksums.clear());
+
+	it("is fetched anew, not mixed", async () => {
+		misbehave(stallAfter(1000));
+		expect(pulledWeights((await pull(changeAt1000)).path).equals(changed)).toBe(true);
+	});
+
+	it("is fetched anew also from a hub that heeds Range but not If-Range", async () => {
+		misbehave(stallAfter(1000), (request, response, bytes) => {
+			delete request.headers["if-range"];
+			serve(request, response, bytes);
+			return true;
+		});
+		expect(pulledWeights((await pull(changeAt1000)).path).equals(changed)).toBe(true);
+		expect(weightRequests()).toEqual([WEIGHTS, `${WEIGHTS} bytes=1000-`, WEIGHTS]);
+	});
+
+	it("is fetched anew when there was neither a strong tag nor a checksum to tell", async () => {
+		misbehave((_request, response, bytes) => {
+			response
+				.writeHead(200, { etag: 'W/"weak"', "content-length": bytes.length })
+				.write(bytes.subarray(0, 1000));
+			return true;
+		});
+		expect(pulledWeights((await pull(changeAt1000)).path).equals(changed)).toBe(true);
+		expect(weightRequests()).toEqual([WEIGHTS, WEIGHTS]);
+	});
+
+	it("is fetched anew with all others when the repository has a new commit", async () => {
+		misbehave(stallAfter(1000), ...Array(6).fill(answer(500)));
+		await expect(pull(dropAt(1000))).rejects.toThrow("in 6 attempts");
+		hub.commit = "decade";
+		hub.files.set("config.json", Buffer.from("{}"));
+		hub.files.set(WEIGHTS, changed);
+		const { path } = await pull();
+		expect(readFileSync(join(path, "config.json"), "utf8")).toBe("{}");
+		expect(pulledWeights(path).equals(changed)).toBe(true);
+		expect(readdirSync(directory)).toEqual(["org%2Fname"]);
+	});
+});
+
+describe("an interrupted pull", () => {
+	it("leaves no model and no lock, but what the next one goes on with", async () => {
+		const stop = new AbortController();
+		const reason = new Error("Ctrl-C");
+		misbehave(stallAfter(1000));
+		const onProgress: ModelStoreOptions["onProgress"] = ({ file, receivedBytes }) =>
+			file === WEIGHTS && receivedBytes === 1000 && stop.abort(reason);
+		await expect(pull({ onProgress }, stop.signal)).rejects.toBe(reason);
+		expect(await store().list()).toEqual([]);
+		expect(readdirSync(directory)).toEqual([".unfinished-org%2Fname"]);
+
+		expect(pulledWeights((await pull()).path).equals(weights)).toBe(true);
+		expect(hub.requests).toEqual(["", "config.json", WEIGHTS, "", `${WEIGHTS} bytes=1000-`]);
+		expect(readdirSync(directory)).toEqual(["org%2Fname"]);
+	});
+
+	it("can be removed", async () => {
+		misbehave(...Array(6).fill(answer(500)));
+		await expect(pull()).rejects.toThrow();
+		await store().remove("org/name");
+		expect(readdirSync(directory)).toEqual([]);
+		await expect(store().remove("org/name")).rejects.toMatchObject({ code: "NOT_FOUND" });
+	});
+});
+
+describe("what a hub says of sizes", () => {
+	it("is not believed when the body is shorter", async () => {
+		misbehave((_request, response) => Boolean(response.end(weights.subarray(0, 1000))));
+		expect(pulledWeights((await pull()).path).equals(weights)).toBe(true);
+	});
+
+	it("must agree with the list, before anything is written", async () => {
+		misbehave(...Array(6).fill(answer(200, { "content-length": "7" }, "another")));
+		await expect(pull()).rejects.toThrow("model.safetensors came with 7 bytes instead of 300000");
+	});
+
+	it("bounds what is written when the body is longer", async () => {
+		let sent = 0;
+		misbehave((_request, response) => {
+			const more = () => {
+				while (!response.destroyed && response.write(weights)) sent++;
+			};
+			response.on("drain", more);
+			more();
+			return true;
+		});
+		await expect(pull()).rejects.toThrow("would get more than its 300000 bytes");
+		expect(sent).toBeLessThan(1000);
+	});
+
+	it("may be nothing at all", async () => {
+		hub.sizeOf = () => undefined;
+		hub.checksums.clear();
+		hub.files.set("config.json", Buffer.alloc(0));
+		misbehave(stallAfter(1000));
+		const { path } = await pull(dropAt(1000));
+		expect(pulledWeights(path).equals(weights)).toBe(true);
+		expect(readFileSync(join(path, "config.json"))).toHaveLength(0);
+	});
+});
+
+describe("a hub that refuses", () => {
+	it.each([429, 500, 503])("is asked again after %i", async (status) => {
+		misbehave(answer(status), answer(status));
+		expect(pulledWeights((await pull()).path).equals(weights)).toBe(true);
+		expect(weightRequests()).toHaveLength(3);
+	});
+
+	it("is heeded when it says how long to wait", async () => {
+		const waits: (number | null)[] = [];
+		const retryDelayMs = (_attempt: number, askedMs: number | null) => {
+			waits.push(askedMs);
+			return 0;
+		};
+		misbehave(
+			answer(429, { "retry-after": "7" }),
+			answer(503, { "retry-after": "99999" }),
+			answer(503, { "retry-after": "Wed, 21 Oct 2015 07:28:00 GMT" }),
+			answer(503, { "retry-after": "soon" }),
+			answer(503),
+		);
+		await pull({ retryDelayMs });
+		expect(waits).toEqual([7_000, 60_000, 0, null, null]);
 	});
 
 	it.each([
 		[401, "set HF_TOKEN"],
 		[403, "accept its licence"],
 		[404, "check the spelling"],
-	])("gives up at once on %i and says what to do", async (status, advice) => {
-		misbehave = (_request, response) => Boolean(response.writeHead(status).end());
+	])("for good with %i is not asked again, and the message helps", async (status, advice) => {
+		misbehave(answer(status));
+		const refusal = { code: "MODEL_UNAVAILABLE", message: expect.stringContaining(advice) };
+		await expect(pull()).rejects.toMatchObject(refusal);
+		expect(weightRequests()).toHaveLength(1);
+		hub.list = (response) => response.writeHead(status).end();
+		await expect(pull()).rejects.toMatchObject(refusal);
+		await expect(pull()).rejects.toThrow("org/name");
+	});
+
+	it("with a portal's page instead of a list is recognised", async () => {
+		hub.list = (response) => response.end("<html>please log in</html>");
+		await expect(pull()).rejects.toThrow("is it a Hugging Face hub?");
+	});
+
+	it("is given up when it is not there", async () => {
+		await hub.close();
 		await expect(pull()).rejects.toMatchObject({
 			code: "MODEL_UNAVAILABLE",
-			message: expect.stringContaining(advice),
+			message: expect.stringMatching(/ECONNREFUSED.*check the network/),
 		});
-		expect(requests.filter((line) => line.includes("safetensors"))).toHaveLength(1);
+		hub = await new FakeHub().start();
 	});
 
-	it("refuses weights with another checksum and keeps nothing of them", async () => {
-		announcedSha = "0".repeat(64);
-		await expect(pull()).rejects.toMatchObject({ code: "CHECKSUM_MISMATCH" });
-		expect(await store().list()).toEqual([]);
-		announcedSha = sha256;
-		expect(weightsOf((await pull()).path).equals(weights)).toBe(true);
-	});
-
-	it("says what to do when there is no network", async () => {
-		await close();
-		await expect(pull()).rejects.toMatchObject({
-			code: "MODEL_UNAVAILABLE",
-			message: expect.stringContaining("check the network"),
-		});
-		close = async () => {};
-	});
-
-	it("pulls once for two that want it at the same time", async () => {
-		const [first, second] = await Promise.all([pull(), pull()]);
-		expect(first.path).toBe(second.path);
-		expect(requests.filter((line) => line.includes("safetensors"))).toHaveLength(1);
-	});
-
-	it("takes over the lock of a process that died", async () => {
-		mkdirSync(join(folder, "models"), { recursive: true });
-		writeFileSync(
-			join(folder, "models", ".org%2Fname.lock"),
-			JSON.stringify({ pid: 2 ** 22 + 1, host: (await import("node:os")).hostname() }),
-		);
-		expect(weightsOf((await pull()).path).equals(weights)).toBe(true);
+	it("is not asked at all in offline mode or without leave to pull", async () => {
+		await expect(pull({ offline: true })).rejects.toMatchObject({ code: "OFFLINE" });
+		await expect(store().resolve("org/name")).rejects.toThrow("dyn-worker model pull org/name");
+		expect(hub.requests).toEqual([]);
 	});
 });
 
-describe("finding models", () => {
-	it("obeys offline mode, but uses the Hugging Face cache", async () => {
-		await expect(pull({ offline: true })).rejects.toMatchObject({ code: "OFFLINE" });
-		const snapshot = join(folder, "hf/hub/models--org--name/snapshots/abc");
-		mkdirSync(snapshot, { recursive: true });
-		mkdirSync(join(folder, "hf/hub/models--org--name/refs"), { recursive: true });
-		writeFileSync(join(folder, "hf/hub/models--org--name/refs/main"), "abc");
-		writeFileSync(join(snapshot, "config.json"), "{}");
-		writeFileSync(join(snapshot, "model.safetensors"), "");
-		expect(await pull({ offline: true })).toMatchObject({ path: snapshot, source: "hugging-face-cache" });
-	});
-
-	it("takes local files as they are and says what a name could have been", async () => {
-		const file = join(folder, "mine.gguf");
-		writeFileSync(file, "GGUF");
-		expect(await store().resolve(file)).toMatchObject({ id: "mine", path: file, source: "local" });
-		await expect(store().resolve("no-such-model")).rejects.toThrow(
-			"no packaged model (smollm2-135m-instruct)",
+describe("a token", () => {
+	it("is sent to the hub, but not to where the hub redirects", async () => {
+		const storage = await new FakeHub().start();
+		storage.files.set(WEIGHTS, weights);
+		misbehave(answer(302, { location: `${storage.endpoint}/org/name/resolve/c0ffee/${WEIGHTS}` }));
+		const { path } = await pull({ huggingFaceToken: "hf_secret" });
+		expect(pulledWeights(path).equals(weights)).toBe(true);
+		expect(new Set(hub.headers.map(({ authorization }) => authorization))).toEqual(
+			new Set(["Bearer hf_secret"]),
 		);
-		await expect(store().resolve("org/name")).rejects.toThrow("dyn-worker model pull org/name");
-		await expect(store().remove("org/name")).rejects.toMatchObject({ code: "NOT_FOUND" });
+		expect(storage.headers.map(({ authorization }) => authorization)).toEqual([undefined]);
+		await storage.close();
+	});
+});
+
+describe("weights with another checksum", () => {
+	it("are refused and nothing is kept of them", async () => {
+		hub.checksums.set(WEIGHTS, "0".repeat(64));
+		await expect(pull()).rejects.toMatchObject({ code: "CHECKSUM_MISMATCH" });
+		expect(await store().list()).toEqual([]);
+		hub.checksums.set(WEIGHTS, sha256(weights).toUpperCase());
+		expect(pulledWeights((await pull()).path).equals(weights)).toBe(true);
+		expect(weightRequests()).toEqual([WEIGHTS, WEIGHTS]);
+	});
+});
+
+describe("a disk", () => {
+	it("that is full gives DISK_FULL at once", async () => {
+		const unfinished = join(directory, ".unfinished-org%2Fname", "c0ffee");
+		mkdirSync(unfinished, { recursive: true });
+		// The device where every write meets a full disk.
+		symlinkSync("/dev/full", join(unfinished, "config.json.partial"));
+		await expect(pull()).rejects.toMatchObject({
+			code: "DISK_FULL",
+			message: expect.stringContaining("free some space"),
+		});
+		expect(hub.requests).toEqual(["", "config.json"]);
 	});
 
-	it.each([
-		[["no-such-python-program"], "install Python 3 with pip"],
-		[
-			[
-				process.execPath,
-				"-e",
-				"console.error('ERROR: No matching distribution found'); process.exit(1)",
-				"--",
-			],
-			"No matching distribution",
-		],
-		[[process.execPath, "-e", "console.error('No module named pip'); process.exit(1)", "--"], "install pip"],
-		[[process.execPath, "-e", "", "--"], "downloaded no wheel"],
-		[
-			[
-				process.execPath,
-				"-e",
-				"require('fs').writeFileSync(process.argv[process.argv.indexOf('--dest') + 1] + '/x.whl', 'not a zip')",
-				"--",
-			],
-			"not a ZIP file",
-		],
-	])("explains a pip that fails: %j", async (pip, message) => {
-		await expect(store({ pip }).resolve("smollm2-135m-instruct", { pull: true })).rejects.toMatchObject({
+	it("where the store cannot be gives MODEL_UNAVAILABLE", async () => {
+		writeFileSync(directory, "a file where the folder should be");
+		await expect(pull()).rejects.toMatchObject({
 			code: "MODEL_UNAVAILABLE",
-			message: expect.stringContaining(message),
+			message: expect.stringContaining(`cannot write ${directory}`),
 		});
 	});
+});
 
-	it("explains a folder that cannot be written", async () => {
-		writeFileSync(join(folder, "models"), "a file where the folder should be");
-		await expect(pull()).rejects.toThrow();
+describe("two pulls of one model", () => {
+	it("download it once", async () => {
+		const [first, second] = await Promise.all([pull(), pull()]);
+		expect(first.path).toBe(second.path);
+		expect(weightRequests()).toHaveLength(1);
 	});
 });

