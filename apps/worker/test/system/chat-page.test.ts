@@ -28,6 +28,7 @@ it("streams an answer into the chat page, without errors in the browser's consol
 	page.on("pageerror", (error) => problems.push(String(error)));
 	page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
 	await page.goto(server.address);
+	await page.getByLabel("Temperature").fill("0");
 	const input = page.getByRole("textbox", { name: /message/i });
 	await input.fill("What is the capital of France?");
 	await input.press("Enter");
