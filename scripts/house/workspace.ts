@@ -53,6 +53,7 @@ export function sourceFiles(directory: string, pattern: RegExp): string[] {
 		".cache",
 		"temp",
 	]);
+	if (!existsSync(join(root, directory))) return [];
 	return readdirSync(join(root, directory), { withFileTypes: true }).flatMap((entry) => {
 		const path = `${directory}/${entry.name}`;
 		if (entry.isDirectory()) return skip.has(entry.name) ? [] : sourceFiles(path, pattern);
