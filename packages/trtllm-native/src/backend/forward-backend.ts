@@ -5,7 +5,12 @@
  * reference) runs it. Both implement this interface and pass the same tests.
  */
 
-/** Sampling parameters of one sequence, every default resolved. */
+/**
+ * Sampling parameters of one sequence, every default resolved. They apply in this order: repetition penalty (over prompt
+ * and output: divides logits above 0, multiplies the others), presence and frequency penalty (over the output:
+ * subtracted, the latter once per occurrence), bias, suppression; then the best id if greedy, else temperature, top-k,
+ * top-p of what is left, min-p (relative to the most likely), and one draw. Log-probabilities are those before temperature.
+ */
 export interface SamplerParams {
 	/** 0 = greedy, ties to the lower id. */
 	readonly temperature: number;
@@ -19,9 +24,10 @@ export interface SamplerParams {
 	readonly frequencyPenalty: number;
 	/** 1 = off. */
 	readonly repetitionPenalty: number;
-	/** 64-bit seed as two halves; the k-th token of a sequence is drawn from Philox-like counter k, so batch-mates do not matter. */
+	/** 64-bit seed as two halves; the k-th generated token is drawn with number k of the seed's sequence (reference/rng.ts), so batch-mates do not matter. */
 	readonly seedLow: number;
 	readonly seedHigh: number;
+	/** Added to the logits of these ids after the penalties. */
 	readonly biasIds: Uint32Array;
 	readonly biasValues: Float32Array;
 	/** Ids that cannot be chosen while fewer than `minTokens` tokens were generated. */

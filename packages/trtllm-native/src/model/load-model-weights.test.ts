@@ -52,6 +52,7 @@ async function logitsOf(weights: ModelWeights): Promise<number[]> {
 		weights,
 		numKvBlocks: 1,
 		maxSequences: 1,
+		maxBatchedTokens: 5,
 	});
 	const tokens = Uint32Array.of(3, 1, 4, 1, 5);
 	await backend.step([{ slot: 0, tokens, position: 0, blocks: Uint32Array.of(0), output: "logits" }]);

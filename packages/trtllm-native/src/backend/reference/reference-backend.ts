@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError } from "@dyn/common";
-import type { ModelWeights } from "../../model/model-spec.js";
+import type { ModelSpec, ModelWeights } from "../../model/model-spec.js";
 import type {
 	BackendInfo,
 	ForwardBackend,
@@ -9,67 +9,95 @@ import type {
 	StepResult,
 	StepSequence,
 } from "../forward-backend.js";
+import { checkStep, type StepLimits } from "./check-step.js";
 import { forwardToken, headLogits, ReferenceKv } from "./reference-forward.js";
 import { loadReferenceModel, type ReferenceModel } from "./reference-model.js";
 import { ReferenceSampler } from "./sampler.js";
 
+/** As in the kernels of the native backend. */
 const KV_BLOCK_SIZE = 32;
 
 export interface ReferenceBackendOptions {
 	readonly weights: ModelWeights;
 	readonly numKvBlocks: number;
 	readonly maxSequences: number;
+	/** Most rows of one step. */
+	readonly maxBatchedTokens: number;
 }
 
 /**
  * The decoder in plain TypeScript, f32 weights and f64 sums: the oracle of the native backend's tests, and a fallback
  * for tiny models where no compiler is at hand. Slow: about 1 GFLOP/s.
+ * @throws DynError MODEL_FORMAT when a tensor cannot be read, OUT_OF_MEMORY when the KV blocks cannot be held.
  */
-export async function createReferenceBackend({
-	weights,
-	numKvBlocks,
-	maxSequences,
-}: ReferenceBackendOptions): Promise<ForwardBackend> {
-	return new ReferenceBackend(await loadReferenceModel(weights), numKvBlocks, maxSequences);
+export async function createReferenceBackend(options: ReferenceBackendOptions): Promise<ForwardBackend> {
+	const { weights, ...sizes } = options;
+	const { vocabSize, contextLength } = weights.spec;
+	const kv = allocateKv(weights.spec, sizes.numKvBlocks);
+	const limits = { ...sizes, vocabSize, contextLength, kvBlockSize: KV_BLOCK_SIZE };
+	return new ReferenceBackend(await loadReferenceModel(weights), kv, limits);
+}
+
+function allocateKv({ numLayers, numKvHeads, headDim }: ModelSpec, numKvBlocks: number): ReferenceKv {
+	try {
+		return new ReferenceKv(numKvBlocks, KV_BLOCK_SIZE, numLayers, numKvHeads * headDim);
+	} catch (error) {
+		throw new DynError(
+			"OUT_OF_MEMORY",
+			`the KV cache of ${numKvBlocks} blocks does not fit; use fewer blocks`,
+			{
+				cause: error,
+			},
+		);
+	}
 }
 
 class ReferenceBackend implements ForwardBackend {
 	readonly info: BackendInfo;
 	readonly #model: ReferenceModel;
 	readonly #kv: ReferenceKv;
-	readonly #samplers: (ReferenceSampler | null)[];
-	readonly #logits: Float32Array[];
+	readonly #limits: StepLimits;
+	readonly #samplers = new Map<number, ReferenceSampler>();
+	/** Logits of the last step, by slot. */
+	readonly #logits = new Map<number, Float32Array>();
+	#running: Promise<StepResult> | null = null;
 	#cancelled = false;
+	#closed = false;
 
-	constructor(model: ReferenceModel, numKvBlocks: number, maxSequences: number) {
-		const { numLayers, numKvHeads, headDim, vocabSize } = model.spec;
+	constructor(model: ReferenceModel, kv: ReferenceKv, limits: StepLimits) {
 		this.#model = model;
-		this.#kv = new ReferenceKv(numKvBlocks, KV_BLOCK_SIZE, numLayers, numKvHeads * headDim);
-		this.#samplers = new Array(maxSequences).fill(null);
-		this.#logits = Array.from({ length: maxSequences }, () => new Float32Array(vocabSize));
-		this.info = {
-			isa: "reference",
-			threads: 1,
-			weightBytes: model.bytes,
-			kvBlockBytes: numLayers * 2 * KV_BLOCK_SIZE * numKvHeads * headDim * 4,
-		};
+		this.#kv = kv;
+		this.#limits = limits;
+		this.info = { isa: "reference", threads: 1, weightBytes: model.bytes, kvBlockBytes: kv.blockBytes };
 	}
 
 	async step(sequences: readonly StepSequence[]): Promise<StepResult> {
+		this.#requireIdle();
+		checkStep(sequences, this.#limits, (slot) => this.#samplers.has(slot));
 		this.#cancelled = false;
+		this.#running = this.#run(sequences);
+		try {
+			return await this.#running;
+		} finally {
+			this.#running = null;
+		}
+	}
+
+	async #run(sequences: readonly StepSequence[]): Promise<StepResult> {
 		const began = performance.now();
+		this.#logits.clear();
 		for (const { slot, tokens, position, blocks, output } of sequences) {
 			let hidden: Float32Array | null = null;
 			for (const [i, token] of tokens.entries()) {
-				await new Promise((resolve) => setImmediate(resolve)); // cancelStep gets its turn
+				await new Promise((resolve) => setImmediate(resolve)); // cancelStep and the rest of the process get their turn
 				if (this.#cancelled) return { cancelled: true, sampled: [], elapsedMs: performance.now() - began };
 				hidden = forwardToken(this.#model, this.#kv, blocks, position + i, token);
 			}
-			if (output !== "none") headLogits(this.#model, hidden!, this.#logits[slot]!);
+			if (output !== "none") this.#logits.set(slot, headLogits(this.#model, hidden!));
 		}
 		const sampled = sequences
 			.filter(({ output }) => output === "sample")
-			.map(({ slot }) => this.sampleRow(slot));
+			.map(({ slot }) => this.#sample(slot));
 		return { cancelled: false, sampled, elapsedMs: performance.now() - began };
 	}
 
@@ -78,24 +106,56 @@ class ReferenceBackend implements ForwardBackend {
 	}
 
 	openSlot(slot: number, params: SamplerParams, context: Uint32Array, generated: number): void {
-		this.#samplers[slot] = new ReferenceSampler(params, context, generated);
+		this.#requireIdle();
+		this.#requireSlot(slot);
+		if (generated > context.length)
+			throw new DynError("INVALID_ARGUMENT", `slot ${slot}: more tokens generated than the context holds`);
+		this.#samplers.set(slot, new ReferenceSampler(params, context, generated));
 	}
 
 	closeSlot(slot: number): void {
-		this.#samplers[slot] = null;
+		this.#requireIdle();
+		this.#requireSlot(slot);
+		this.#samplers.delete(slot);
 	}
 
 	logits(slot: number): Float32Array {
-		return this.#logits[slot]!;
+		this.#requireIdle();
+		this.#requireSlot(slot);
+		const logits = this.#logits.get(slot);
+		if (!logits) throw new DynError("INVALID_ARGUMENT", `slot ${slot} has no logits from the last step`);
+		return logits;
 	}
 
 	sampleRow(slot: number): SampledToken {
-		const sampler = this.#samplers[slot];
+		this.#requireIdle();
+		return this.#sample(slot);
+	}
+
+	#sample(slot: number): SampledToken {
+		this.#requireSlot(slot);
+		const sampler = this.#samplers.get(slot);
 		if (!sampler) throw new DynError("INVALID_ARGUMENT", `slot ${slot} is not open`);
-		return sampler.sample(slot, this.#logits[slot]!);
+		const logits = this.#logits.get(slot);
+		if (!logits) throw new DynError("INVALID_ARGUMENT", `slot ${slot} has no logits from the last step`);
+		return sampler.sample(slot, logits);
 	}
 
 	async close(): Promise<void> {
+		this.#closed = true;
 		this.#cancelled = true;
+		await this.#running?.catch(() => {}); // whoever called step gets its error
+		this.#samplers.clear();
+		this.#logits.clear();
+	}
+
+	#requireIdle(): void {
+		if (this.#closed) throw new DynError("UNAVAILABLE", "the reference backend is closed");
+		if (this.#running) throw new DynError("INVALID_ARGUMENT", "a step is running");
+	}
+
+	#requireSlot(slot: number): void {
+		if (!Number.isInteger(slot) || slot < 0 || slot >= this.#limits.maxSequences)
+			throw new DynError("INVALID_ARGUMENT", `slot ${slot} does not exist`);
 	}
 }

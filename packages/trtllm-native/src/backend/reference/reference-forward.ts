@@ -15,12 +15,22 @@ export class ReferenceKv {
 		this.#layers = layers;
 	}
 
+	/** Bytes of one block, all layers, keys and values. */
+	get blockBytes(): number {
+		return this.#layers * 2 * this.#blockSize * this.#kvDim * Float32Array.BYTES_PER_ELEMENT;
+	}
+
 	/** Key (0) or value (1) vector of a position, through a block table. */
 	at(blocks: Uint32Array, layer: number, which: 0 | 1, position: number): Float32Array {
 		const block = blocks[Math.floor(position / this.#blockSize)]!;
 		const index =
 			((block * this.#layers + layer) * 2 + which) * this.#blockSize + (position % this.#blockSize);
 		return this.#data.subarray(index * this.#kvDim, (index + 1) * this.#kvDim);
+	}
+
+	/** The vectors of positions 0 .. count - 1. */
+	first(count: number, blocks: Uint32Array, layer: number, which: 0 | 1): Float32Array[] {
+		return Array.from({ length: count }, (_, position) => this.at(blocks, layer, which, position));
 	}
 }
 
@@ -48,8 +58,8 @@ export function forwardToken(
 }
 
 /** Logits of a hidden state. */
-export function headLogits(model: ReferenceModel, hidden: Float32Array, out: Float32Array): void {
-	out.set(multiply(model.head, rmsNorm(hidden, model.finalNorm, model.spec.rmsNormEps), null));
+export function headLogits(model: ReferenceModel, hidden: Float32Array): Float32Array {
+	return multiply(model.head, rmsNorm(hidden, model.finalNorm, model.spec.rmsNormEps), null);
 }
 
 function attention(
@@ -75,25 +85,27 @@ function attention(
 	kv.at(blocks, index, 0, position).set(k);
 	kv.at(blocks, index, 1, position).set(v);
 
+	const keys = kv.first(position + 1, blocks, index, 0);
+	const values = kv.first(position + 1, blocks, index, 1);
 	const context = new Float32Array(numHeads * headDim);
 	const group = numHeads / numKvHeads;
 	for (let h = 0; h < numHeads; h++) {
 		const query = q.subarray(h * headDim, (h + 1) * headDim);
 		const from = Math.floor(h / group) * headDim;
-		const scores = Array.from(
-			{ length: position + 1 },
-			(_, t) => dot(query, kv.at(blocks, index, 0, t), from) / Math.sqrt(headDim),
-		);
-		const top = Math.max(...scores);
-		const weights = scores.map((score) => Math.exp(score - top));
-		const total = weights.reduce((sum, weight) => sum + weight, 0);
-		for (let d = 0; d < headDim; d++) {
-			let sum = 0;
-			for (let t = 0; t <= position; t++) sum += weights[t]! * kv.at(blocks, index, 1, t)[from + d]!;
-			context[h * headDim + d] = sum / total;
-		}
+		const weights = softmax(keys.map((key) => dot(query, key, from) / Math.sqrt(headDim)));
+		const sums = new Float64Array(headDim);
+		for (const [t, value] of values.entries())
+			for (let d = 0; d < headDim; d++) sums[d]! += weights[t]! * value[from + d]!;
+		context.set(sums, h * headDim);
 	}
 	return multiply(layer.o, context, null);
+}
+
+function softmax(scores: readonly number[]): number[] {
+	const top = scores.reduce((a, b) => Math.max(a, b));
+	const weights = scores.map((score) => Math.exp(score - top));
+	const total = weights.reduce((sum, weight) => sum + weight, 0);
+	return weights.map((weight) => weight / total);
 }
 
 function mlp(layer: ReferenceLayer, x: Float32Array): Float32Array {
