@@ -73,7 +73,7 @@ it.each([
 	let [looks, waits] = [0, 0];
 	// A day passes between any two looks at the clock, and the holder has always just touched its lock.
 	vi.spyOn(performance, "now").mockImplementation(() => {
-		if (++looks > 12) rmSync(path, { force: true });
+		if (++looks > 6) rmSync(path, { force: true });
 		else utimesSync(path, looks, looks);
 		return looks * 86_400_000;
 	});
@@ -81,12 +81,27 @@ it.each([
 	await withFileLock(
 		path,
 		async () => {
-			expect(looks).toBeGreaterThan(12);
+			expect(looks).toBeGreaterThan(6);
 			expect(readFileSync(path, "utf8")).not.toBe(holder);
 		},
 		{ onWait: () => waits++, staleMs: 2 * 86_400_000 },
 	);
 	expect(waits).toBe(1);
+});
+
+it("does not remove the lock of one who was faster to take over", async () => {
+	lockOf(deadPid());
+	let looks = 0;
+	vi.spyOn(process, "kill").mockImplementation(() => {
+		looks++;
+		if (looks === 1) {
+			lockOf(process.ppid); // between our finding the holder dead and our removing its lock
+			throw Object.assign(new Error("no such process"), { code: "ESRCH" });
+		}
+		if (looks === 4) rmSync(path);
+		return true;
+	});
+	await withFileLock(path, async () => expect(looks).toBe(4));
 });
 
 it("can be left waiting", async () => {

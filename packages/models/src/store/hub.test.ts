@@ -234,12 +234,21 @@ describe("an interrupted pull", () => {
 
 describe("what a hub says of sizes", () => {
 	it("is not believed when the body is shorter", async () => {
-		misbehave((_request, response) => Boolean(response.end(weights.subarray(0, 1000))));
+		misbehave((_request, response) => {
+			response.write(weights.subarray(0, 1000)); // of no announced length
+			return Boolean(response.end());
+		});
 		expect(pulledWeights((await pull()).path).equals(weights)).toBe(true);
+		expect(weightRequests()).toHaveLength(2);
 	});
 
-	it("must agree with the list, before anything is written", async () => {
-		misbehave(...Array(6).fill(answer(200, { "content-length": "7" }, "another")));
+	it("must agree with the list before anything is touched", async () => {
+		const page = answer(200, { "content-length": "7" }, "a page!");
+		misbehave(stallAfter(1000), page);
+		expect(pulledWeights((await pull(dropAt(1000))).path).equals(weights)).toBe(true);
+		expect(weightRequests().at(-1)).toBe(`${WEIGHTS} bytes=1000-`);
+		await store().remove("org/name");
+		misbehave(...Array(6).fill(page));
 		await expect(pull()).rejects.toThrow("model.safetensors came with 7 bytes instead of 300000");
 	});
 

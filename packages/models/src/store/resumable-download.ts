@@ -48,15 +48,21 @@ export async function downloadFile(
 				throw error;
 			});
 
-			const newTag = strongTag(response);
 			const from = response.status === 206 ? have : 0;
+			// The length of an encoded body is not the file's.
+			const length = response.headers.has("content-encoding") ? null : response.headers.get("content-length");
+			const promised = length === null ? null : from + Number(length);
+			const expected = file.size ?? promised;
+			if (promised !== null && promised !== expected) {
+				await response.body?.cancel();
+				throw wrongSize(file.name, promised, expected); // what is there already stays: this may be a portal's page
+			}
+
+			const newTag = strongTag(response);
 			if (response.status === 206) {
 				const range = response.headers.get("content-range") ?? "";
-				if (
-					!resume ||
-					!range.startsWith(`bytes ${have}-`) ||
-					(tag !== null && newTag !== null && tag !== newTag)
-				) {
+				const other = tag !== null && newTag !== null && tag !== newTag;
+				if (!resume || !range.startsWith(`bytes ${have}-`) || other) {
 					await response.body?.cancel();
 					await discard();
 					throw new DynError("MODEL_UNAVAILABLE", `${file.name} changed while it was downloaded`, {
@@ -68,14 +74,6 @@ export async function downloadFile(
 				if (newTag !== null) await writeFile(tagFile, newTag);
 			}
 
-			// The length of an encoded body is not the file's.
-			const length = response.headers.has("content-encoding") ? null : response.headers.get("content-length");
-			const promised = length === null ? null : from + Number(length);
-			const expected = file.size ?? promised;
-			if (promised !== null && promised !== expected) {
-				await response.body?.cancel();
-				throw wrongSize(file.name, promised, expected);
-			}
 			const size = await receiveFile(response.body ?? emptyBody(), partial, {
 				from,
 				limit: expected,

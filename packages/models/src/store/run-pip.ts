@@ -31,8 +31,9 @@ export async function pipDownload(
 	signal?.throwIfAborted();
 	const flags = ["--no-deps", "--disable-pip-version-check", "--no-input", "--dest", folder];
 	const [program, ...args] = [...pip, "download", ...flags, requirement];
+	const leftovers = new Set(await unpackFolders());
 	const watching = setInterval(() => {
-		bytesSoFar(wheel).then((bytes) => bytes > 0 && onReceived(bytes));
+		bytesSoFar(wheel, leftovers).then((bytes) => bytes > 0 && onReceived(bytes));
 	}, WATCH_MS);
 	try {
 		const { code, output } = await run(program!, args, signal);
@@ -44,12 +45,16 @@ export async function pipDownload(
 }
 
 /** pip is quiet when nobody watches; the file grows in its temporary folder (`pip-unpack-*`), or we do not know. */
-async function bytesSoFar(wheel: string): Promise<number> {
-	const folders = (await readdir(tmpdir()).catch(() => [])).filter((name) => name.startsWith("pip-unpack-"));
+async function bytesSoFar(wheel: string, leftovers: ReadonlySet<string>): Promise<number> {
+	const folders = (await unpackFolders()).filter((name) => !leftovers.has(name));
 	const sizes = await Promise.all(
 		folders.map(async (name) => (await stat(join(tmpdir(), name, wheel)).catch(() => null))?.size ?? 0),
 	);
 	return Math.max(0, ...sizes);
+}
+
+async function unpackFolders(): Promise<string[]> {
+	return (await readdir(tmpdir()).catch(() => [])).filter((name) => name.startsWith("pip-unpack-"));
 }
 
 function run(
