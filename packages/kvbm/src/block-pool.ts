@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { KvEventData, StoredBlock } from "@dyn/protocols";
 
-/** What a full block holds: its own tokens, and the whole prefix that ends with it. */
-export interface BlockContent extends StoredBlock {
-	/** Sequence hash of the block before it; null for the first of a sequence. */
-	readonly parentHash: bigint | null;
-}
-
 export interface BlockPoolStats {
 	readonly total: number;
 	/** Held by at least one sequence. */
@@ -21,10 +15,14 @@ export interface BlockPoolStats {
  * The physical KV blocks of one rank: who holds them, what they contain, which to give up first. Bookkeeping only;
  * blocks are numbers. A block that nobody holds keeps its content until it is needed (least recently released first),
  * so that a later sequence with the same prefix finds it. Every operation costs O(1) per block.
+ *
+ * While a block is findable, so is the one before it: whoever holds a findable block holds its findable predecessors
+ * (`commit` sees to that), and `release` gives the end of a sequence up before its beginning.
  */
 export class BlockPool {
 	readonly #references: Uint32Array;
-	readonly #contents: (BlockContent | null)[];
+	/** What a findable block holds; null for the others. */
+	readonly #contents: (StoredBlock | null)[];
 	/** Sequence hash to the block that serves it. */
 	readonly #byHash = new Map<bigint, number>();
 	/** Unheld blocks without content, used last in first out. */
@@ -33,7 +31,7 @@ export class BlockPool {
 	readonly #cached = new Map<number, null>();
 	readonly #onChange: (change: KvEventData) => void;
 
-	/** @param onChange hears of every block that gains or loses reusable content */
+	/** @param onChange hears of every block that gains or loses reusable content; must not throw */
 	constructor(totalBlocks: number, onChange: (change: KvEventData) => void = () => {}) {
 		this.#references = new Uint32Array(totalBlocks);
 		this.#contents = new Array(totalBlocks).fill(null);
@@ -78,37 +76,70 @@ export class BlockPool {
 		return blocks;
 	}
 
-	/** Adds a holder to each block. */
+	/**
+	 * Adds a holder to each block.
+	 * @throws RangeError for a block with nothing in it, before anything changes.
+	 */
 	hold(blocks: readonly number[]): void {
 		for (const block of blocks) {
-			if (this.#references[block]!++ === 0 && !this.#cached.delete(block)) {
-				this.#references[block]!--;
+			if (this.#references[block] === 0 && !this.#cached.has(block))
 				throw new RangeError(`KV block ${block} holds nothing to share`);
-			}
+		}
+		for (const block of blocks) {
+			if (this.#references[block]!++ === 0) this.#cached.delete(block);
 		}
 	}
 
 	/**
-	 * Declares the content of a held block that became full. When another block already serves the same prefix, this one
-	 * stays private to its holders and is freed without trace; otherwise it becomes reusable.
+	 * Declares what is in consecutive held blocks of one sequence that became full; from now on they can be found.
+	 * When another block already serves the same prefix, the caller's hold moves to that one and its own is released:
+	 * equal content is kept once, and the chain it belongs to cannot be evicted under the caller. A block whose
+	 * predecessor cannot be found (after `clear`) could not be found either and stays private.
+	 * @param parentHash sequence hash of the block before the first one; null at the beginning of a sequence
+	 * @returns the blocks that the caller holds now, in the same order
+	 * @throws RangeError for a block that nobody holds or that was declared before, before anything changes.
 	 */
-	commit(block: number, content: BlockContent): void {
-		if (this.#references[block] === 0) throw new RangeError(`KV block ${block} is not held`);
-		if (this.#contents[block] || this.#byHash.has(content.blockHash)) return;
-		this.#contents[block] = content;
-		this.#byHash.set(content.blockHash, block);
-		this.#onChange({
-			type: "stored",
-			parentHash: content.parentHash,
-			blocks: [{ blockHash: content.blockHash, tokensHash: content.tokensHash }],
-		});
+	commit(blocks: readonly number[], contents: readonly StoredBlock[], parentHash: bigint | null): number[] {
+		for (const block of blocks) {
+			if (!this.#references[block]) throw new RangeError(`KV block ${block} is not held`);
+			if (this.#contents[block]) throw new RangeError(`the content of KV block ${block} is known`);
+		}
+		const held: number[] = [];
+		let stored: StoredBlock[] = [];
+		let parent = parentHash;
+		const report = () => {
+			if (stored.length > 0) this.#onChange({ type: "stored", parentHash: parent, blocks: stored });
+			stored = [];
+		};
+		if (parentHash !== null && !this.#byHash.has(parentHash)) return [...blocks];
+		for (const [i, content] of contents.entries()) {
+			const own = blocks[i]!;
+			const serving = this.#byHash.get(content.blockHash);
+			if (serving === undefined) {
+				this.#contents[own] = content;
+				this.#byHash.set(content.blockHash, own);
+				stored.push(content);
+				held.push(own);
+			} else {
+				report();
+				parent = content.blockHash;
+				this.hold([serving]);
+				this.release([own]);
+				held.push(serving);
+			}
+		}
+		report();
+		return held;
 	}
 
-	/** Takes a holder off each block, last block first, so that the end of a sequence is given up before its beginning. */
+	/**
+	 * Takes a holder off each block, last block first, so that the end of a sequence is given up before its beginning.
+	 * @throws RangeError for a block that nobody holds.
+	 */
 	release(blocks: readonly number[]): void {
 		for (let i = blocks.length - 1; i >= 0; i--) {
 			const block = blocks[i]!;
-			if (this.#references[block] === 0)
+			if (!this.#references[block])
 				throw new RangeError(`KV block ${block} is released more often than it was taken`);
 			if (--this.#references[block]! > 0) continue;
 			if (this.#contents[block]) this.#cached.set(block, null);

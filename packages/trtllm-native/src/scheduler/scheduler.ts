@@ -21,7 +21,7 @@ export interface ScheduledShare {
 
 export interface StepPlan {
 	readonly shares: readonly ScheduledShare[];
-	/** Sequences that got a slot for this step (again). */
+	/** Sequences that got a slot for this step, for the first time or again. */
 	readonly admitted: readonly Sequence[];
 	/** Sequences that lost slot and blocks and wait again, with the slot they had. */
 	readonly preempted: readonly { readonly sequence: Sequence; readonly slot: number }[];
@@ -30,8 +30,9 @@ export interface StepPlan {
 /**
  * Continuous batching. Every step takes, in this order and as long as rows, slots and blocks last:
  * one token of each decoding sequence; the next chunk of each unfinished prompt; waiting sequences, most urgent first.
- * When blocks run out, the least urgent running sequence gives its own back and waits; what it had computed usually
- * comes back from the prefix cache. The most urgent one always advances, so there is no deadlock.
+ * A waiting sequence starts once there are blocks for all of its tokens, so only decoding can run out of them. Then the
+ * least urgent running sequence gives its own back and waits; what it had computed usually comes back from the prefix
+ * cache. The most urgent one always advances, so there is no deadlock as long as each sequence alone fits the pool.
  */
 export class Scheduler {
 	readonly #pool: BlockPool;
@@ -81,7 +82,7 @@ export class Scheduler {
 		const schedule = (sequence: Sequence): void => {
 			if (sequence.slot === -1 || rows === 0) return; // preempted meanwhile
 			const count = Math.min(sequence.pending, rows);
-			while (!this.#extend(sequence, sequence.computed + count)) {
+			while (!this.#cover(sequence)) {
 				const victim = this.#running.at(-1)!;
 				preempted.push({ sequence: victim, slot: this.#preempt(victim) });
 				const index = shares.findIndex((share) => share.sequence === victim);
@@ -100,9 +101,9 @@ export class Scheduler {
 			for (const sequence of [...this.#waiting]) {
 				if (rows === 0 || this.#freeSlots.length === 0) break;
 				if (!sequence.ready) continue;
-				const count = this.#admit(sequence, rows);
-				if (count === 0) break; // no blocks: whoever comes later must not overtake
+				if (!this.#admit(sequence)) break; // whoever comes later must not overtake
 				admitted.push(sequence);
+				const count = Math.min(sequence.pending, rows);
 				rows -= count;
 				shares.push({ sequence, count, samples: count === sequence.pending });
 			}
@@ -110,49 +111,46 @@ export class Scheduler {
 		return { shares, admitted, preempted };
 	}
 
-	/** Records that a share was computed; full blocks become findable. */
+	/** Records that a share was computed; blocks that became full can be found from now on. */
 	computed({ sequence, count }: ScheduledShare): void {
 		const size = this.#limits.kvBlockSize;
 		const before = Math.floor(sequence.computed / size);
 		sequence.computed += count;
 		const full = Math.floor(sequence.computed / size);
-		const hashes = full > before ? sequence.hashes(full, size) : [];
-		for (let index = before; index < full; index++) {
-			const { tokens, sequence: hash } = hashes[index]!;
-			this.#pool.commit(sequence.blocks[index]!, {
-				blockHash: hash,
-				tokensHash: tokens,
-				parentHash: hashes[index - 1]?.sequence ?? null,
-			});
-		}
+		if (full === before) return;
+		const hashes = sequence.hashes(full, size);
+		const blocks = this.#pool.commit(
+			sequence.blocks.slice(before, full),
+			hashes.slice(before).map(({ tokens, sequence: hash }) => ({ blockHash: hash, tokensHash: tokens })),
+			hashes[before - 1]?.sequence ?? null,
+		);
+		sequence.blocks.splice(before, blocks.length, ...blocks);
 	}
 
-	/** Gives a waiting sequence a slot, its cached prefix and blocks for as many rows as fit; 0 if there are no blocks. */
-	#admit(sequence: Sequence, rows: number): number {
+	/** Gives a waiting sequence a slot, its cached prefix and blocks for the rest; false, and no change, if there are not enough. */
+	#admit(sequence: Sequence): boolean {
 		const size = this.#limits.kvBlockSize;
 		// The last token is computed in any case: its logits are needed.
 		const reusable = Math.floor((sequence.tokens.length - 1) / size);
 		const prefix = this.#pool.matchPrefix(sequence.hashes(reusable, size).map(({ sequence: hash }) => hash));
 		this.#pool.hold(prefix);
-		sequence.blocks = prefix;
-		sequence.computed = prefix.length * size;
-		const count = Math.min(sequence.pending, rows);
-		if (!this.#extend(sequence, sequence.computed + count)) {
+		sequence.blocks = [...prefix];
+		if (!this.#cover(sequence)) {
 			this.#pool.release(prefix);
 			sequence.blocks = [];
-			sequence.computed = 0;
-			return 0;
+			return false;
 		}
-		if (sequence.generated === 0) sequence.cached = sequence.computed;
+		sequence.computed = prefix.length * size;
+		if (sequence.admissions++ === 0) sequence.cached = sequence.computed;
 		removeFrom(this.#waiting, sequence);
 		insertByUrgency(this.#running, sequence);
 		sequence.slot = this.#freeSlots.pop()!;
-		return count;
+		return true;
 	}
 
-	/** Makes sure that the sequence's blocks cover its first `tokens` tokens. */
-	#extend(sequence: Sequence, tokens: number): boolean {
-		const missing = Math.ceil(tokens / this.#limits.kvBlockSize) - sequence.blocks.length;
+	/** Makes sure that the sequence has blocks for all its tokens; false, and no change, if there are not enough. */
+	#cover(sequence: Sequence): boolean {
+		const missing = Math.ceil(sequence.tokens.length / this.#limits.kvBlockSize) - sequence.blocks.length;
 		if (missing <= 0) return true;
 		const blocks = this.#pool.allocate(missing);
 		if (blocks) sequence.blocks.push(...blocks);
