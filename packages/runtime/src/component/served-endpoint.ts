@@ -3,30 +3,28 @@ import { DynError, linkSignals, type RequestContext } from "@dyn/common";
 import type { EndpointHandler, Instance, ServedEndpoint } from "../types.js";
 import type { ComponentMetrics } from "./component-metrics.js";
 
-/** What a runtime does for an endpoint that leaves. */
-export interface Departure {
-	/** Takes the instance out of discovery. Called once, first. */
-	leave(): Promise<void>;
-	/** Nothing runs any more. Called once, last. */
-	gone(): void;
-}
-
 /** Counts what runs through a handler, refuses new work while draining, aborts it on close. */
 export class Serving implements ServedEndpoint {
 	readonly instance: Instance;
 	readonly #handler: EndpointHandler;
 	readonly #metrics: ComponentMetrics;
-	readonly #departure: Departure;
+	readonly #leave: () => Promise<void>;
 	readonly #closing = new AbortController();
 	#inflight = 0;
-	#drained: Promise<void> | null = null;
-	#onIdle: () => void = () => {};
+	#left: Promise<void> | null = null;
+	#idle: (() => void)[] = [];
 
-	constructor(instance: Instance, handler: EndpointHandler, metrics: ComponentMetrics, departure: Departure) {
+	/** @param leave takes the instance out of discovery; called once */
+	constructor(
+		instance: Instance,
+		handler: EndpointHandler,
+		metrics: ComponentMetrics,
+		leave: () => Promise<void>,
+	) {
 		this.instance = instance;
 		this.#handler = handler;
 		this.#metrics = metrics;
-		this.#departure = departure;
+		this.#leave = leave;
 	}
 
 	get inflight(): number {
@@ -35,7 +33,7 @@ export class Serving implements ServedEndpoint {
 
 	/** The handler as the request plane calls it. */
 	async *handle(request: unknown, context: RequestContext): AsyncGenerator<unknown, void> {
-		if (this.#drained) throw new DynError("DRAINING", `instance ${this.instance.id} is shutting down`);
+		if (this.#left) throw new DynError("DRAINING", `instance ${this.instance.id} is shutting down`);
 		const end = this.#metrics.begin();
 		this.#inflight++;
 		const { signal, unlink } = linkSignals(context.signal, this.#closing.signal);
@@ -51,27 +49,19 @@ export class Serving implements ServedEndpoint {
 			unlink();
 			this.#inflight--;
 			end({ cancelled: context.signal.aborted || (!finished && error === undefined), error });
-			if (this.#inflight === 0) this.#onIdle();
+			if (this.#inflight === 0) for (const resolve of this.#idle.splice(0)) resolve();
 		}
 	}
 
-	drain(): Promise<void> {
-		this.#drained ??= this.#drain();
-		return this.#drained;
+	async drain(): Promise<void> {
+		this.#left ??= this.#leave();
+		await this.#left;
+		if (this.#inflight > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
 	}
 
 	async close(): Promise<void> {
 		const drained = this.drain();
 		this.#closing.abort(new DynError("DRAINING", `instance ${this.instance.id} was closed`));
 		await drained;
-	}
-
-	async #drain(): Promise<void> {
-		const idle = new Promise<void>((resolve) => {
-			this.#onIdle = resolve;
-		});
-		await this.#departure.leave();
-		if (this.#inflight > 0) await idle;
-		this.#departure.gone();
 	}
 }
