@@ -1,31 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-import {
-	type Clock,
-	createRequestContext,
-	DynError,
-	type Logger,
-	type Metrics,
-	noMetrics,
-	type RequestContext,
-	silentLogger,
-	systemClock,
-} from "@dyn/common";
+import { type Clock, type Logger, type Metrics, noMetrics, silentLogger, systemClock } from "@dyn/common";
 import type { Engine, EngineInfo } from "@dyn/engine";
 import type { LogitsProcessorFactory } from "@dyn/logits";
 import { createModelStore, DEFAULT_MODEL, type ModelStore } from "@dyn/models/store";
-import type { EngineOutput, GenerateRequest, ModelCard } from "@dyn/protocols";
-import { type Canary, createCanary, createRuntime, type Runtime, type ServedEndpoint } from "@dyn/runtime";
+import type { GenerateRequest, ModelCard } from "@dyn/protocols";
+import { createCanary, createRuntime, type Runtime } from "@dyn/runtime";
 import { createEmbeddedEngine } from "@dyn/trtllm-native";
 import { embeddedEngineArgs } from "./engine-args/embedded-engine-args.js";
 import { type EngineArgs, mergeEngineArgs } from "./engine-args/merge-engine-args.js";
 import { aggregatedHandler } from "./handlers/aggregated-handler.js";
 import { applyMiddleware, type Handler, type HandlerMiddleware } from "./handlers/handler.js";
+import { touchCanary } from "./health/canary-traffic.js";
 import { healthCheckPayload } from "./health/health-check-payload.js";
+import { ServingWorker, type TrtllmWorker } from "./trtllm-worker.js";
 
 export interface TrtllmWorkerOptions {
 	/** Folder, GGUF file, id of a packaged model or org/name. Default: smollm2-135m-instruct. */
 	readonly model?: string | undefined;
-	/** "embedded" (default), or an engine of your own. */
+	/** "embedded" (default), or an engine of your own; the worker closes it, also when creating the worker fails. */
 	readonly engine?: "embedded" | Engine | undefined;
 	/** Where model names are looked up, pulled if need be. Default: the user's store. */
 	readonly modelStore?: ModelStore | undefined;
@@ -59,65 +51,107 @@ export interface TrtllmWorkerOptions {
 	readonly clock?: Clock | undefined;
 	readonly logger?: Logger | undefined;
 	readonly metrics?: Metrics | undefined;
-}
-
-export interface TrtllmWorker {
-	readonly engine: Engine;
-	readonly info: EngineInfo;
-	readonly card: ModelCard;
-	readonly runtime: Runtime;
-	readonly served: ServedEndpoint;
-	/** The engine is alive and the canary, if any, was answered. */
-	readonly healthy: boolean;
-	/** Sends a request through the handler, without the request plane. */
-	generate(request: GenerateRequest, context?: RequestContext): AsyncIterable<EngineOutput>;
-	/** Leaves discovery, finishes what was admitted, then closes. */
-	drain(): Promise<void>;
-	/** Ends everything now. Idempotent. */
-	close(): Promise<void>;
-	readonly closed: Promise<void>;
-	[Symbol.asyncDispose](): Promise<void>;
+	/** Aborting gives up the creation, a download included. */
+	readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * Loads a model, serves it as an endpoint of a runtime and publishes its card, so that a frontend of the same runtime
- * finds it.
- * @throws DynError of the model store, the checkpoint or the engine
+ * finds it. When a step fails, what the earlier ones made is closed.
+ * @throws DynError of the model store, the checkpoint or the engine; INVALID_ARGUMENT for a bad name; the reason of
+ * `signal` when it aborts
  */
 export async function createTrtllmWorker(options: TrtllmWorkerOptions = {}): Promise<TrtllmWorker> {
 	const logger = options.logger ?? silentLogger;
-	const wanted = options.model ?? DEFAULT_MODEL;
-	const model = await (options.modelStore ?? createModelStore({ logger })).resolve(wanted, { pull: true });
-	const name = options.servedModelName ?? model.id;
-	const engine =
-		typeof options.engine === "object" ? options.engine : embeddedEngine(model.path, name, options, logger);
-	const info = await engine.start();
+	const made: (() => Promise<unknown>)[] = [];
+	try {
+		return await assemble(options, logger, made);
+	} catch (error) {
+		for (const close of made.reverse())
+			await close().catch((problem) => logger.warn("could not close after a failure", { error: problem }));
+		throw error;
+	}
+}
+
+/** @param made gets a way to close each thing that was made */
+async function assemble(
+	options: TrtllmWorkerOptions,
+	logger: Logger,
+	made: (() => Promise<unknown>)[],
+): Promise<TrtllmWorker> {
+	const { signal } = options;
+	if (typeof options.engine === "object") made.push(() => (options.engine as Engine).close());
 	const runtime =
 		options.runtime ??
 		(await createRuntime({ logger, ...(options.metrics ? { metrics: options.metrics } : {}) }));
+	if (!options.runtime) made.push(() => runtime.close());
+	// Names are checked before anything slow begins.
+	const endpoint = runtime.endpoint({
+		namespace: options.namespace ?? "dynamo",
+		component: options.component ?? "backend",
+		endpoint: options.endpoint ?? "generate",
+	});
+	const store = options.modelStore ?? createModelStore({ logger });
+	const model = await store.resolve(options.model ?? DEFAULT_MODEL, {
+		pull: true,
+		...(signal ? { signal } : {}),
+	});
+	signal?.throwIfAborted();
+	const name = options.servedModelName ?? model.id;
+	let { engine = "embedded" } = options;
+	if (engine === "embedded") {
+		const embedded = embeddedEngine(model.path, name, options, logger);
+		made.push(() => embedded.close());
+		engine = embedded;
+	}
+	const info = await engine.start();
+	signal?.throwIfAborted();
+
 	const handler = applyMiddleware((options.handler ?? aggregatedHandler)(engine), options.middleware ?? []);
-	const payload = healthCheckPayload(1);
 	const canary =
 		options.canaryWaitMs === undefined
 			? null
 			: createCanary({
-					handler: () => handler.generate(payload, createRequestContext({ logger })),
-					payload,
+					handler: (payload, context) => handler.generate(payload as GenerateRequest, { ...context, logger }),
+					payload: healthCheckPayload(1),
 					waitMs: options.canaryWaitMs,
 					logger,
 				});
-	const path = {
-		namespace: options.namespace ?? "dynamo",
-		component: options.component ?? "backend",
-		endpoint: options.endpoint ?? "generate",
-	};
-	const served = await runtime.endpoint(path).serve((request, context) => {
-		canary?.touch();
-		return handler.generate(request as GenerateRequest, context);
+	if (canary) made.push(async () => canary.close());
+	const served = await endpoint.serve((request, context) => {
+		const answer = handler.generate(request as GenerateRequest, context);
+		return canary ? touchCanary(answer, canary) : answer;
 	});
-	const card: ModelCard = {
+	made.push(() => served.close());
+	const card = modelCard(name, model.path, info, engine, options);
+	const registration = await runtime.models.publish(card, served.instance);
+	return new ServingWorker({
+		engine,
+		info,
+		card,
+		runtime,
+		served,
+		handler,
+		canary,
+		withdraw: () =>
+			registration
+				.withdraw()
+				.catch((error) => logger.warn("model card stays in discovery until its lease ends", { error })),
+		ownsRuntime: options.runtime === undefined,
+		logger,
+	});
+}
+
+function modelCard(
+	name: string,
+	modelPath: string,
+	info: EngineInfo,
+	engine: Engine,
+	options: TrtllmWorkerOptions,
+): ModelCard {
+	return {
 		name,
-		tokenizerPath: options.tokenizerPath ?? model.path,
+		tokenizerPath: options.tokenizerPath ?? modelPath,
 		chatTemplatePath: options.chatTemplatePath ?? null,
 		endpointTypes: ["chat", "completions"],
 		contextLength: info.contextLength,
@@ -131,18 +165,6 @@ export async function createTrtllmWorker(options: TrtllmWorkerOptions = {}): Pro
 		logprobs: info.capabilities.logprobs,
 		createdSeconds: Math.floor((options.clock ?? systemClock).wallMs() / 1000),
 	};
-	const registration = await runtime.models.publish(card, served.instance);
-	return new Worker({
-		engine,
-		info,
-		card,
-		runtime,
-		served,
-		handler,
-		canary,
-		withdraw: () => registration.withdraw(),
-		ownsRuntime: options.runtime === undefined,
-	});
 }
 
 function embeddedEngine(
@@ -166,77 +188,4 @@ function embeddedEngine(
 		logger,
 		metrics: options.metrics ?? noMetrics,
 	});
-}
-
-interface WorkerParts {
-	readonly engine: Engine;
-	readonly info: EngineInfo;
-	readonly card: ModelCard;
-	readonly runtime: Runtime;
-	readonly served: ServedEndpoint;
-	readonly handler: Handler;
-	readonly canary: Canary | null;
-	readonly ownsRuntime: boolean;
-	withdraw(): Promise<void>;
-}
-
-class Worker implements TrtllmWorker {
-	readonly engine: Engine;
-	readonly info: EngineInfo;
-	readonly card: ModelCard;
-	readonly runtime: Runtime;
-	readonly served: ServedEndpoint;
-	readonly closed: Promise<void>;
-	readonly #parts: WorkerParts;
-	#resolveClosed!: () => void;
-	#closing: Promise<void> | null = null;
-
-	constructor(parts: WorkerParts) {
-		this.#parts = parts;
-		this.engine = parts.engine;
-		this.info = parts.info;
-		this.card = parts.card;
-		this.runtime = parts.runtime;
-		this.served = parts.served;
-		this.closed = new Promise((resolve) => {
-			this.#resolveClosed = resolve;
-		});
-	}
-
-	get healthy(): boolean {
-		return this.engine.health().status === "healthy" && (this.#parts.canary?.healthy ?? true);
-	}
-
-	generate(
-		request: GenerateRequest,
-		context: RequestContext = createRequestContext(),
-	): AsyncIterable<EngineOutput> {
-		if (this.#closing) throw new DynError("UNAVAILABLE", "the worker is closed");
-		return this.#parts.handler.generate(request, context);
-	}
-
-	async drain(): Promise<void> {
-		await this.#parts.withdraw();
-		await this.served.drain();
-		await this.engine.drain();
-		await this.close();
-	}
-
-	close(): Promise<void> {
-		this.#closing ??= this.#close();
-		return this.#closing;
-	}
-
-	[Symbol.asyncDispose](): Promise<void> {
-		return this.close();
-	}
-
-	async #close(): Promise<void> {
-		this.#parts.canary?.close();
-		await this.#parts.withdraw();
-		await this.served.close();
-		await this.engine.close();
-		if (this.#parts.ownsRuntime) await this.runtime.close();
-		this.#resolveClosed();
-	}
 }

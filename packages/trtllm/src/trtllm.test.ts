@@ -2,11 +2,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createLogger, createRequestContext, type LogRecord } from "@dyn/common";
+import { createLogger, createRequestContext, DynError, type LogRecord } from "@dyn/common";
 import type { Engine, EngineHealth } from "@dyn/engine";
 import { createGenerateRequest, type EngineOutput, type GenerateRequest } from "@dyn/protocols";
 import { createRuntime } from "@dyn/runtime";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { embeddedEngineArgs } from "./engine-args/embedded-engine-args.js";
 import { mergeEngineArgs } from "./engine-args/merge-engine-args.js";
 import { applyMiddleware } from "./handlers/handler.js";
@@ -35,19 +35,22 @@ const modelStore = {
 
 function scripted(calls: string[], health: () => EngineHealth = () => ({ status: "healthy" })): Engine {
 	return {
-		start: async () => ({
-			model: "x",
-			contextLength: 10,
-			vocabSize: 5,
-			eosTokenIds: [2],
-			kvBlockSize: 32,
-			totalKvBlocks: 3,
-			maxNumSeqs: 4,
-			maxNumBatchedTokens: 6,
-			dpSize: 1,
-			description: "scripted",
-			capabilities: { logprobs: false, maxChoices: 1, kvEvents: false },
-		}),
+		async start() {
+			calls.push("start");
+			return {
+				model: "x",
+				contextLength: 10,
+				vocabSize: 5,
+				eosTokenIds: [2],
+				kvBlockSize: 32,
+				totalKvBlocks: 3,
+				maxNumSeqs: 4,
+				maxNumBatchedTokens: 6,
+				dpSize: 1,
+				description: "scripted",
+				capabilities: { logprobs: false, maxChoices: 1, kvEvents: false },
+			};
+		},
 		async *generate(request: GenerateRequest) {
 			yield output(request.tokenIds[0]!);
 		},
@@ -59,6 +62,10 @@ function scripted(calls: string[], health: () => EngineHealth = () => ({ status:
 		logitsProcessors: { names: ["p"] },
 	};
 }
+
+afterEach(() => {
+	vi.useRealTimers();
+});
 
 describe("createTrtllmWorker", () => {
 	it("serves an engine, publishes its card, and takes both back", async () => {
@@ -90,7 +97,7 @@ describe("createTrtllmWorker", () => {
 		expect(items).toEqual([output(4)]);
 		await worker.drain();
 		await worker.closed;
-		expect(calls).toEqual(["drain", "close"]);
+		expect(calls).toEqual(["start", "drain", "close"]);
 		expect(runtime.models.list()).toEqual([]);
 		expect(() => worker.generate(createGenerateRequest({ tokenIds: [1] }))).toThrow("the worker is closed");
 		await runtime.close();
@@ -131,6 +138,112 @@ describe("createTrtllmWorker", () => {
 		expect(applyMiddleware({ name: "x", generate: async function* () {} }, []).name).toBe("x");
 	});
 
+	it("closes what it made when a step fails, and checks names before it loads anything", async () => {
+		const calls: string[] = [];
+		const bad = createTrtllmWorker({ engine: scripted(calls), modelStore, namespace: "not a name" });
+		await expect(bad).rejects.toThrow('namespace "not a name" may hold');
+		expect(calls).toEqual(["close"]);
+
+		const runtime = await createRuntime();
+		const noCard = {
+			...runtime,
+			endpoint: (path: string) => runtime.endpoint(path),
+			models: {
+				...runtime.models,
+				publish: async () => {
+					throw new DynError("UNAVAILABLE", "no discovery");
+				},
+			},
+		};
+		const failed = createTrtllmWorker({
+			engine: scripted(calls),
+			modelStore,
+			runtime: noCard as unknown as typeof runtime,
+		});
+		await expect(failed).rejects.toThrow("no discovery");
+		expect(calls).toEqual(["close", "start", "close"]);
+		expect(runtime.endpoint("dynamo.backend.generate").client().instances()).toEqual([]);
+		await runtime.close();
+	});
+
+	it("gives up when it is aborted while the model is pulled or the engine starts", async () => {
+		const stop = new AbortController();
+		const reason = new DynError("CANCELLED", "enough");
+		const seen: (AbortSignal | undefined)[] = [];
+		const calls: string[] = [];
+		const pulling = createTrtllmWorker({
+			engine: scripted(calls),
+			modelStore: {
+				...modelStore,
+				resolve: async (id, options) => {
+					seen.push(options?.signal);
+					stop.abort(reason);
+					return modelStore.resolve(id);
+				},
+			},
+			signal: stop.signal,
+		});
+		await expect(pulling).rejects.toBe(reason);
+		expect(seen).toEqual([stop.signal]);
+		expect(calls).toEqual(["close"]);
+	});
+
+	it("sends a canary through handler and middleware after silence, with a deadline of its own", async () => {
+		vi.useFakeTimers();
+		const seen: { healthCheck: boolean; aborted: boolean }[] = [];
+		const frozen: HandlerMiddleware = (next) => ({
+			...next,
+			async *generate(request, { signal }) {
+				yield output(1);
+				if (request.healthCheck)
+					await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+				seen.push({ healthCheck: request.healthCheck, aborted: signal.aborted });
+			},
+		});
+		await using worker = await createTrtllmWorker({
+			engine: scripted([]),
+			modelStore,
+			middleware: [frozen],
+			canaryWaitMs: 1000,
+		});
+		const client = worker.runtime.endpoint("dynamo.backend.generate").client();
+		const ask = async () => {
+			const request = createGenerateRequest({ tokenIds: [1] });
+			for await (const _ of client.generate(request, createRequestContext())) await null;
+		};
+		for (let i = 0; i < 4; i++) {
+			await vi.advanceTimersByTimeAsync(600);
+			await ask();
+		}
+		expect(seen.every(({ healthCheck }) => !healthCheck)).toBe(true);
+		await vi.advanceTimersByTimeAsync(1000 + 10_000);
+		expect(seen.at(-1)).toEqual({ healthCheck: true, aborted: true });
+		expect(worker.healthy).toBe(false);
+	});
+
+	it("leaves discovery and closes when its engine dies", async () => {
+		vi.useFakeTimers();
+		let health: EngineHealth = { status: "healthy" };
+		const calls: string[] = [];
+		const records: LogRecord[] = [];
+		const runtime = await createRuntime();
+		const worker = await createTrtllmWorker({
+			engine: scripted(calls, () => health),
+			modelStore,
+			runtime,
+			logger: createLogger("error", (record) => records.push(record)),
+		});
+		await vi.advanceTimersByTimeAsync(60_000);
+		expect(runtime.models.list()).toHaveLength(1);
+		health = { status: "dead", reason: "out of memory" };
+		await vi.advanceTimersByTimeAsync(2000);
+		await worker.closed;
+		expect([runtime.models.list(), calls]).toEqual([[], ["start", "close"]]);
+		expect(records.map(({ fields }) => fields["reason"])).toEqual(["out of memory"]);
+		await runtime.close();
+		expect(vi.getTimerCount()).toBe(0);
+	});
+
 	it("is unhealthy when its engine is", async () => {
 		let health: EngineHealth = { status: "healthy" };
 		await using worker = await createTrtllmWorker({ engine: scripted([], () => health), modelStore });
@@ -163,9 +276,20 @@ describe("engine arguments", () => {
 		expect(() => embeddedEngineArgs({ kv_cache_config: { tokens_per_block: 64 } })).toThrow(
 			"kv_cache_config.tokens_per_block: 64; it is always 32",
 		);
-		expect(() => embeddedEngineArgs({ tensor_parallel_size: 2 })).toThrow(
-			"cannot honour tensor_parallel_size: 2",
-		);
+		for (const name of ["tensor_parallel_size", "constructor"])
+			expect(() => embeddedEngineArgs({ [name]: 2 })).toThrow(`cannot honour ${name}: 2`);
+	});
+
+	it.each([
+		[{ max_batch_size: "4" }, 'max_batch_size must be a positive integer, got "4"'],
+		[{ threads: 0 }, "threads must be a positive integer, got 0"],
+		[
+			{ kv_cache_config: { free_gpu_memory_fraction: 90 } },
+			"kv_cache_config.free_gpu_memory_fraction must be a number above 0 and at most 1, got 90",
+		],
+		[{ precision: "fp4" }, 'precision must be one of auto, f32, got "fp4"'],
+	])("refuse %j", (args, message) => {
+		expect(() => embeddedEngineArgs(args)).toThrow(message);
 	});
 
 	it("are read from YAML", async () => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { DynError } from "@dyn/common";
+import { invalidArgument } from "@dyn/common";
 import type { EmbeddedEngineOptions } from "@dyn/trtllm-native";
 import type { EngineArgs } from "./merge-engine-args.js";
 
@@ -15,42 +15,63 @@ type Limits = Pick<
 	| "precision"
 >;
 
+interface Known {
+	readonly option: keyof Limits;
+	/** What the value must be, in words, and whether it is. */
+	readonly must: readonly [words: string, holds: (value: unknown) => boolean];
+}
+
+const COUNT: Known["must"] = [
+	"be a positive integer",
+	(value) => Number.isSafeInteger(value) && (value as number) > 0,
+];
+const SHARE: Known["must"] = [
+	"be a number above 0 and at most 1",
+	(value) => typeof value === "number" && value > 0 && value <= 1,
+];
+const oneOf = (...choices: readonly string[]): Known["must"] => [
+	`be one of ${choices.join(", ")}`,
+	(value) => choices.includes(value as string),
+];
+
 /** TensorRT-LLM's names of what the embedded engine can set, and where they go. */
-const KNOWN: Readonly<Record<string, keyof Limits>> = {
-	max_batch_size: "maxNumSeqs",
-	max_num_tokens: "maxNumBatchedTokens",
-	max_seq_len: "maxSeqLen",
-	"kv_cache_config.free_gpu_memory_fraction": "kvCacheMemoryFraction",
-	"kv_cache_config.num_blocks": "numKvBlocks",
-	threads: "threads",
-	isa: "isa",
-	precision: "precision",
-};
+const KNOWN: ReadonlyMap<string, Known> = new Map<string, Known>([
+	["max_batch_size", { option: "maxNumSeqs", must: COUNT }],
+	["max_num_tokens", { option: "maxNumBatchedTokens", must: COUNT }],
+	["max_seq_len", { option: "maxSeqLen", must: COUNT }],
+	["kv_cache_config.free_gpu_memory_fraction", { option: "kvCacheMemoryFraction", must: SHARE }],
+	["kv_cache_config.num_blocks", { option: "numKvBlocks", must: COUNT }],
+	["threads", { option: "threads", must: COUNT }],
+	["isa", { option: "isa", must: oneOf("avx512", "avx2", "portable") }],
+	["precision", { option: "precision", must: oneOf("auto", "f32") }],
+]);
 
 /** Values that only say what is so anyway. */
-const FIXED: Readonly<Record<string, unknown>> = {
-	"kv_cache_config.tokens_per_block": 32,
-	"kv_cache_config.enable_block_reuse": true,
-};
+const FIXED: ReadonlyMap<string, unknown> = new Map<string, unknown>([
+	["kv_cache_config.tokens_per_block", 32],
+	["kv_cache_config.enable_block_reuse", true],
+]);
 
 /**
  * Merged engine arguments as options of the embedded engine.
- * @throws DynError INVALID_ARGUMENT naming an argument that it does not have: nothing is dropped silently
+ * @throws DynError INVALID_ARGUMENT naming an argument that it does not have or whose value is wrong: nothing is
+ * dropped silently
  */
 export function embeddedEngineArgs(args: EngineArgs): Limits {
 	const limits: Record<string, unknown> = {};
 	for (const [path, value] of flatten(args, "")) {
-		const name = KNOWN[path];
-		if (name) limits[name] = value;
-		else if (!(path in FIXED) || FIXED[path] !== value) {
-			const hint =
-				path in FIXED
-					? `it is always ${FIXED[path]}`
-					: `it has ${[...Object.keys(KNOWN), ...Object.keys(FIXED)].join(", ")}`;
-			throw new DynError(
-				"INVALID_ARGUMENT",
+		const known = KNOWN.get(path);
+		if (known) {
+			const [words, holds] = known.must;
+			if (!holds(value)) throw invalidArgument(path, `${path} must ${words}, got ${JSON.stringify(value)}`);
+			limits[known.option] = value;
+		} else if (!FIXED.has(path) || FIXED.get(path) !== value) {
+			const hint = FIXED.has(path)
+				? `it is always ${FIXED.get(path)}`
+				: `it has ${[...KNOWN.keys(), ...FIXED.keys()].join(", ")}`;
+			throw invalidArgument(
+				path,
 				`the embedded engine cannot honour ${path}: ${JSON.stringify(value)}; ${hint}`,
-				{ details: { param: path } },
 			);
 		}
 	}
