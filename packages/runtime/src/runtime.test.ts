@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createRequestContext, DynError } from "@dyn/common";
+import { createLogger, createRequestContext, DynError, type LogRecord } from "@dyn/common";
 import type { ModelCard } from "@dyn/protocols";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import {
 	createCanary,
 	createRuntime,
 	createStatusServer,
 	formatEndpointPath,
+	type KeyValueStore,
 	MemoryStore,
 	parseEndpointPath,
 	type Runtime,
+	type StoreEvent,
 } from "./index.js";
 import { createPrometheusMetrics } from "./prometheus.js";
 
@@ -127,6 +129,23 @@ describe("serving", () => {
 		expect(served.inflight).toBe(0);
 	});
 
+	it("lets a client that was just made see everyone who is there", async () => {
+		for (const name of ["a", "b", "c"])
+			await endpoint().serve(async function* () {
+				yield name;
+			});
+		const client = endpoint().client();
+		const first = [1, 2, 3].map((request) => collect(client.generate(request, createRequestContext())));
+		expect((await Promise.all(first)).flat().toSorted()).toEqual(["a", "b", "c"]);
+	});
+
+	it("refuses to serve once the runtime is closed", async () => {
+		await runtime.close();
+		await expect(endpoint().serve(async function* () {})).rejects.toThrow(
+			"cannot serve dyn://ns.comp.ep: the runtime is closed",
+		);
+	});
+
 	it("aborts what runs when it is closed", async () => {
 		const served = await endpoint().serve(async function* (_request, { signal }) {
 			yield 1;
@@ -137,6 +156,79 @@ describe("serving", () => {
 		const closing = served.close();
 		expect((await running.next()).done).toBe(true);
 		await closing;
+	});
+});
+
+/** A memory store with some methods replaced. */
+function storeWith(
+	changes: (store: MemoryStore) => Partial<KeyValueStore>,
+	store = new MemoryStore(),
+): KeyValueStore {
+	return {
+		lease: () => store.lease(),
+		put: (key, value, lease) => store.put(key, value, lease),
+		delete: (key) => store.delete(key),
+		watch: (prefix, signal) => store.watch(prefix, signal),
+		close: () => store.close(),
+		...changes(store),
+	};
+}
+
+describe("a discovery store that", () => {
+	it("answers late: a request waits until what is present is known", async () => {
+		let answer = Promise.resolve();
+		let release!: () => void;
+		const discovery = storeWith((store) => ({
+			async *watch(prefix, signal): AsyncGenerator<StoreEvent> {
+				await answer;
+				yield* store.watch(prefix, signal);
+			},
+		}));
+		await using slow = await createRuntime({ discovery });
+		await slow.endpoint("a.b.c").serve(async function* () {
+			yield "found";
+		});
+		answer = new Promise((resolve) => {
+			release = resolve;
+		});
+		const client = slow.endpoint("a.b.c").client();
+		const answers = collect(client.generate(1, createRequestContext()));
+		release();
+		expect(await answers).toEqual(["found"]);
+	});
+
+	it("breaks while it is watched: is logged, and requests are told that nobody is there", async () => {
+		const records: LogRecord[] = [];
+		const discovery = storeWith(() => ({
+			// biome-ignore lint/correctness/useYield: it breaks before it has anything to say
+			async *watch(): AsyncGenerator<StoreEvent> {
+				throw new Error("connection lost");
+			},
+		}));
+		await using broken = await createRuntime({
+			discovery,
+			logger: createLogger("error", (record) => records.push(record)),
+		});
+		await expect(
+			collect(broken.endpoint("a.b.c").client().generate(1, createRequestContext())),
+		).rejects.toMatchObject({ code: "UNAVAILABLE" });
+		expect(records.map(({ fields }) => fields["prefix"])).toEqual(["v1/mdc/", "v1/instances/a/b/c/"]);
+	});
+
+	it("cannot be reached at the end: the endpoint drains all the same and takes no call any more", async () => {
+		const discovery = storeWith(() => ({
+			delete: async () => {
+				throw new Error("connection lost");
+			},
+		}));
+		const stranded = await createRuntime({ discovery });
+		const served = await stranded.endpoint("a.b.c").serve(async function* () {});
+		const client = stranded.endpoint("a.b.c").client();
+		await served.drain();
+		await expect(collect(client.generate(1, createRequestContext()))).rejects.toMatchObject({
+			code: "UNAVAILABLE",
+			rawMessage: expect.stringContaining("is not in this process any more"),
+		});
 	});
 });
 
@@ -151,6 +243,16 @@ describe("model registry", () => {
 		const card = { name: "m" } as ModelCard;
 		const registration = await worker.models.publish(card, served.instance);
 		const stop = new AbortController();
+		const slow = storeWith(
+			() => ({
+				async *watch(prefix, signal): AsyncGenerator<StoreEvent> {
+					await new Promise(setImmediate);
+					yield* store.watch(prefix, signal);
+				},
+			}),
+			store,
+		);
+		expect((await createRuntime({ discovery: slow })).models.list()).toHaveLength(1);
 		const changes = frontend.models.watch(stop.signal)[Symbol.asyncIterator]();
 		expect((await changes.next()).value).toMatchObject({ type: "added", entry: { card } });
 		expect(frontend.models.list()).toHaveLength(1);
@@ -169,8 +271,11 @@ describe("model registry", () => {
 describe("status server", () => {
 	it("is ready when every endpoint is, and exposes metrics", async () => {
 		const metrics = createPrometheusMetrics();
-		const observed = await createRuntime({ metrics });
+		let now = 1000;
+		const clock = { monotonicMs: () => now, wallMs: () => 0 };
+		const observed = await createRuntime({ metrics, clock });
 		await observed.endpoint("a.b.c").serve(async function* () {
+			now += 2000;
 			yield 1;
 		});
 		await collect(observed.endpoint("a.b.c").client().generate(1, createRequestContext()));
@@ -191,11 +296,18 @@ describe("status server", () => {
 			'dynamo_component_requests_total{dynamo_namespace="a",dynamo_component="b",dynamo_endpoint="c"} 1',
 		);
 		expect(text).toContain("dynamo_component_inflight_requests{");
+		expect(text).toMatch(/^dynamo_component_request_duration_seconds_sum\{.*\} 2$/m);
+		expect(text).toContain("dynamo_component_uptime_seconds 2");
 		expect((await fetch(`${server.address}/nowhere`)).status).toBe(404);
+		const posted = await fetch(`${server.address}/health`, { method: "POST" });
+		expect([posted.status, posted.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
 		const port = Number(new URL(server.address).port);
 		await expect(createStatusServer({ port, metrics, endpoints: () => states })).rejects.toThrow(
 			`port ${port} is in use`,
 		);
+		await expect(
+			createStatusServer({ host: "192.0.2.1", port: 0, metrics, endpoints: () => states }),
+		).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
 		await server.close();
 		await observed.close();
 	});
@@ -230,5 +342,89 @@ describe("canary", () => {
 				await aborted(signal);
 			}),
 		).toBe(false);
+	});
+
+	describe("over time", () => {
+		beforeEach(() => {
+			vi.useFakeTimers();
+		});
+		afterEach(() => {
+			vi.useRealTimers();
+		});
+
+		it("finds a handler that is frozen even to aborts, asks it no second time, and sees it thaw", async () => {
+			let asked = 0;
+			let thaw!: () => void;
+			const canary = createCanary({
+				async *handler() {
+					asked++;
+					yield 1;
+					await new Promise<void>((resolve) => {
+						thaw = resolve;
+					});
+				},
+				payload: "probe",
+				waitMs: 1000,
+				timeoutMs: 100,
+			});
+			await vi.advanceTimersByTimeAsync(1100);
+			expect([canary.healthy, asked]).toEqual([false, 1]);
+			await vi.advanceTimersByTimeAsync(10_000);
+			expect([canary.healthy, asked]).toEqual([false, 1]);
+			thaw();
+			await vi.advanceTimersByTimeAsync(1000);
+			expect(asked).toBe(2);
+			thaw();
+			await vi.advanceTimersByTimeAsync(0);
+			expect(canary.healthy).toBe(true);
+			canary.close();
+		});
+
+		it("leaves a busy endpoint alone, but not a busy one that failed", async () => {
+			let works = true;
+			let asked = 0;
+			const canary = createCanary({
+				async *handler() {
+					asked++;
+					if (works) yield 1;
+				},
+				payload: "probe",
+				waitMs: 1000,
+			});
+			const busyFor = async (ms: number) => {
+				for (let passed = 0; passed < ms; passed += 100) {
+					canary.touch();
+					await vi.advanceTimersByTimeAsync(100);
+				}
+			};
+			await busyFor(5000);
+			expect(asked).toBe(0);
+			works = false;
+			await canary.probe();
+			expect(canary.healthy).toBe(false);
+			works = true;
+			await busyFor(1000);
+			expect([canary.healthy, asked]).toEqual([true, 2]);
+			canary.close();
+		});
+
+		it("asks nothing after it was closed, also when that was in mid-probe", async () => {
+			let asked = 0;
+			const canary = createCanary({
+				async *handler(_request, { signal }) {
+					asked++;
+					yield 1;
+					await aborted(signal);
+				},
+				payload: "probe",
+				waitMs: 1000,
+			});
+			await vi.advanceTimersByTimeAsync(1000);
+			canary.close();
+			canary.touch();
+			await vi.advanceTimersByTimeAsync(60_000);
+			expect([asked, canary.healthy]).toEqual([1, true]);
+			expect(vi.getTimerCount()).toBe(0);
+		});
 	});
 });

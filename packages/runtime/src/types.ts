@@ -72,6 +72,8 @@ export interface Runtime {
 	readonly models: ModelRegistry;
 	/** Drains every endpoint served here. */
 	drain(): Promise<void>;
+	/** Closes every endpoint and client, and takes back what was published. Idempotent. */
 	close(): Promise<void>;
 	readonly closed: Promise<void>;
+	[Symbol.asyncDispose](): Promise<void>;
 }

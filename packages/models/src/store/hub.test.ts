@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { answer, FakeHub, type Misbehaviour, serve, sha256, stallAfter } from "./__fixtures__/fake-hub.js";
 import { createModelStore, type ModelStore, type ModelStoreOptions } from "./model-store.js";
+import { defaultRetryDelayMs } from "./retry.js";
 
 const WEIGHTS = "model.safetensors";
 const weights = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7) % 251));
@@ -301,6 +302,16 @@ describe("a hub that refuses", () => {
 		expect(waits).toEqual([7_000, 60_000, 0, null, null]);
 	});
 
+	it("is asked again after a growing while when it says nothing", () => {
+		expect(defaultRetryDelayMs(0, 7_000)).toBe(7_000);
+		for (const [attempt, longest] of [500, 1_000, 2_000, 4_000, 8_000, 8_000].entries()) {
+			const delays = Array.from({ length: 50 }, () => defaultRetryDelayMs(attempt, null));
+			expect(Math.max(...delays)).toBeLessThanOrEqual(longest);
+			expect(Math.min(...delays)).toBeGreaterThanOrEqual(longest * 0.75);
+			expect(new Set(delays).size).toBeGreaterThan(1);
+		}
+	});
+
 	it.each([
 		[401, "set HF_TOKEN"],
 		[403, "accept its licence"],
@@ -381,6 +392,16 @@ describe("a disk", () => {
 			code: "MODEL_UNAVAILABLE",
 			message: expect.stringContaining(`cannot write ${directory}`),
 		});
+	});
+});
+
+describe("a model that was damaged in the store", () => {
+	it("is pulled again", async () => {
+		const { path } = await pull();
+		await rm(join(path, "config.json"));
+		expect(await store().list()).toEqual([]);
+		expect(pulledWeights((await pull()).path).equals(weights)).toBe(true);
+		expect(existsSync(join(path, "config.json"))).toBe(true);
 	});
 });
 

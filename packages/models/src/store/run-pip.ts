@@ -32,13 +32,17 @@ export async function pipDownload(
 	const flags = ["--no-deps", "--disable-pip-version-check", "--no-input", "--dest", folder];
 	const [program, ...args] = [...pip, "download", ...flags, requirement];
 	const leftovers = new Set(await unpackFolders());
+	const failures: unknown[] = []; // of the caller's onReceived; they must not end the process
 	const watching = setInterval(() => {
-		bytesSoFar(wheel, leftovers).then((bytes) => bytes > 0 && onReceived(bytes));
+		bytesSoFar(wheel, leftovers)
+			.then((bytes) => bytes > 0 && onReceived(bytes))
+			.catch((error) => failures.push(error));
 	}, WATCH_MS);
 	try {
 		const { code, output } = await run(program!, args, signal);
 		signal?.throwIfAborted();
 		if (code !== 0) throw explain(requirement, output);
+		if (failures.length > 0) throw failures[0];
 	} finally {
 		clearInterval(watching);
 	}

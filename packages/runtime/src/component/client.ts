@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { DynError, type RequestContext } from "@dyn/common";
+import { DynError, type Logger, type RequestContext } from "@dyn/common";
 import { endpointKey } from "../discovery/instance-key.js";
 import { INSTANCES_PREFIX, type KeyValueStore } from "../discovery/key-value-store.js";
 import { WatchedMap } from "../discovery/watched-map.js";
@@ -12,12 +12,20 @@ export class DiscoveryClient implements EndpointClient {
 	readonly #path: EndpointPath;
 	readonly #transport: RequestTransport;
 	readonly #instances: WatchedMap<Instance>;
+	readonly #onClose: (client: DiscoveryClient) => void;
 	#turn = 0;
 
-	constructor(path: EndpointPath, store: KeyValueStore, transport: RequestTransport) {
+	constructor(
+		path: EndpointPath,
+		store: KeyValueStore,
+		transport: RequestTransport,
+		logger: Logger,
+		onClose: (client: DiscoveryClient) => void,
+	) {
 		this.#path = path;
 		this.#transport = transport;
-		this.#instances = new WatchedMap(store, INSTANCES_PREFIX + endpointKey(path));
+		this.#instances = new WatchedMap(store, INSTANCES_PREFIX + endpointKey(path), logger);
+		this.#onClose = onClose;
 	}
 
 	instances(): readonly Instance[] {
@@ -29,12 +37,13 @@ export class DiscoveryClient implements EndpointClient {
 		context: RequestContext,
 		options: GenerateOptions = {},
 	): AsyncGenerator<unknown, void> {
-		await Promise.resolve(); // a watch that has just begun delivers what is already there
+		await this.#instances.synced; // a client that was just made must not overlook who is there
 		yield* this.#transport.call(this.#choose(options.instanceId), request, context);
 	}
 
 	async close(): Promise<void> {
 		this.#instances.close();
+		this.#onClose(this);
 	}
 
 	#choose(instanceId: number | undefined): Instance {

@@ -3,28 +3,30 @@ import { DynError, linkSignals, type RequestContext } from "@dyn/common";
 import type { EndpointHandler, Instance, ServedEndpoint } from "../types.js";
 import type { ComponentMetrics } from "./component-metrics.js";
 
+/** What a runtime does for an endpoint that leaves. */
+export interface Departure {
+	/** Takes the instance out of discovery. Called once, first. */
+	leave(): Promise<void>;
+	/** Nothing runs any more. Called once, last. */
+	gone(): void;
+}
+
 /** Counts what runs through a handler, refuses new work while draining, aborts it on close. */
 export class Serving implements ServedEndpoint {
 	readonly instance: Instance;
 	readonly #handler: EndpointHandler;
 	readonly #metrics: ComponentMetrics;
-	readonly #leave: () => Promise<void>;
+	readonly #departure: Departure;
 	readonly #closing = new AbortController();
 	#inflight = 0;
-	#left: Promise<void> | null = null;
-	#idle: (() => void)[] = [];
+	#drained: Promise<void> | null = null;
+	#onIdle: () => void = () => {};
 
-	/** @param leave takes the instance out of discovery; called once */
-	constructor(
-		instance: Instance,
-		handler: EndpointHandler,
-		metrics: ComponentMetrics,
-		leave: () => Promise<void>,
-	) {
+	constructor(instance: Instance, handler: EndpointHandler, metrics: ComponentMetrics, departure: Departure) {
 		this.instance = instance;
 		this.#handler = handler;
 		this.#metrics = metrics;
-		this.#leave = leave;
+		this.#departure = departure;
 	}
 
 	get inflight(): number {
@@ -33,7 +35,7 @@ export class Serving implements ServedEndpoint {
 
 	/** The handler as the request plane calls it. */
 	async *handle(request: unknown, context: RequestContext): AsyncGenerator<unknown, void> {
-		if (this.#left) throw new DynError("DRAINING", `instance ${this.instance.id} is shutting down`);
+		if (this.#drained) throw new DynError("DRAINING", `instance ${this.instance.id} is shutting down`);
 		const end = this.#metrics.begin();
 		this.#inflight++;
 		const { signal, unlink } = linkSignals(context.signal, this.#closing.signal);
@@ -49,19 +51,27 @@ export class Serving implements ServedEndpoint {
 			unlink();
 			this.#inflight--;
 			end({ cancelled: context.signal.aborted || (!finished && error === undefined), error });
-			if (this.#inflight === 0) for (const resolve of this.#idle.splice(0)) resolve();
+			if (this.#inflight === 0) this.#onIdle();
 		}
 	}
 
-	async drain(): Promise<void> {
-		this.#left ??= this.#leave();
-		await this.#left;
-		if (this.#inflight > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+	drain(): Promise<void> {
+		this.#drained ??= this.#drain();
+		return this.#drained;
 	}
 
 	async close(): Promise<void> {
 		const drained = this.drain();
 		this.#closing.abort(new DynError("DRAINING", `instance ${this.instance.id} was closed`));
 		await drained;
+	}
+
+	async #drain(): Promise<void> {
+		const idle = new Promise<void>((resolve) => {
+			this.#onIdle = resolve;
+		});
+		await this.#departure.leave();
+		if (this.#inflight > 0) await idle;
+		this.#departure.gone();
 	}
 }

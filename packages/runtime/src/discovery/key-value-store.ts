@@ -2,7 +2,9 @@
 
 export type StoreEvent =
 	| { readonly type: "put"; readonly key: string; readonly value: unknown }
-	| { readonly type: "delete"; readonly key: string };
+	| { readonly type: "delete"; readonly key: string }
+	/** Everything that was present when the watch began has been told. */
+	| { readonly type: "synced" };
 
 /** What was put under a lease disappears with it. */
 export interface Lease {
@@ -18,7 +20,7 @@ export interface KeyValueStore {
 	lease(): Promise<Lease>;
 	put(key: string, value: unknown, lease: Lease): Promise<void>;
 	delete(key: string): Promise<void>;
-	/** First a put per present key under `prefix`, then changes, until `signal` aborts or the store closes. */
+	/** First a put per present key under `prefix`, then `synced`, then changes, until `signal` aborts or the store closes. */
 	watch(prefix: string, signal: AbortSignal): AsyncIterable<StoreEvent>;
 	close(): Promise<void>;
 }

@@ -38,6 +38,7 @@ export class MemoryStore implements KeyValueStore {
 		};
 		for (const [key, { value }] of this.#entries)
 			if (key.startsWith(prefix)) queue.push({ type: "put", key, value });
+		queue.push({ type: "synced" });
 		if (this.#closed || signal.aborted) queue.end();
 		else {
 			this.#watchers.set(queue, prefix);
@@ -52,7 +53,7 @@ export class MemoryStore implements KeyValueStore {
 		this.#watchers.clear();
 	}
 
-	#publish(event: StoreEvent): void {
+	#publish(event: Exclude<StoreEvent, { type: "synced" }>): void {
 		for (const [queue, prefix] of this.#watchers) if (event.key.startsWith(prefix)) queue.push(event);
 	}
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { AsyncQueue } from "@dyn/common";
+import { AsyncQueue, type Logger } from "@dyn/common";
 import type { ModelCard } from "@dyn/protocols";
 import type { Instance, ModelChange, ModelEntry, ModelRegistry } from "../types.js";
 import { instanceKey } from "./instance-key.js";
@@ -13,16 +13,20 @@ export class StoreModelRegistry implements ModelRegistry {
 	readonly #models: WatchedMap<ModelEntry>;
 	readonly #watchers = new Set<AsyncQueue<ModelChange>>();
 
-	constructor(store: KeyValueStore, lease: Lease) {
+	constructor(store: KeyValueStore, lease: Lease, logger: Logger) {
 		this.#store = store;
 		this.#lease = lease;
-		this.#models = new WatchedMap(store, MODELS_PREFIX);
-		this.#models.onChange((event, previous) => {
+		this.#models = new WatchedMap<ModelEntry>(store, MODELS_PREFIX, logger, ({ value, previous }) => {
 			for (const watcher of this.#watchers) {
 				if (previous) watcher.push({ type: "removed", entry: previous });
-				if (event.type === "put") watcher.push({ type: "added", entry: event.value as ModelEntry });
+				if (value) watcher.push({ type: "added", entry: value });
 			}
 		});
+	}
+
+	/** Resolves when `list` has every model that was published before. */
+	get synced(): Promise<void> {
+		return this.#models.synced;
 	}
 
 	async publish(card: ModelCard, instance: Instance): Promise<{ withdraw(): Promise<void> }> {

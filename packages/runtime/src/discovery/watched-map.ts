@@ -1,32 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { KeyValueStore, StoreEvent } from "./key-value-store.js";
+import type { Logger } from "@dyn/common";
+import type { KeyValueStore } from "./key-value-store.js";
+
+/** What happened to one key; `value` is undefined when it is gone, `previous` when it is new. */
+export type MapListener<T> = (change: { readonly value?: T; readonly previous?: T }) => void;
 
 /** A live copy of everything under a prefix. */
 export class WatchedMap<T> {
 	readonly entries: Map<string, T> = new Map();
+	/** Resolves when all that was present at the beginning is in `entries`, or the watch has ended. */
+	readonly synced: Promise<void>;
 	readonly #stop = new AbortController();
-	readonly #listeners = new Set<(event: StoreEvent, previous: T | undefined) => void>();
+	readonly #listener: MapListener<T>;
 
-	constructor(store: KeyValueStore, prefix: string) {
-		void this.#follow(store.watch(prefix, this.#stop.signal));
-	}
-
-	/** Hears of every change, after it is in `entries`. Returns the way out. */
-	onChange(listener: (event: StoreEvent, previous: T | undefined) => void): () => void {
-		this.#listeners.add(listener);
-		return () => this.#listeners.delete(listener);
+	/** @param listener hears of every change, after it is in `entries` */
+	constructor(store: KeyValueStore, prefix: string, logger: Logger, listener: MapListener<T> = () => {}) {
+		this.#listener = listener;
+		this.synced = new Promise((resolve) => {
+			this.#follow(store, prefix, resolve)
+				.catch((error) =>
+					logger.error("discovery watch ended: what is known stays, changes are not seen", { prefix, error }),
+				)
+				.finally(resolve);
+		});
 	}
 
 	close(): void {
 		this.#stop.abort();
 	}
 
-	async #follow(events: AsyncIterable<StoreEvent>): Promise<void> {
-		for await (const event of events) {
+	async #follow(store: KeyValueStore, prefix: string, onSynced: () => void): Promise<void> {
+		for await (const event of store.watch(prefix, this.#stop.signal)) {
+			if (event.type === "synced") {
+				onSynced();
+				continue;
+			}
 			const previous = this.entries.get(event.key);
-			if (event.type === "put") this.entries.set(event.key, event.value as T);
-			else this.entries.delete(event.key);
-			for (const listener of this.#listeners) listener(event, previous);
+			const value = event.type === "put" ? (event.value as T) : undefined;
+			if (value === undefined) this.entries.delete(event.key);
+			else this.entries.set(event.key, value);
+			this.#listener({
+				...(value === undefined ? {} : { value }),
+				...(previous === undefined ? {} : { previous }),
+			});
 		}
 	}
 }

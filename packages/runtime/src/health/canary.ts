@@ -16,14 +16,17 @@ export interface CanaryOptions {
 export interface Canary {
 	/** True until a probe failed, and again after one succeeded. */
 	readonly healthy: boolean;
-	/** Real traffic: postpones the next probe. */
+	/** A sign of life of real traffic: postpones the next probe, unless the last one failed. */
 	touch(): void;
-	/** Sends a probe now; resolves with the verdict. */
+	/** Sends a probe now, or joins the one that runs; resolves with the verdict. */
 	probe(): Promise<boolean>;
 	close(): void;
 }
 
-/** Asks an idle endpoint whether it still works, and judges the answer to its end: an engine that freezes in mid-answer fails. */
+/**
+ * Asks an idle endpoint whether it still works, and judges the answer to its end: an engine that freezes in mid-answer
+ * fails, also one that does not even react to the abort. While such an answer hangs no further probe is sent.
+ */
 export function createCanary({
 	handler,
 	payload,
@@ -32,37 +35,71 @@ export function createCanary({
 	logger = silentLogger,
 }: CanaryOptions): Canary {
 	let healthy = true;
-	let timer: NodeJS.Timeout;
-	const touch = () => {
-		clearTimeout(timer);
-		timer = setTimeout(() => void probe().then(touch), waitMs);
-		timer.unref();
+	let closed = false;
+	let running: Promise<boolean> | null = null;
+	/** Ends the present probe with a reason. */
+	let expire: (reason: DynError) => void = () => {};
+	/** An answer that has not ended, maybe of an earlier probe. */
+	let unanswered = false;
+	const timer = setTimeout(() => void probe(), waitMs).unref();
+
+	const readAnswer = async (signal: AbortSignal): Promise<void> => {
+		let items = 0;
+		unanswered = true;
+		try {
+			for await (const _ of handler(payload, createRequestContext({ signal }))) items++;
+		} finally {
+			unanswered = false;
+		}
+		if (items === 0) throw new DynError("UNAVAILABLE", "the answer to the canary was empty");
 	};
-	const probe = async (): Promise<boolean> => {
+	const judge = async (): Promise<boolean> => {
+		if (unanswered) return false;
 		const deadline = new AbortController();
-		const expire = setTimeout(
-			() => deadline.abort(new DynError("DEADLINE_EXCEEDED", "the canary got no whole answer")),
+		const expired = new Promise<never>((_, reject) => {
+			expire = (reason) => {
+				reject(reason);
+				deadline.abort(reason);
+			};
+		});
+		const clock = setTimeout(
+			() => expire(new DynError("DEADLINE_EXCEEDED", `no whole answer to the canary in ${timeoutMs} ms`)),
 			timeoutMs,
 		);
-		let items = 0;
 		try {
-			for await (const _ of handler(payload, createRequestContext({ signal: deadline.signal }))) items++;
-			healthy = items > 0 && !deadline.signal.aborted;
+			await Promise.race([readAnswer(deadline.signal), expired]);
+			if (!healthy) logger.info("canary is answered again");
+			return true;
 		} catch (error) {
-			logger.warn("canary failed", { error });
-			healthy = false;
+			if (!closed) logger.warn("canary failed", { error });
+			return false;
 		} finally {
-			clearTimeout(expire);
+			clearTimeout(clock);
 		}
-		return healthy;
 	};
-	touch();
+	const probe = (): Promise<boolean> => {
+		running ??= judge().then((verdict) => {
+			running = null;
+			if (!closed) {
+				healthy = verdict;
+				timer.refresh();
+			}
+			return verdict;
+		});
+		return running;
+	};
 	return {
 		get healthy() {
 			return healthy;
 		},
-		touch,
+		touch() {
+			if (healthy && !closed && !running) timer.refresh();
+		},
 		probe,
-		close: () => clearTimeout(timer),
+		close() {
+			closed = true;
+			clearTimeout(timer);
+			expire(new DynError("CANCELLED", "the canary was closed"));
+		},
 	};
 }

@@ -20,7 +20,7 @@ export interface StatusServer {
 /**
  * A worker's own port: `/health` and `/live` (200 when every endpoint is ready, else 503, with Dynamo's JSON) and
  * `/metrics` (Prometheus text).
- * @throws DynError INVALID_ARGUMENT when the port is taken
+ * @throws DynError INVALID_ARGUMENT when it cannot listen there, because the port is taken for example
  */
 export async function createStatusServer({
 	host = "127.0.0.1",
@@ -32,7 +32,7 @@ export async function createStatusServer({
 	const server = createServer((request, response) => {
 		const path = request.url?.split("?", 1)[0];
 		if (request.method !== "GET" && request.method !== "HEAD")
-			return answer(response, 405, { message: "only GET is served here" });
+			return answer(response.setHeader("allow", "GET, HEAD"), 405, { message: "only GET is served here" });
 		if (path === "/health" || path === "/live") return health(response);
 		if (path !== "/metrics")
 			return answer(response, 404, { message: `Route not found: ${request.method} ${path}` });
@@ -54,7 +54,7 @@ export async function createStatusServer({
 	};
 	await listen(server, port, host);
 	return {
-		address: `http://${host}:${(server.address() as AddressInfo).port}`,
+		address: `http://${host.includes(":") ? `[${host}]` : host}:${(server.address() as AddressInfo).port}`,
 		close: () =>
 			new Promise((resolve) => {
 				server.close(() => resolve());
@@ -69,13 +69,13 @@ function answer(response: ServerResponse, status: number, body: unknown): void {
 
 function listen(server: Server, port: number, host: string): Promise<void> {
 	return new Promise((resolve, reject) => {
-		server.once("error", (error: NodeJS.ErrnoException) =>
-			reject(
+		server.once("error", (error: NodeJS.ErrnoException) => {
+			const what =
 				error.code === "EADDRINUSE"
-					? new DynError("INVALID_ARGUMENT", `port ${port} is in use; choose another one`, { cause: error })
-					: error,
-			),
-		);
+					? `port ${port} is in use; choose another one`
+					: `cannot listen on port ${port} of ${host}: ${error.message}; choose another port or host`;
+			reject(new DynError("INVALID_ARGUMENT", what, { cause: error }));
+		});
 		server.listen(port, host, resolve);
 	});
 }
