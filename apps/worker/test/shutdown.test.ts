@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from "vitest";
-import { MODEL, ServerProcess } from "./server-process.js";
+import { eventually, MODEL, ServerProcess } from "./server-process.js";
 
 const story = (index: number) => ({
 	model: MODEL,
@@ -33,6 +33,9 @@ it("finishes every stream after SIGTERM, refuses new requests, exits 0", async (
 	await using server = await ServerProcess.start();
 	const streams = await openStreams(server, 8);
 	server.kill("SIGTERM");
+	await eventually("somebody at a terminal learns why it goes on", async () =>
+		server.output.includes("a second signal ends at once"),
+	);
 	for (const text of await Promise.all(streams)) {
 		expect(text.endsWith("data: [DONE]\n\n")).toBe(true);
 		expect(text).toContain('"finish_reason":"length"');
@@ -45,6 +48,8 @@ it("ends at once on a second signal", async () => {
 	await using server = await ServerProcess.start();
 	const streams = (await openStreams(server, 8)).map((stream) => stream.catch(() => "broken"));
 	server.kill("SIGTERM");
+	// Two pending signals of one kind are one to the kernel: the first must have arrived.
+	await eventually("the server drains", async () => (await fetch(`${server.address}/health`)).status === 503);
 	const began = performance.now();
 	server.kill("SIGTERM");
 	const { code } = await server.exited;

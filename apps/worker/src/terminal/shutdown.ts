@@ -4,6 +4,8 @@ import type { Logger } from "@dyn/common";
 
 /** Exit code of a process that a second signal ended. */
 const FORCED = 130;
+/** A drain that takes longer than this is explained, ms. */
+const NOTICE_MS = 250;
 
 /**
  * Waits for SIGTERM or SIGINT, then drains. Running work may finish within `drainSeconds`; a second signal ends at once.
@@ -24,16 +26,18 @@ export async function untilSignal(
 			});
 		}
 	});
-	logger.info("shutting down: running requests may finish, a second signal ends at once", {
-		signal,
-		drainSeconds,
-	});
+	logger.info("shutting down", { signal });
+	const notice = setTimeout(
+		() => logger.warn("running requests may finish; a second signal ends at once", { drainSeconds }),
+		NOTICE_MS,
+	);
 	const expired = new AbortController();
 	const timeout = delay(drainSeconds * 1000, "timeout" as const, { signal: expired.signal }).catch(
 		() => "timeout" as const,
 	);
 	const ended = await Promise.race([drain().then(() => "drained" as const), timeout]);
 	expired.abort();
+	clearTimeout(notice);
 	if (ended === "drained") return 0;
 	logger.warn("requests were still running: ending them", { drainSeconds });
 	await close();
