@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { DynError } from "@dyn/common";
 import { formatEndpointPath } from "@dyn/runtime";
 import { FrontendMetrics } from "./frontend-metrics.js";
 import { chatEndpoint, completionEndpoint, serveGeneration } from "./generation-route.js";
 import { createApiKeyCheck } from "./http/api-keys.js";
+import { checkHeaders } from "./http/check-headers.js";
 import { errorBody, retryHeaders } from "./http/error-body.js";
+import { linger } from "./http/linger.js";
+import { OpenResponses, settled } from "./http/open-responses.js";
+import { refuseConnection } from "./http/refuse-connection.js";
 import { serveStaticFile } from "./http/static-files.js";
 import { ModelDirectory, type ServableModel } from "./models/model-directory.js";
 import { type FrontendOptions, type ResolvedFrontendOptions, resolveFrontendOptions } from "./options.js";
@@ -18,10 +22,12 @@ export interface Frontend {
 	readonly address: string;
 	/** Resolves when at least one model can be served. */
 	readonly ready: Promise<void>;
-	/** Refuses new requests with 503, lets admitted ones finish, then stops listening. */
+	/** Refuses new requests with 503, lets admitted ones finish and their clients read to the end, then stops listening. */
 	drain(): Promise<void>;
 	/** Ends everything now. Idempotent. */
 	close(): Promise<void>;
+	/** Resolves when it was closed, by `drain` or `close`. */
+	readonly closed: Promise<void>;
 }
 
 /** @throws DynError INVALID_ARGUMENT when the port is taken */
@@ -35,22 +41,27 @@ type Route = (request: IncomingMessage, response: ServerResponse, parameter: str
 
 class HttpFrontend implements Frontend {
 	readonly ready: Promise<void>;
+	readonly closed: Promise<void>;
 	readonly #options: ResolvedFrontendOptions;
 	readonly #server: Server;
 	readonly #models: ModelDirectory;
 	readonly #metrics: FrontendMetrics;
 	readonly #checkApiKey: (authorization: string | undefined) => void;
 	readonly #routes: Readonly<Record<string, { readonly method: "GET" | "POST"; readonly route: Route }>>;
+	readonly #open = new OpenResponses();
 	#state: "serving" | "draining" | "closed" = "serving";
 	#address = "";
 	#inflight = 0;
 	#idle: (() => void)[] = [];
-	#closing: Promise<void> | null = null;
+	#resolveClosed!: () => void;
 
 	constructor(options: ResolvedFrontendOptions) {
 		this.#options = options;
 		this.#metrics = new FrontendMetrics(options.metrics);
 		this.#checkApiKey = createApiKeyCheck(options.apiKeys);
+		this.closed = new Promise((resolve) => {
+			this.#resolveClosed = resolve;
+		});
 		let resolveReady!: () => void;
 		this.ready = new Promise((resolve) => {
 			resolveReady = resolve;
@@ -99,16 +110,9 @@ class HttpFrontend implements Frontend {
 			},
 			(request, response) => void this.#serve(request, response),
 		);
-		this.#server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
-			if (!socket.writable) return;
-			const status =
-				error.code === "HPE_HEADER_OVERFLOW"
-					? "431 Request Header Fields Too Large"
-					: error.code === "ERR_HTTP_REQUEST_TIMEOUT"
-						? "408 Request Timeout"
-						: "400 Bad Request";
-			socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
-		});
+		this.#server.on("clientError", (error, socket) =>
+			refuseConnection(error, socket, this.#open.owes(socket as Socket)),
+		);
 	}
 
 	/** Empty until `listen`. */
@@ -150,13 +154,12 @@ class HttpFrontend implements Frontend {
 	}
 
 	close(): Promise<void> {
+		if (this.#state === "closed") return this.closed;
 		this.#state = "closed";
-		this.#closing ??= new Promise((resolve) => {
-			this.#models.close();
-			this.#server.close(() => resolve());
-			this.#server.closeAllConnections();
-		});
-		return this.#closing;
+		this.#models.close();
+		this.#server.close(this.#resolveClosed);
+		this.#server.closeAllConnections();
+		return this.closed;
 	}
 
 	async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -164,7 +167,9 @@ class HttpFrontend implements Frontend {
 		const requestId =
 			typeof given === "string" && /^[A-Za-z0-9._-]{1,128}$/.test(given) ? given : randomUUID();
 		response.setHeader("x-request-id", requestId);
+		if (this.#state !== "serving") response.setHeader("connection", "close");
 		response.on("error", () => {}); // a broken socket also closes the response, which is handled
+		this.#open.add(request, response);
 		const path = request.url?.split("?", 1)[0] ?? "/";
 		const counted = path.startsWith("/v1/");
 		if (counted) this.#inflight++;
@@ -173,11 +178,13 @@ class HttpFrontend implements Frontend {
 		} catch (error) {
 			this.#fail(path, requestId, request, response, error);
 		} finally {
+			await settled(request, response, this.#options.limits.slowClientMs);
 			if (counted && --this.#inflight === 0) for (const resolve of this.#idle.splice(0)) resolve();
 		}
 	}
 
 	async #route(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+		checkHeaders(request);
 		const isModel = path.startsWith("/v1/models/") && path.length > "/v1/models/".length;
 		const name = isModel ? "/v1/models/*" : path;
 		const found = Object.hasOwn(this.#routes, name) ? this.#routes[name]! : null;
@@ -248,26 +255,6 @@ class HttpFrontend implements Frontend {
 		const text = await this.#options.metrics.expose();
 		response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }).end(text);
 	}
-}
-
-/** Time for a client to notice that its body is not wanted, ms. */
-const LINGER_MS = 2000;
-
-/**
- * Answers while the client is still sending. Closing at once would reset the connection and the answer might be lost
- * with it, so what comes is thrown away for a moment.
- */
-function linger(request: IncomingMessage, response: ServerResponse, body: string): void {
-	const end = () => {
-		clearTimeout(timer);
-		response.end();
-	};
-	const timer = setTimeout(end, LINGER_MS);
-	response.write(body);
-	request.removeAllListeners("data");
-	request.once("end", end);
-	request.once("close", end);
-	request.resume();
 }
 
 function modelObject({ card }: ServableModel) {

@@ -1,157 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DynError, type RequestContext } from "@dyn/common";
-import type { EngineOutput, GenerateRequest, ModelCard } from "@dyn/protocols";
-import { createRuntime, type Runtime } from "@dyn/runtime";
+import { DynError } from "@dyn/common";
 import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createFrontend, type Frontend, type FrontendOptions } from "./index.js";
+import { aborted, delta, end, eventsOf, ServedModel, signalled } from "./__fixtures__/served-model.js";
 
-/** A byte-level tokenizer of 256 bytes and one control token, <|end|> = 256. */
-function writeTokenizer(folder: string): void {
-	const characters = Array.from({ length: 256 }, (_, byte) => byte);
-	let shifted = 0;
-	const vocab = Object.fromEntries(
-		characters.map((byte) => {
-			const printable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-			return [String.fromCodePoint(printable ? byte : 256 + shifted++), byte];
-		}),
-	);
-	const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false };
-	const added = [
-		{
-			id: 256,
-			content: "<|end|>",
-			single_word: false,
-			lstrip: false,
-			rstrip: false,
-			normalized: false,
-			special: true,
-		},
-	];
-	const document = {
-		version: "1.0",
-		truncation: null,
-		padding: null,
-		added_tokens: added,
-		normalizer: null,
-		pre_tokenizer: byteLevel,
-		post_processor: null,
-		decoder: byteLevel,
-		model: {
-			type: "BPE",
-			dropout: null,
-			unk_token: null,
-			continuing_subword_prefix: null,
-			end_of_word_suffix: null,
-			fuse_unk: false,
-			byte_fallback: false,
-			ignore_merges: false,
-			vocab,
-			merges: [],
-		},
-	};
-	writeFileSync(join(folder, "tokenizer.json"), JSON.stringify(document));
-	writeFileSync(
-		join(folder, "tokenizer_config.json"),
-		JSON.stringify({
-			eos_token: "<|end|>",
-			chat_template: "{% for m in messages %}{{ m.content }}{% endfor %}",
-		}),
-	);
-}
-
-type Answer = (request: GenerateRequest, context: RequestContext) => AsyncGenerator<EngineOutput, void>;
-
-const delta = (text: string, extra: Partial<EngineOutput> = {}): EngineOutput => ({
-	index: 0,
-	tokenIds: [...Buffer.from(text)],
-	logprobs: null,
-	finishReason: null,
-	stopTokenId: null,
-	usage: null,
-	...extra,
-});
-const end = (finishReason: EngineOutput["finishReason"] = "eos", index = 0): EngineOutput =>
-	delta("", { index, finishReason, usage: { promptTokens: 1, completionTokens: 1, cachedTokens: 0 } });
-const aborted = (signal: AbortSignal) =>
-	signal.aborted
-		? Promise.resolve()
-		: new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
-
-let folder: string;
-let runtime: Runtime;
-let frontend: Frontend;
-let answer: Answer;
-let seen: GenerateRequest[];
-
-async function start(options: Partial<FrontendOptions> = {}): Promise<void> {
-	frontend = await createFrontend({ runtime, port: 0, ...options });
-	await frontend.ready;
-}
-
+let served: ServedModel;
 beforeEach(async () => {
-	folder = mkdtempSync(join(tmpdir(), "dyn-frontend-"));
-	writeTokenizer(folder);
-	runtime = await createRuntime();
-	seen = [];
-	answer = async function* () {
-		yield delta("Hello");
-		yield delta(" you");
-		yield end();
-	};
-	const served = await runtime.endpoint("a.b.c").serve((request, context) => {
-		seen.push(request as GenerateRequest);
-		return answer(request as GenerateRequest, context);
-	});
-	const card: ModelCard = {
-		name: "m",
-		tokenizerPath: folder,
-		chatTemplatePath: null,
-		endpointTypes: ["chat", "completions"],
-		contextLength: 100,
-		kvBlockSize: 32,
-		totalKvBlocks: 10,
-		maxNumSeqs: 4,
-		maxNumBatchedTokens: 64,
-		dpSize: 1,
-		eosTokenIds: [256],
-		logitsProcessors: ["known"],
-		logprobs: true,
-		createdSeconds: 7,
-	};
-	await runtime.models.publish(card, served.instance);
+	served = await ServedModel.create();
 });
-afterEach(async () => {
-	await frontend.close();
-	await runtime.close();
-	rmSync(folder, { recursive: true });
-});
-
-const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
-	fetch(frontend.address + path, {
-		method: "POST",
-		headers: { "content-type": "application/json", ...headers },
-		body: JSON.stringify(body),
-	});
-const chat = (extra: object = {}, headers = {}) =>
-	post(
-		"/v1/chat/completions",
-		{ model: "m", messages: [{ role: "user", content: "hi" }], ...extra },
-		headers,
-	);
-const complete = (extra: object = {}) => post("/v1/completions", { model: "m", prompt: "hi", ...extra });
-const eventsOf = (text: string) =>
-	[...text.matchAll(/^data: (\{.*\})$/gm)].map(([, json]) => JSON.parse(json!));
+afterEach(() => served.close());
 
 describe("answers", () => {
-	beforeEach(() => start());
+	beforeEach(async () => void (await served.start()));
 
 	it("fold a stream into a chat completion", async () => {
-		const response = await chat(
+		const response = await served.chat(
 			{ temperature: 0, max_tokens: 5, stop_token_ids: [9] },
 			{ "x-request-id": "mine-1" },
 		);
@@ -163,15 +29,15 @@ describe("answers", () => {
 			choices: [{ index: 0, message: { role: "assistant", content: "Hello you" }, finish_reason: "stop" }],
 			usage: { prompt_tokens: 2, completion_tokens: 9, total_tokens: 11 },
 		});
-		expect([...seen[0]!.tokenIds]).toEqual([104, 105]);
-		expect(seen[0]).toMatchObject({
+		expect([...served.seen[0]!.tokenIds]).toEqual([104, 105]);
+		expect(served.seen[0]).toMatchObject({
 			sampling: { temperature: 0 },
 			stop: { maxTokens: 5, stopTokenIds: [9] },
 		});
 	});
 
 	it("stream with the role first, the reason before usage, and [DONE] last", async () => {
-		const response = await chat({ stream: true, stream_options: { include_usage: true } });
+		const response = await served.chat({ stream: true, stream_options: { include_usage: true } });
 		expect(response.headers.get("content-type")).toContain("text/event-stream");
 		expect(response.headers.get("cache-control")).toBe("no-cache, no-transform");
 		expect(response.headers.get("x-accel-buffering")).toBe("no");
@@ -191,7 +57,7 @@ describe("answers", () => {
 
 	it("cut at a stop string, across deltas, and cancel the engine", async () => {
 		let cancelled = false;
-		answer = async function* (_request, { signal }) {
+		served.answer = async function* (_request, { signal }) {
 			try {
 				yield delta("one ST");
 				yield delta("OP two");
@@ -200,7 +66,7 @@ describe("answers", () => {
 				cancelled = true;
 			}
 		};
-		const text = await (await chat({ stream: true, stop: ["STOP"] })).text();
+		const text = await (await served.chat({ stream: true, stop: ["STOP"] })).text();
 		expect(
 			eventsOf(text)
 				.map(({ choices }) => choices[0].delta.content)
@@ -212,24 +78,24 @@ describe("answers", () => {
 
 	it("hold back half a character", async () => {
 		const [first, second] = [Buffer.from("ü")[0]!, Buffer.from("ü")[1]!];
-		answer = async function* () {
+		served.answer = async function* () {
 			yield delta("", { tokenIds: [first] });
 			yield delta("", { tokenIds: [second] });
 			yield end("length");
 		};
-		expect(await (await complete()).json()).toMatchObject({
+		expect(await (await served.complete()).json()).toMatchObject({
 			choices: [{ text: "ü", finish_reason: "length" }],
 		});
 	});
 
 	it("give several prompts times n choices, in order", async () => {
-		answer = async function* (request) {
+		served.answer = async function* (request) {
 			for (const index of [1, 0]) {
 				yield delta(`${String.fromCharCode(request.tokenIds[0]!)}${index}`, { index });
 				yield end("length", index);
 			}
 		};
-		const body = (await (await complete({ prompt: ["x", "y"], n: 2, temperature: 1 })).json()) as {
+		const body = (await (await served.complete({ prompt: ["x", "y"], n: 2, temperature: 1 })).json()) as {
 			choices: { index: number; text: string }[];
 			usage: object;
 		};
@@ -242,8 +108,48 @@ describe("answers", () => {
 		expect(body.usage).toMatchObject({ prompt_tokens: 2, completion_tokens: 8 });
 	});
 
+	it("come in events below 256 KiB, also when the engine made much while nobody read", async () => {
+		const top = Array.from({ length: 20 }, () => ({ tokenId: 0xff, logprob: -1.2345678901234567 }));
+		const logprobs = Array.from({ length: 4000 }, () => ({
+			tokenId: 0xff,
+			logprob: -1.2345678901234567,
+			top,
+		}));
+		served.answer = async function* () {
+			yield delta("", { tokenIds: new Array(4000).fill(1), logprobs, finishReason: "length" });
+		};
+		for (const wanted of [{}, { logprobs: true, top_logprobs: 20 }]) {
+			const text = await (await served.chat({ stream: true, ...wanted })).text();
+			const sizes = text.split("\n\n").map((event) => Buffer.byteLength(event));
+			expect(Math.max(...sizes)).toBeLessThan(256 * 1024);
+			const choices = eventsOf(text).map(({ choices }) => choices[0]);
+			expect(choices.map(({ delta }) => delta.content).join("")).toBe("\u0001".repeat(4000));
+			expect(choices.flatMap(({ logprobs }) => logprobs?.content ?? [])).toHaveLength(
+				"logprobs" in wanted ? 4000 : 0,
+			);
+			expect(choices.filter(({ finish_reason }) => finish_reason !== null)).toEqual([choices.at(-1)]);
+		}
+	});
+
+	it("let the engine end its stream, unless a stop string ended the answer before", async () => {
+		const ends: string[] = [];
+		served.answer = async function* () {
+			let how = "left";
+			try {
+				yield delta("a STOP b");
+				yield end("length");
+				how = "ended";
+			} finally {
+				ends.push(how);
+			}
+		};
+		await (await served.complete()).text();
+		await (await served.complete({ stop: "STOP" })).text();
+		expect(ends).toEqual(["ended", "left"]);
+	});
+
 	it("show log-probabilities in both forms", async () => {
-		answer = async function* () {
+		served.answer = async function* () {
 			const top = [
 				{ tokenId: 72, logprob: -0.5 },
 				{ tokenId: 256, logprob: -Infinity },
@@ -252,11 +158,11 @@ describe("answers", () => {
 			yield end();
 		};
 		const shown = { token: "H", logprob: -0.5, bytes: [72] };
-		const one = await (await chat({ logprobs: true, top_logprobs: 2 })).json();
+		const one = await (await served.chat({ logprobs: true, top_logprobs: 2 })).json();
 		expect(one).toMatchObject({
 			choices: [{ logprobs: { content: [{ ...shown, top_logprobs: [shown, { logprob: -9999 }] }] } }],
 		});
-		const two = await (await complete({ logprobs: 2 })).json();
+		const two = await (await served.complete({ logprobs: 2 })).json();
 		expect(two).toMatchObject({
 			choices: [{ logprobs: { tokens: ["H"], token_logprobs: [-0.5], text_offset: [0] } }],
 		});
@@ -265,12 +171,12 @@ describe("answers", () => {
 
 describe("failures", () => {
 	it("before the first byte have a status, OpenAI's body and advice on retrying", async () => {
-		await start();
-		answer = () => {
+		await served.start();
+		served.answer = () => {
 			throw new DynError("OVERLOADED", "every worker is busy");
 		};
 		for (const stream of [false, true]) {
-			const response = await chat({ stream });
+			const response = await served.chat({ stream });
 			expect(response.status).toBe(529);
 			expect(response.headers.get("retry-after-ms")).toBe("500");
 			expect(await response.json()).toEqual({
@@ -280,106 +186,133 @@ describe("failures", () => {
 	});
 
 	it("after the first byte are an error event, never a clean end; inner details stay inside", async () => {
-		await start();
-		answer = async function* () {
+		await served.start();
+		served.answer = async function* () {
 			yield delta("partial");
 			throw new Error("secret path /etc");
 		};
-		const text = await (await chat({ stream: true })).text();
+		const text = await (await served.chat({ stream: true })).text();
 		expect(eventsOf(text).at(-1)).toEqual({
 			error: { message: "Internal server error", type: "server_error", param: null, code: "internal" },
 		});
 		expect(text.endsWith("data: [DONE]\n\n")).toBe(true);
-		answer = async function* () {
+		served.answer = async function* () {
 			yield delta("partial");
 		};
-		expect(eventsOf(await (await chat({ stream: true })).text()).at(-1).error.code).toBe("disconnected");
-		expect((await chat()).status).toBe(502);
+		expect(eventsOf(await (await served.chat({ stream: true })).text()).at(-1).error.code).toBe(
+			"disconnected",
+		);
+		expect((await served.chat()).status).toBe(502);
+	});
+
+	it("of one prompt end the others", async () => {
+		await served.start();
+		const others = [signalled(), signalled()];
+		served.answer = async function* (request, { signal }) {
+			const which = request.tokenIds[0]! - 97;
+			if (which === 2) throw new DynError("UNAVAILABLE", "no worker");
+			try {
+				yield delta("x");
+				await aborted(signal);
+			} finally {
+				others[which]!.reach();
+			}
+		};
+		expect((await served.complete({ prompt: ["a", "b", "c"] })).status).toBe(503);
+		await Promise.all(others.map(({ reached }) => reached));
 	});
 
 	it("name what the request got wrong", async () => {
-		await start();
-		expect(await (await chat({ model: "nope" })).json()).toMatchObject({
+		await served.start();
+		expect(await (await served.chat({ model: "nope" })).json()).toMatchObject({
 			error: { code: "model_not_found", param: "model" },
 		});
-		expect(await (await chat({ nvext: { logits_processors: [{ name: "x" }] } })).json()).toMatchObject({
-			error: { param: "nvext.logits_processors[0].name" },
-		});
-		const long = await complete({ prompt: "x".repeat(100) });
+		expect(await (await served.chat({ nvext: { logits_processors: [{ name: "x" }] } })).json()).toMatchObject(
+			{
+				error: { param: "nvext.logits_processors[0].name" },
+			},
+		);
+		const long = await served.complete({ prompt: "x".repeat(100) });
 		expect([
 			long.status,
 			((await long.json()) as { error: { code: string; param: string } }).error,
 		]).toMatchObject([400, { code: "context_length_exceeded", param: "prompt" }]);
-		const longer = await complete({ prompt: "x".repeat(100_000) });
+		const longer = await served.complete({ prompt: "x".repeat(100_000) });
 		expect(((await longer.json()) as { error: { message: string } }).error.message).toContain("at least");
-		expect(seen).toHaveLength(0);
+		expect(served.seen).toHaveLength(0);
+	});
+
+	it("say what a model does not do", async () => {
+		await served.publish({ name: "plain", logprobs: false, endpointTypes: ["completions"] });
+		await served.start();
+		const refusals = [
+			await served.complete({ model: "plain", logprobs: 1 }),
+			await served.chat({ model: "plain" }),
+		];
+		expect(refusals.map(({ status }) => status)).toEqual([400, 404]);
+		expect(await refusals[0]!.json()).toMatchObject({ error: { param: "logprobs" } });
+		expect(await refusals[1]!.json()).toMatchObject({ error: { param: "model", code: "model_not_found" } });
+		expect((await served.complete({ model: "plain" })).status).toBe(200);
 	});
 
 	it("refuse methods, routes and content types", async () => {
-		await start();
-		const method = await fetch(`${frontend.address}/v1/chat/completions`);
+		await served.start();
+		const method = await fetch(`${served.address}/v1/chat/completions`);
 		expect([method.status, method.headers.get("allow")]).toEqual([405, "POST"]);
-		expect(await (await fetch(`${frontend.address}/nope`)).json()).toMatchObject({
+		expect(await (await fetch(`${served.address}/nope`)).json()).toMatchObject({
 			error: { message: "Route not found: GET /nope" },
 		});
-		const typed = await fetch(`${frontend.address}/v1/completions`, { method: "POST", body: "{}" });
+		const typed = await fetch(`${served.address}/v1/completions`, { method: "POST", body: "{}" });
 		expect(typed.status).toBe(415);
 	});
 
 	it("answer 413 to a body over the limit, announced or not", async () => {
-		await start({ limits: { bodyBytes: 1000 } });
-		expect((await complete({ prompt: "x".repeat(2000) })).status).toBe(413);
-		const chunked = await fetch(`${frontend.address}/v1/completions`, {
+		await served.start({ limits: { bodyBytes: 1000 } });
+		expect((await served.complete({ prompt: "x".repeat(2000) })).status).toBe(413);
+		const chunked = await fetch(`${served.address}/v1/completions`, {
 			method: "POST",
 			headers: { "content-type": "application/json" },
 			body: new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(500).fill(32)) }),
 			duplex: "half",
 		} as RequestInit).catch(() => null);
 		expect(chunked === null || chunked.status === 413).toBe(true);
-		expect((await complete()).status).toBe(200);
+		expect((await served.complete()).status).toBe(200);
 	});
 });
 
 describe("connections", () => {
 	it("that go away cancel the engine, before and after the first byte", async () => {
 		const metrics = createPrometheusMetrics();
-		await start({ metrics });
+		await served.start({ metrics });
 		for (const early of [true, false]) {
-			let reached!: () => void;
-			let ended!: () => void;
-			const isReached = new Promise<void>((resolve) => (reached = resolve));
-			const isEnded = new Promise<void>((resolve) => (ended = resolve));
-			answer = async function* (_request, { signal }) {
+			const [began, ended] = [signalled(), signalled()];
+			served.answer = async function* (_request, { signal }) {
 				if (!early) yield delta("x");
-				reached();
+				began.reach();
 				await aborted(signal);
-				ended();
+				ended.reach();
 			};
-			const socket = connect(Number(new URL(frontend.address).port), "127.0.0.1");
-			const body = JSON.stringify({ model: "m", prompt: "x", stream: true });
-			socket.write(
-				`POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
-			);
-			await isReached;
-			socket.destroy();
-			await isEnded;
+			const connection = served.connect().post("/v1/completions", { model: "m", prompt: "x", stream: true });
+			await began.reached;
+			connection.socket.destroy();
+			await ended.reached;
 		}
-		await frontend.drain();
+		await served.frontend.drain();
 		expect(await metrics.expose()).toContain(
 			'dynamo_frontend_requests_total{model="m",endpoint="completions",request_type="stream",status="error",error_type="cancelled"} 2',
 		);
 	});
 
 	it("are kept alive by comments while headers or tokens are late", async () => {
-		await start({ limits: { headerHoldMs: 5, keepAliveMs: 5 } });
+		await served.start({ limits: { headerHoldMs: 5, keepAliveMs: 5 } });
 		let proceed!: () => void;
-		answer = async function* () {
+		served.answer = async function* () {
 			await new Promise<void>((resolve) => {
 				proceed = resolve;
 			});
 			yield end();
 		};
-		const response = await chat({ stream: true });
+		const response = await served.chat({ stream: true });
 		const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
 		let text = "";
 		while (text.split(": ka\n\n").length < 3) text += (await reader.read()).value;
@@ -389,19 +322,19 @@ describe("connections", () => {
 	});
 
 	it("need a key when keys are set, on /v1 alone", async () => {
-		await start({ apiKeys: ["right", "other"] });
-		expect((await chat()).status).toBe(401);
-		expect((await chat({}, { authorization: "Bearer wrong" })).status).toBe(401);
-		expect((await chat({}, { authorization: "Bearer other" })).status).toBe(200);
-		expect((await fetch(`${frontend.address}/health`)).status).toBe(200);
+		await served.start({ apiKeys: ["right", "other"] });
+		expect((await served.chat()).status).toBe(401);
+		expect((await served.chat({}, { authorization: "Bearer wrong" })).status).toBe(401);
+		expect((await served.chat({}, { authorization: "Bearer other" })).status).toBe(200);
+		expect((await fetch(`${served.address}/health`)).status).toBe(200);
 	});
 });
 
 describe("drain", () => {
 	it("refuses what is new, finishes what is admitted, then stops listening", async () => {
-		await start();
+		await served.start();
 		let proceed!: () => void;
-		answer = async function* () {
+		served.answer = async function* () {
 			yield delta("a");
 			await new Promise<void>((resolve) => {
 				proceed = resolve;
@@ -409,14 +342,14 @@ describe("drain", () => {
 			yield delta("b");
 			yield end();
 		};
-		const running = await chat({ stream: true });
-		const draining = frontend.drain();
-		expect((await fetch(`${frontend.address}/health`)).status).toBe(503);
-		const refused = await chat();
+		const running = await served.chat({ stream: true });
+		const draining = served.frontend.drain();
+		expect((await fetch(`${served.address}/health`)).status).toBe(503);
+		const refused = await served.chat();
 		expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
 		proceed();
 		expect((await running.text()).endsWith("data: [DONE]\n\n")).toBe(true);
-		const { address } = frontend;
+		const { address } = served;
 		await draining;
 		await expect(fetch(`${address}/health`)).rejects.toThrow();
 	});
@@ -427,13 +360,12 @@ describe("static files and information", () => {
 		const pages = mkdtempSync(join(tmpdir(), "dyn-pages-"));
 		writeFileSync(join(pages, "index.html"), "<p>hi</p>");
 		writeFileSync(join(pages, ".secret.html"), "no");
-		await start({ staticDirectory: pages });
-		const page = await fetch(`${frontend.address}/`);
+		await served.start({ staticDirectory: pages });
+		const page = await fetch(`${served.address}/`);
 		expect(await page.text()).toBe("<p>hi</p>");
 		expect(page.headers.get("content-security-policy")).toContain("default-src 'self'");
 		expect(
-			(await fetch(`${frontend.address}/`, { headers: { "if-none-match": page.headers.get("etag")! } }))
-				.status,
+			(await fetch(`${served.address}/`, { headers: { "if-none-match": page.headers.get("etag")! } })).status,
 		).toBe(304);
 		for (const path of [
 			"/.secret.html",
@@ -441,24 +373,27 @@ describe("static files and information", () => {
 			"/index.html/../.secret.html",
 			"/sub/index.html",
 		]) {
-			expect((await fetch(frontend.address + path)).status, path).toBe(404);
+			expect((await fetch(served.address + path)).status, path).toBe(404);
 		}
 		rmSync(pages, { recursive: true });
 	});
 
 	it("list models and health, and forget a model whose worker is gone", async () => {
-		await start();
-		expect(await (await fetch(`${frontend.address}/v1/models`)).json()).toMatchObject({
+		const withdraw = await served.publish({ name: "gone" });
+		await served.start();
+		await withdraw();
+		while ((await served.chat({ model: "gone" })).status === 200) await new Promise(setImmediate);
+		expect(await (await fetch(`${served.address}/v1/models`)).json()).toMatchObject({
 			object: "list",
 			data: [{ id: "m", object: "model", created: 7, context_window: 100 }],
 		});
-		expect((await fetch(`${frontend.address}/v1/models/m`)).status).toBe(200);
-		expect((await fetch(`${frontend.address}/v1/models/x`)).status).toBe(404);
-		expect(await (await fetch(`${frontend.address}/health`)).json()).toMatchObject({
+		expect((await fetch(`${served.address}/v1/models/m`)).status).toBe(200);
+		expect((await fetch(`${served.address}/v1/models/x`)).status).toBe(404);
+		expect(await (await fetch(`${served.address}/health`)).json()).toMatchObject({
 			status: "healthy",
 			endpoints: ["dyn://a.b.c"],
 		});
-		expect(await (await fetch(`${frontend.address}/live`)).json()).toEqual({
+		expect(await (await fetch(`${served.address}/live`)).json()).toEqual({
 			status: "live",
 			message: "Service is live",
 		});

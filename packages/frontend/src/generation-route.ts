@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { cancellationError, createRequestContext, DynError } from "@dyn/common";
+import type { EndpointType } from "@dyn/protocols";
 import {
 	type CommonFields,
 	parseJsonBody,
@@ -25,6 +26,7 @@ import { Generation } from "./pipeline/generation.js";
 export interface GenerationEndpoint {
 	/** `endpoint` label of the metrics. */
 	readonly name: "chat_completions" | "completions";
+	readonly type: EndpointType;
 	readonly promptField: "messages" | "prompt";
 	read(body: unknown): ParsedRequest;
 	format(requestId: string, model: string, created: number): AnswerFormat;
@@ -38,6 +40,7 @@ interface ParsedRequest {
 
 export const chatEndpoint: GenerationEndpoint = {
 	name: "chat_completions",
+	type: "chat",
 	promptField: "messages",
 	read(body) {
 		const request = readChatRequest(body);
@@ -56,6 +59,7 @@ export const chatEndpoint: GenerationEndpoint = {
 
 export const completionEndpoint: GenerationEndpoint = {
 	name: "completions",
+	type: "completions",
 	promptField: "prompt",
 	read(body) {
 		const request = readCompletionRequest(body);
@@ -111,6 +115,13 @@ export async function serveGeneration(
 	const parsed = endpoint.read(parseJsonBody(await readBody(request, options.limits.bodyBytes)));
 	const { fields, logprobs } = parsed;
 	const model = models.get(fields.model);
+	if (!model.card.endpointTypes.includes(endpoint.type)) {
+		throw new DynError(
+			"MODEL_NOT_FOUND",
+			`${model.card.name} does not serve ${endpoint.type} requests, only ${model.card.endpointTypes.join(", ")}`,
+			{ details: { param: "model" } },
+		);
+	}
 	const meter = metrics.begin({
 		model: model.card.name,
 		endpoint: endpoint.name,

@@ -12,6 +12,9 @@ export function readBody(request: IncomingMessage, limitBytes: number): Promise<
 		request.resume();
 		throw new DynError("UNSUPPORTED_MEDIA_TYPE", "Expected request with `Content-Type: application/json`");
 	}
+	const encoding = request.headers["content-encoding"] ?? "identity";
+	if (encoding.toLowerCase() !== "identity")
+		throw new DynError("UNSUPPORTED_MEDIA_TYPE", "Content-Encoding is not supported; send the body as it is");
 	const tooLarge = () =>
 		new DynError(
 			"PAYLOAD_TOO_LARGE",

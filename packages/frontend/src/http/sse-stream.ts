@@ -3,12 +3,11 @@ import type { ServerResponse } from "node:http";
 import { DynError } from "@dyn/common";
 import type { FrontendLimits } from "../options.js";
 
-/** An SSE event larger than this makes clients quadratic; nothing here comes near. */
+/** Nothing between here and the client may hold events back, compress or keep them. */
 const HEADERS = {
 	"content-type": "text/event-stream; charset=utf-8",
 	"cache-control": "no-cache, no-transform",
 	"x-accel-buffering": "no",
-	connection: "keep-alive",
 };
 
 /**

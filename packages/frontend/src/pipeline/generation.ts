@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { RequestContext } from "@dyn/common";
-import { DynError } from "@dyn/common";
+import { cancellationError, DynError, invalidArgument, linkSignals } from "@dyn/common";
 import { createGenerateRequest, type EngineOutput, type GenerateRequest, type Usage } from "@dyn/protocols";
 import type { CommonFields } from "@dyn/protocols/openai";
 import type { ServableModel } from "../models/model-directory.js";
@@ -29,6 +29,15 @@ export interface GenerationOptions {
 	readonly prompts: readonly Uint32Array[];
 }
 
+/**
+ * Most tokens in one event. An engine merges what it made while a client did not read, and clients take time quadratic
+ * in the size of an event: with these, tokens of 128 bytes and 20 alternatives each, one stays below 256 KiB.
+ */
+const MAX_TOKENS = 256;
+const MAX_TOKENS_WITH_LOGPROBS = 16;
+
+const FINISH_REASONS = { eos: "stop", stop: "stop", length: "length", cancelled: null, none: null } as const;
+
 /** One request on its way through dispatch and post-processing. `usage` counts what was delivered so far. */
 export class Generation {
 	readonly choices: number;
@@ -44,15 +53,14 @@ export class Generation {
 		this.choices = options.prompts.length * options.fields.n;
 		const { card } = options.model;
 		for (const prompt of options.prompts) checkContext(options.model, prompt.length, options.promptField);
+		if (options.logprobs !== null && !card.logprobs)
+			throw invalidArgument("logprobs", `${card.name} gives no log-probabilities; remove logprobs`);
 		for (const [index, { name }] of options.fields.logitsProcessors.entries()) {
 			if (card.logitsProcessors.includes(name)) continue;
 			const known = card.logitsProcessors.join(", ") || "none";
-			throw new DynError(
-				"INVALID_ARGUMENT",
+			throw invalidArgument(
+				`nvext.logits_processors[${index}].name`,
 				`no logits processor named ${JSON.stringify(name.slice(0, 80))}; this model has: ${known}`,
-				{
-					details: { param: `nvext.logits_processors[${index}].name` },
-				},
 			);
 		}
 	}
@@ -66,9 +74,18 @@ export class Generation {
 		return { promptTokens, completionTokens: this.#completionTokens, cachedTokens: this.#cachedTokens };
 	}
 
-	/** Every choice's deltas; ends after each choice has had its finish reason. */
-	run(context: RequestContext): AsyncGenerator<ChoiceDelta, void> {
-		return merge(this.#options.prompts.map((prompt, index) => this.#runPrompt(prompt, index, context)));
+	/** Every choice's deltas; ends after each choice has had its finish reason. One prompt's failure ends all. */
+	async *run(context: RequestContext): AsyncGenerator<ChoiceDelta, void> {
+		const over = new AbortController();
+		const { signal, unlink } = linkSignals(context.signal, over.signal);
+		try {
+			yield* merge(
+				this.#options.prompts.map((prompt, index) => this.#runPrompt(prompt, index, { ...context, signal })),
+			);
+		} finally {
+			over.abort();
+			unlink();
+		}
 	}
 
 	async *#runPrompt(
@@ -78,7 +95,9 @@ export class Generation {
 	): AsyncGenerator<ChoiceDelta, void> {
 		const { model, fields, logprobs } = this.#options;
 		const texts = Array.from({ length: fields.n }, () => new ChoiceText(model.tokenizer, fields));
+		/** Choices that the client waits for, and those that the engine works on. */
 		const open = new Set(texts.keys());
+		const running = new Set(texts.keys());
 		const stream = model.client.generate(
 			this.#engineRequest(prompt),
 			context,
@@ -86,33 +105,39 @@ export class Generation {
 		);
 		let cached = 0;
 		for await (const output of stream as AsyncIterable<EngineOutput>) {
-			if (!open.has(output.index)) continue; // goes on behind its stop string
+			if (context.signal.aborted) throw cancellationError(context.signal);
 			if (output.finishReason === "cancelled") throw new DynError("CANCELLED", "the request was cancelled");
-			cached = Math.max(cached, output.usage?.cachedTokens ?? 0);
-			const { text, stopped } = texts[output.index]!.push(output.tokenIds, output.finishReason !== null);
-			this.#completionTokens += output.tokenIds.length;
-			const finishReason = stopped
-				? "stop"
-				: output.finishReason === null
-					? null
-					: output.finishReason === "length"
-						? "length"
-						: "stop";
-			if (finishReason) open.delete(output.index);
-			if (open.size === 0) this.#cachedTokens += cached;
-			yield {
-				index: promptIndex * fields.n + output.index,
-				text,
-				tokens: output.tokenIds.length,
-				logprobs:
-					logprobs === null
-						? null
-						: (output.logprobs ?? []).map((entry) => showLogprobs(model.tokenizer, entry)),
-				finishReason,
-			};
-			if (open.size === 0) return;
+			if (output.finishReason !== null) running.delete(output.index);
+			if (output.usage && output.usage.cachedTokens > cached) {
+				this.#cachedTokens += output.usage.cachedTokens - cached;
+				cached = output.usage.cachedTokens;
+			}
+			for (const piece of pieces(output, logprobs === null ? MAX_TOKENS : MAX_TOKENS_WITH_LOGPROBS)) {
+				if (!open.has(output.index)) break; // goes on behind its stop string
+				const delta = this.#deltaOf(piece, texts[output.index]!, promptIndex);
+				if (delta.finishReason) open.delete(output.index);
+				yield delta;
+			}
+			// Leaving cancels what goes on; where nothing does, the engine ends the stream by itself.
+			if (open.size === 0 && running.size > 0) return;
 		}
 		if (open.size > 0) throw new DynError("DISCONNECTED", "the worker ended its answer too early");
+	}
+
+	#deltaOf(output: EngineOutput, choice: ChoiceText, promptIndex: number): ChoiceDelta {
+		const { model, fields, logprobs } = this.#options;
+		const { text, stopped } = choice.push(output.tokenIds, output.finishReason !== null);
+		this.#completionTokens += output.tokenIds.length;
+		return {
+			index: promptIndex * fields.n + output.index,
+			text,
+			tokens: output.tokenIds.length,
+			logprobs:
+				logprobs === null
+					? null
+					: (output.logprobs ?? []).map((entry) => showLogprobs(model.tokenizer, entry)),
+			finishReason: stopped ? "stop" : FINISH_REASONS[output.finishReason ?? "none"],
+		};
 	}
 
 	#engineRequest(tokenIds: Uint32Array): GenerateRequest {
@@ -127,4 +152,21 @@ export class Generation {
 			logitsProcessors: fields.logitsProcessors,
 		});
 	}
+}
+
+/** An output in pieces of at most `size` tokens; the last has the finish reason. */
+function* pieces(output: EngineOutput, size: number): Generator<EngineOutput, void> {
+	const { tokenIds, logprobs } = output;
+	let from = 0;
+	for (; from + size < tokenIds.length; from += size) {
+		yield {
+			...output,
+			tokenIds: tokenIds.slice(from, from + size),
+			logprobs: logprobs?.slice(from, from + size) ?? null,
+			finishReason: null,
+		};
+	}
+	yield from === 0
+		? output
+		: { ...output, tokenIds: tokenIds.slice(from), logprobs: logprobs?.slice(from) ?? null };
 }
