@@ -1,68 +1,69 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { NamedProcessor } from "@dyn/logits";
-import type { EngineOutput, FinishReason, TokenLogprobs } from "@dyn/protocols";
+import type { EngineOutput, FinishReason, TokenLogprobs, Usage } from "@dyn/protocols";
 import type { SampledToken, SamplerParams } from "../backend/forward-backend.js";
 import type { Sequence } from "../scheduler/sequence.js";
 import type { DeltaQueue } from "./delta-queue.js";
 
 /** One choice: its sequence and what is needed to choose and judge its tokens. */
 export interface Choice {
+	readonly request: ActiveRequest;
 	readonly index: number;
 	readonly sequence: Sequence;
 	readonly params: SamplerParams;
 	readonly processors: readonly NamedProcessor[];
 }
 
+/** Why a request ends before its tokens say so: with `cancelled` outputs, with nothing, or with an error. */
+export type Cancellation =
+	| { readonly how: "reported" }
+	| { readonly how: "silent" }
+	| { readonly how: "failed"; readonly error: unknown };
+
 /** A request between `generate` and its last output. */
 export interface ActiveRequest {
-	readonly id: string;
 	readonly queue: DeltaQueue;
 	/** Choices that have not ended. */
-	readonly open: Map<Sequence, Choice>;
+	readonly open: Set<Choice>;
 	readonly maxTokens: number;
 	readonly eosTokenIds: ReadonlySet<number>;
 	readonly stopTokenIds: ReadonlySet<number>;
-	/** Set when the caller aborted or left; the loop ends the request before the next step. */
-	cancelled: { readonly silent: boolean; readonly error?: unknown } | null;
+	/** Set once; the loop ends the request when no step needs it any more. */
+	cancellation: Cancellation | null;
+	/** Called once, when no choice is left. */
+	onEnd(): void;
 }
 
-/** The delta that a newly chosen token makes. End and stop ids end the choice and are not part of its text. */
-export function outputOf(
-	request: ActiveRequest,
-	choice: Choice,
-	token: SampledToken,
-	contextLength: number,
-): EngineOutput {
-	const { sequence } = choice;
+/** Records a newly chosen token and says what the caller hears of it. End and stop ids end the choice and are not part of its text. */
+export function takeToken({ request, index, sequence, params }: Choice, token: SampledToken): EngineOutput {
 	const isEos = request.eosTokenIds.has(token.tokenId);
-	const ends =
-		(isEos || request.stopTokenIds.has(token.tokenId)) && sequence.generated >= choice.params.minTokens;
+	const ends = (isEos || request.stopTokenIds.has(token.tokenId)) && sequence.generated >= params.minTokens;
 	if (!ends) sequence.tokens.push(token.tokenId);
-	const full = sequence.generated >= request.maxTokens || sequence.tokens.length >= contextLength;
+	const full = sequence.generated >= request.maxTokens;
 	const finishReason: FinishReason | null = ends ? (isEos ? "eos" : "stop") : full ? "length" : null;
 	return {
-		index: choice.index,
+		index,
 		tokenIds: ends ? [] : [token.tokenId],
-		logprobs: choice.params.logprobs < 0 ? null : ends ? [] : [logprobsOf(token)],
+		logprobs: params.logprobs < 0 ? null : ends ? [] : [logprobsOf(token)],
 		finishReason,
 		stopTokenId: ends ? token.tokenId : null,
 		usage: finishReason ? usageOf(sequence) : null,
 	};
 }
 
-/** The terminal output of a choice that ends for another reason than its tokens. */
-export function cancelledOutput({ index, sequence }: Choice): EngineOutput {
+/** The last output of a choice whose caller went away. */
+export function cancelledOutput({ index, sequence, params }: Choice): EngineOutput {
 	return {
 		index,
 		tokenIds: [],
-		logprobs: null,
+		logprobs: params.logprobs < 0 ? null : [],
 		finishReason: "cancelled",
 		stopTokenId: null,
 		usage: usageOf(sequence),
 	};
 }
 
-function usageOf(sequence: Sequence) {
+function usageOf(sequence: Sequence): Usage {
 	return {
 		promptTokens: sequence.promptLength,
 		completionTokens: sequence.generated,

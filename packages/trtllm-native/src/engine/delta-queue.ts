@@ -1,27 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { EngineOutput } from "@dyn/protocols";
+import type { EngineOutput, TokenLogprobs } from "@dyn/protocols";
+
+/** Deltas of one choice, merged while nobody reads. */
+interface PendingOutput extends EngineOutput {
+	readonly tokenIds: number[];
+	readonly logprobs: TokenLogprobs[] | null;
+}
 
 /**
- * Outputs of one request on their way to its consumer. A consumer that falls behind finds the deltas of a choice merged
- * into one, so what waits is bounded by the tokens themselves.
+ * Outputs of one request on their way to its one consumer. A consumer that falls behind finds the deltas of a choice
+ * merged into one, so what waits is bounded by the tokens themselves.
  */
-export class DeltaQueue implements AsyncIterable<EngineOutput> {
-	readonly #pending = new Map<number, EngineOutput>();
-	#wake: (() => void) | null = null;
+export class DeltaQueue implements AsyncIterator<EngineOutput, undefined> {
+	/** By choice, the one that waits longest first. */
+	readonly #pending = new Map<number, PendingOutput>();
+	/** Takes the next output, or null for "look again": the end or an error. */
+	#waiting: (() => void)[] = [];
 	#ended = false;
-	#error: unknown = null;
-	#failed = false;
+	#error: { readonly value: unknown } | null = null;
 	readonly #onLeave: () => void;
 
-	/** @param onLeave called when the consumer leaves before the end */
+	/** @param onLeave called once when the consumer leaves before the end */
 	constructor(onLeave: () => void) {
 		this.#onLeave = onLeave;
 	}
 
 	push(output: EngineOutput): void {
 		if (this.#ended) return;
-		const waiting = this.#pending.get(output.index);
-		this.#pending.set(output.index, waiting ? merge(waiting, output) : output);
+		const pending = this.#pending.get(output.index);
+		if (!pending) {
+			this.#pending.set(output.index, {
+				...output,
+				tokenIds: [...output.tokenIds],
+				logprobs: output.logprobs && [...output.logprobs],
+			});
+		} else {
+			for (const id of output.tokenIds) pending.tokenIds.push(id);
+			for (const entry of output.logprobs ?? []) pending.logprobs?.push(entry);
+			const { finishReason, stopTokenId, usage } = output;
+			this.#pending.set(output.index, { ...pending, finishReason, stopTokenId, usage });
+		}
 		this.#notify();
 	}
 
@@ -33,46 +51,40 @@ export class DeltaQueue implements AsyncIterable<EngineOutput> {
 	/** Ends with `error`, after what is pending. */
 	fail(error: unknown): void {
 		if (this.#ended) return;
-		this.#error = error;
-		this.#failed = true;
+		this.#error = { value: error };
 		this.end();
 	}
 
-	async *[Symbol.asyncIterator](): AsyncGenerator<EngineOutput, void> {
-		try {
-			for (;;) {
-				for (const [index, output] of this.#pending) {
-					this.#pending.delete(index);
-					yield output;
-				}
-				if (this.#pending.size > 0) continue;
-				if (this.#failed) throw this.#error;
-				if (this.#ended) return;
-				await new Promise<void>((resolve) => {
-					this.#wake = resolve;
-				});
+	async next(): Promise<IteratorResult<EngineOutput, undefined>> {
+		for (;;) {
+			const oldest = this.#pending.entries().next();
+			if (!oldest.done) {
+				const [index, value] = oldest.value;
+				this.#pending.delete(index);
+				return { value, done: false };
 			}
-		} finally {
-			if (!this.#ended) {
-				this.#ended = true;
-				this.#onLeave();
+			if (this.#error) {
+				const { value } = this.#error;
+				this.#error = null;
+				throw value;
 			}
+			if (this.#ended) return { value: undefined, done: true };
+			await new Promise<void>((resolve) => this.#waiting.push(resolve));
 		}
 	}
 
-	#notify(): void {
-		this.#wake?.();
-		this.#wake = null;
+	/** The consumer leaves: at once, also while a `next` waits, which then says that it is done. */
+	async return(): Promise<IteratorReturnResult<undefined>> {
+		this.#pending.clear();
+		this.#error = null;
+		if (!this.#ended) {
+			this.end();
+			this.#onLeave();
+		}
+		return { value: undefined, done: true };
 	}
-}
 
-function merge(first: EngineOutput, second: EngineOutput): EngineOutput {
-	return {
-		...second,
-		tokenIds: [...first.tokenIds, ...second.tokenIds],
-		logprobs:
-			second.logprobs && first.logprobs
-				? [...first.logprobs, ...second.logprobs]
-				: (second.logprobs ?? first.logprobs),
-	};
+	#notify(): void {
+		for (const resolve of this.#waiting.splice(0)) resolve();
+	}
 }

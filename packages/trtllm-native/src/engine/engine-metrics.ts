@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 import type { Metrics } from "@dyn/common";
 import type { EngineLoad } from "@dyn/engine";
 
@@ -8,10 +7,13 @@ export class EngineMetrics {
 	readonly #steps;
 	readonly #tokens;
 	readonly #preemptions;
-	#promptTokens = 0;
-	#cachedTokens = 0;
 
-	constructor(metrics: Metrics, load: () => EngineLoad) {
+	/** @param reuse tokens of admitted prompts so far, and how many of these the cache had */
+	constructor(
+		metrics: Metrics,
+		load: () => EngineLoad,
+		reuse: () => { readonly promptTokens: number; readonly cachedTokens: number },
+	) {
 		this.#steps = metrics.counter({ name: "dyn_engine_steps_total", help: "Steps of the embedded engine" });
 		this.#tokens = metrics.counter({
 			name: "dyn_engine_generated_tokens_total",
@@ -52,7 +54,8 @@ export class EngineMetrics {
 			const now = load();
 			for (const [name, gauge] of Object.entries(gauges)) gauge.set(now[name as keyof typeof gauges]);
 			utilization.set(now.activeKvBlocks / now.totalKvBlocks);
-			if (this.#promptTokens > 0) hitRate.set(this.#cachedTokens / this.#promptTokens);
+			const { promptTokens, cachedTokens } = reuse();
+			if (promptTokens > 0) hitRate.set(cachedTokens / promptTokens);
 		});
 	}
 
@@ -60,10 +63,5 @@ export class EngineMetrics {
 		this.#steps.inc();
 		this.#tokens.inc({}, tokens);
 		if (preemptions > 0) this.#preemptions.inc({}, preemptions);
-	}
-
-	prompt(tokens: number, cached: number): void {
-		this.#promptTokens += tokens;
-		this.#cachedTokens += cached;
 	}
 }

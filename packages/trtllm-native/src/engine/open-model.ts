@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+import { invalidArgument } from "@dyn/common";
 import type { ForwardBackend } from "../backend/forward-backend.js";
+import { KV_BLOCK_SIZE, kvBlockBytes } from "../backend/kv-block.js";
 import { loadModelWeights } from "../model/load-model-weights.js";
-import type { ModelSpec } from "../model/model-spec.js";
+import type { ModelSpec, ModelWeights } from "../model/model-spec.js";
 import { type EmbeddedEngineOptions, type EngineLimits, resolveLimits } from "./options.js";
-
-/** Tokens of a KV block: fixed in the kernels, and TensorRT-LLM's default. */
-export const KV_BLOCK_SIZE = 32;
 
 export interface OpenModel {
 	readonly spec: ModelSpec;
 	readonly limits: EngineLimits;
 	readonly backend: ForwardBackend;
-	readonly kvBlockSize: number;
 }
 
 /** Reads the checkpoint, settles the limits and loads the backend that was asked for. */
@@ -19,26 +17,50 @@ export async function openModel(options: EmbeddedEngineOptions): Promise<OpenMod
 	const weights = await loadModelWeights(options.modelPath);
 	const { spec } = weights;
 	const bytesPerValue = options.precision === "f32" || options.backend === "reference" ? 4 : 2;
-	const kvBlockBytes = spec.numLayers * spec.numKvHeads * spec.headDim * KV_BLOCK_SIZE * 2 * bytesPerValue;
-	const limits = resolveLimits(options, spec, KV_BLOCK_SIZE, kvBlockBytes);
-	const shared = {
-		weights,
-		numKvBlocks: limits.numKvBlocks,
-		maxSequences: limits.maxNumSeqs,
-		maxBatchedTokens: limits.maxNumBatchedTokens,
-	};
-	if (options.backend === "reference") {
-		const { createReferenceBackend } = await import("../backend/reference/reference-backend.js");
-		return { spec, limits, kvBlockSize: KV_BLOCK_SIZE, backend: await createReferenceBackend(shared) };
+	const limits = resolveLimits(options, spec, KV_BLOCK_SIZE, kvBlockBytes(spec, bytesPerValue));
+	return { spec, limits, backend: await openBackend(options, weights, limits) };
+}
+
+async function openBackend(
+	options: EmbeddedEngineOptions,
+	weights: ModelWeights,
+	limits: EngineLimits,
+): Promise<ForwardBackend> {
+	switch (options.backend ?? "native") {
+		case "native":
+			return openNative(options, weights, limits);
+		case "reference":
+			return openReference(weights, limits);
+		default:
+			throw invalidArgument(
+				"backend",
+				`backend must be "native" or "reference", got ${JSON.stringify(options.backend)}`,
+			);
 	}
+}
+
+async function openReference(weights: ModelWeights, limits: EngineLimits): Promise<ForwardBackend> {
+	const { createReferenceBackend } = await import("../backend/reference/reference-backend.js");
+	return createReferenceBackend({ weights, ...backendLimits(limits) });
+}
+
+async function openNative(
+	options: EmbeddedEngineOptions,
+	weights: ModelWeights,
+	limits: EngineLimits,
+): Promise<ForwardBackend> {
 	const { createNativeBackend } = await import("../native/native-backend.js");
-	const backend = await createNativeBackend({
-		...shared,
+	return createNativeBackend({
+		weights,
+		...backendLimits(limits),
 		threads: limits.threads,
 		isa: options.isa,
 		precision: options.precision,
 		nativePath: options.nativePath,
 		...(options.logger ? { logger: options.logger } : {}),
 	});
-	return { spec, limits, kvBlockSize: KV_BLOCK_SIZE, backend };
+}
+
+function backendLimits({ numKvBlocks, maxNumSeqs, maxNumBatchedTokens }: EngineLimits) {
+	return { numKvBlocks, maxSequences: maxNumSeqs, maxBatchedTokens: maxNumBatchedTokens };
 }

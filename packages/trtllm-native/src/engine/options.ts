@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { availableParallelism, freemem } from "node:os";
-import { DynError, type Logger, type Metrics } from "@dyn/common";
+import { DynError, invalidArgument, type Logger, type Metrics } from "@dyn/common";
 import type { LogitsProcessorFactory } from "@dyn/logits";
 import type { ModelSpec } from "../model/model-spec.js";
 
@@ -11,12 +11,16 @@ export interface IterationStats {
 	/** Rows computed, and how many of them belong to prompts. */
 	readonly rows: number;
 	readonly promptRows: number;
+	/** Tokens chosen in this step. */
+	readonly generatedTokens: number;
 	readonly runningSequences: number;
 	readonly waitingSequences: number;
 	/** Share of the KV blocks that running sequences hold, 0..1. */
 	readonly kvCacheUtilization: number;
-	/** Preemptions since the start. */
+	/** Since the start: preemptions, tokens of the prompts that were admitted, and how many of these the prefix cache had. */
 	readonly preemptions: number;
+	readonly promptTokens: number;
+	readonly cachedTokens: number;
 	readonly elapsedMs: number;
 }
 
@@ -49,7 +53,9 @@ export interface EmbeddedEngineOptions {
 	readonly logitsProcessors?: Readonly<Record<string, LogitsProcessorFactory>> | undefined;
 	readonly logger?: Logger | undefined;
 	readonly metrics?: Metrics | undefined;
-	/** Called after every step; must not throw. */
+	/** Data-parallel rank, stamped on load and KV events. Default 0. */
+	readonly dpRank?: number | undefined;
+	/** Called after every step. What it throws is logged. */
 	readonly onIteration?: ((stats: IterationStats) => void) | undefined;
 }
 
@@ -59,6 +65,7 @@ export interface EngineLimits {
 	readonly contextLength: number;
 	readonly numKvBlocks: number;
 	readonly threads: number;
+	readonly dpRank: number;
 }
 
 /**
@@ -80,8 +87,8 @@ export function resolveLimits(
 	const wanted = Math.min(count("maxSeqLen", options.maxSeqLen ?? spec.contextLength), spec.contextLength);
 	const fraction = options.kvCacheMemoryFraction ?? 0.3;
 	if (!(fraction > 0 && fraction <= 1))
-		throw new DynError(
-			"INVALID_ARGUMENT",
+		throw invalidArgument(
+			"kvCacheMemoryFraction",
 			`kvCacheMemoryFraction must be above 0 and at most 1, got ${fraction}`,
 		);
 	const enough = maxNumSeqs * Math.ceil(wanted / kvBlockSize);
@@ -101,12 +108,11 @@ export function resolveLimits(
 		contextLength: Math.min(wanted, numKvBlocks * kvBlockSize),
 		numKvBlocks,
 		threads: count("threads", options.threads ?? availableParallelism()),
+		dpRank: count("dpRank", options.dpRank ?? 0, 0),
 	};
 }
 
-function count(name: string, value: number): number {
-	if (Number.isSafeInteger(value) && value > 0) return value;
-	throw new DynError("INVALID_ARGUMENT", `${name} must be a positive integer, got ${value}`, {
-		details: { param: name },
-	});
+function count(name: string, value: number, least: 0 | 1 = 1): number {
+	if (Number.isSafeInteger(value) && value >= least) return value;
+	throw invalidArgument(name, `${name} must be an integer of at least ${least}, got ${value}`);
 }

@@ -2,12 +2,13 @@
 import type { TensorType } from "@dyn/models";
 import { describe, expect, it } from "vitest";
 import type { ForwardBackend } from "../backend/forward-backend.js";
+import { kvBlockBytes } from "../backend/kv-block.js";
 import { createReferenceBackend } from "../backend/reference/reference-backend.js";
 import type { ModelSpec } from "../model/model-spec.js";
 import { blockRange, cosine, randomTokens, relativeError, share } from "./__fixtures__/steps.js";
 import { buildNative, FAMILIES, type TinyModel, tinyModel, UNEVEN, WIDE } from "./__fixtures__/tiny-model.js";
 import { loadNativeBinding } from "./loader.js";
-import { createNativeBackend, estimateKvBlockBytes } from "./native-backend.js";
+import { createNativeBackend } from "./native-backend.js";
 
 buildNative();
 /** What this CPU can run; the rest must be refused. */
@@ -106,8 +107,8 @@ describe("createNativeBackend", () => {
 		const model = tinyModel(FAMILIES.llama, "Q4_1");
 		for (const precision of ["auto", "f32"] as const) {
 			const backend = await createNativeBackend({ weights: model.weights, precision, ...LIMITS });
-			const { kvBlockBytes, threads, weightBytes } = backend.info;
-			expect(kvBlockBytes).toBe(estimateKvBlockBytes(FAMILIES.llama, precision));
+			const { threads, weightBytes } = backend.info;
+			expect(backend.info.kvBlockBytes).toBe(kvBlockBytes(FAMILIES.llama, precision === "f32" ? 4 : 2));
 			expect(threads).toBe(2);
 			const parameters = model.weights.tensors.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
 			const bytesPerWeight = weightBytes / parameters;

@@ -8,7 +8,7 @@ import type {
 	StepResult,
 	StepSequence,
 } from "../backend/forward-backend.js";
-import type { ModelSpec, ModelWeights } from "../model/model-spec.js";
+import type { ModelWeights } from "../model/model-spec.js";
 import { ropeFrequencies } from "../model/rope-frequencies.js";
 import { loadNativeBinding } from "./loader.js";
 import type { NativeEngine, NativeInfo, NativeSamples } from "./native-binding.js";
@@ -27,18 +27,6 @@ export interface NativeBackendOptions {
 	readonly precision?: "auto" | "f32" | undefined;
 	readonly nativePath?: string | undefined;
 	readonly logger?: Logger;
-}
-
-/** Tokens of a KV block; fixed in the kernels. */
-export const NATIVE_KV_BLOCK_SIZE = 32;
-
-/** Bytes of one KV block, all layers, keys and values: f16, or f32 in the reference mode. Known before anything is loaded. */
-export function estimateKvBlockBytes(
-	spec: Pick<ModelSpec, "numLayers" | "numKvHeads" | "headDim">,
-	precision: "auto" | "f32",
-): number {
-	const bytesPerValue = precision === "f32" ? 4 : 2;
-	return spec.numLayers * spec.numKvHeads * spec.headDim * NATIVE_KV_BLOCK_SIZE * 2 * bytesPerValue;
 }
 
 const OUTPUT = { none: 0, sample: 1, logits: 2 } as const;

@@ -36,7 +36,7 @@ export function resolveSampling(
 			? randomBytes(8).readBigUInt64LE()
 			: BigInt(integer("seed", sampling.seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER));
 	const shared = {
-		temperature: number("temperature", sampling.temperature ?? 1, 0, 100),
+		temperature: number("temperature", sampling.temperature ?? 1, 0, 2),
 		topK: Math.min(Math.max(topK, 0), vocabSize),
 		topP: number("top_p", sampling.topP ?? 1, Number.MIN_VALUE, 1),
 		minP: number("min_p", sampling.minP ?? 0, 0, 1),

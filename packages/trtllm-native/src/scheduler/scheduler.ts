@@ -43,6 +43,8 @@ export class Scheduler {
 	readonly #running: Sequence[] = [];
 	#arrivals = 0;
 	#preemptions = 0;
+	#promptTokens = 0;
+	#cachedTokens = 0;
 
 	constructor(pool: BlockPool, limits: SchedulerLimits) {
 		this.#pool = pool;
@@ -59,6 +61,10 @@ export class Scheduler {
 	/** Preemptions since the start. */
 	get preemptions(): number {
 		return this.#preemptions;
+	}
+	/** Tokens of all sequences that were ever admitted, and how many of these the cache had. */
+	get prefixReuse(): { readonly promptTokens: number; readonly cachedTokens: number } {
+		return { promptTokens: this.#promptTokens, cachedTokens: this.#cachedTokens };
 	}
 
 	add(sequence: Sequence): void {
@@ -141,7 +147,12 @@ export class Scheduler {
 			return false;
 		}
 		sequence.computed = prefix.length * size;
-		if (sequence.admissions++ === 0) sequence.cached = sequence.computed;
+		if (!sequence.admitted) {
+			sequence.admitted = true;
+			sequence.cached = sequence.computed;
+			this.#promptTokens += sequence.promptLength;
+			this.#cachedTokens += sequence.cached;
+		}
 		removeFrom(this.#waiting, sequence);
 		insertByUrgency(this.#running, sequence);
 		sequence.slot = this.#freeSlots.pop()!;

@@ -26,8 +26,8 @@ export class Sequence {
 	slot = -1;
 	/** Tokens whose keys and values are in `blocks`. */
 	computed = 0;
-	/** Times it got a slot: more than once after preemptions. */
-	admissions = 0;
+	/** Whether it ever had a slot. */
+	admitted = false;
 	/** Tokens that were found in the cache when the sequence was first admitted. */
 	cached = 0;
 	finished = false;

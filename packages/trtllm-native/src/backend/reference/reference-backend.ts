@@ -9,13 +9,11 @@ import type {
 	StepResult,
 	StepSequence,
 } from "../forward-backend.js";
+import { KV_BLOCK_SIZE } from "../kv-block.js";
 import { checkStep, type StepLimits } from "./check-step.js";
 import { forwardToken, headLogits, ReferenceKv } from "./reference-forward.js";
 import { loadReferenceModel, type ReferenceModel } from "./reference-model.js";
 import { ReferenceSampler } from "./sampler.js";
-
-/** As in the kernels of the native backend. */
-const KV_BLOCK_SIZE = 32;
 
 export interface ReferenceBackendOptions {
 	readonly weights: ModelWeights;

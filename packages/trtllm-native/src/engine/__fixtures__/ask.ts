@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createRequestContext, type RequestContextOptions } from "@dyn/common";
+import type { Engine } from "@dyn/engine";
+import { createGenerateRequest, type EngineOutput, type GenerateRequest, type GenerateRequestInit } from "@dyn/protocols";
+
+/** `length` token ids, other ones for every seed, none of them an end-of-sequence id. */
+export const text = (seed: number, length: number, vocabSize = 1000): number[] =>
+	Array.from({ length }, (_, i) => 3 + ((seed * 7919 + i * 104_729 + seed * i) % (vocabSize - 3)));
+
+/** Greedy, 16 tokens, past every end-of-sequence id unless told otherwise. */
+export const greedy = (init: GenerateRequestInit): GenerateRequest =>
+	createGenerateRequest({
+		...init,
+		sampling: { temperature: 0, ...init.sampling },
+		stop: { maxTokens: 16, ignoreEos: true, ...init.stop },
+	});
+
+export async function collect(
+	engine: Engine,
+	request: GenerateRequest,
+	context: RequestContextOptions = {},
+): Promise<EngineOutput[]> {
+	const outputs: EngineOutput[] = [];
+	for await (const output of engine.generate(request, createRequestContext(context))) outputs.push(output);
+	return outputs;
+}
+
+export const tokensOf = (outputs: readonly EngineOutput[], index = 0): number[] =>
+	outputs.filter((output) => output.index === index).flatMap(({ tokenIds }) => tokenIds);
+
+/** Tokens of the first choice. */
+export async function tokens(engine: Engine, request: GenerateRequest): Promise<number[]> {
+	return tokensOf(await collect(engine, request));
+}
+
+/** An error's code, or null when there is none. */
+export async function codeOf(work: Promise<unknown>): Promise<string | null> {
+	return work.then(
+		() => null,
+		(error: { code?: string }) => error.code ?? String(error),
+	);
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+// A backend that computes on paper: the "KV" of a position is a checksum of all tokens up to it, and the next token is
+// a function of that checksum. A block that is mixed up, shared too early, overwritten or read before it was written
+// gives another token or an error, so the engine's bookkeeping can be judged by its output, in no time.
+import type {
+	BackendInfo,
+	ForwardBackend,
+	SampledToken,
+	SamplerParams,
+	StepResult,
+	StepSequence,
+} from "../../backend/forward-backend.js";
+import type { ModelSpec } from "../../model/model-spec.js";
+import { EmbeddedEngine } from "../embedded-engine.js";
+import { KV_BLOCK_SIZE } from "../../backend/kv-block.js";
+import { type EmbeddedEngineOptions, type EngineLimits, resolveLimits } from "../options.js";
+
+const SPEC: ModelSpec = {
+	architecture: "llama",
+	numLayers: 1,
+	hiddenSize: 1,
+	numHeads: 1,
+	numKvHeads: 1,
+	headDim: 1,
+	intermediateSize: 1,
+	vocabSize: 1000,
+	contextLength: 512,
+	rmsNormEps: 1,
+	ropeTheta: 1,
+	ropeScaling: null,
+	tiedHead: true,
+	qkvBias: false,
+	qkNorm: false,
+	eosTokenIds: [0],
+	bosTokenId: null,
+};
+
+interface Slot {
+	readonly params: SamplerParams;
+	generated: number;
+	logits: Float32Array | null;
+}
+
+export class PaperBackend implements ForwardBackend {
+	readonly info: BackendInfo = { isa: "paper", threads: 1, weightBytes: 0, kvBlockBytes: 0 };
+	/** Every step that was asked for. */
+	readonly steps: (readonly StepSequence[])[] = [];
+	/** What the next step rejects with. */
+	failure: Error | null = null;
+	cancelledSteps = 0;
+	closed = false;
+	readonly #limits: EngineLimits;
+	readonly #tokens: Int32Array;
+	readonly #sums: Int32Array;
+	readonly #slots = new Map<number, Slot>();
+	#running = false;
+	#cancel = false;
+	#wake: () => void = () => {};
+	#gate: { readonly opened: Promise<void>; readonly open: () => void } | null = null;
+	/** Whether a step waits at the gate, and who waits for that. */
+	#held = false;
+	#whenHeld: (() => void)[] = [];
+
+	constructor(limits: EngineLimits) {
+		this.#limits = limits;
+		this.#tokens = new Int32Array(limits.numKvBlocks * KV_BLOCK_SIZE).fill(-1);
+		this.#sums = new Int32Array(limits.numKvBlocks * KV_BLOCK_SIZE);
+	}
+
+	/** Steps do not end (unless cancelled) until the returned function is called. */
+	hold(): () => void {
+		let open = () => {};
+		const opened = new Promise<void>((resolve) => {
+			open = resolve;
+		});
+		this.#gate = { opened, open };
+		return () => {
+			this.#gate = null;
+			this.#held = false;
+			open();
+		};
+	}
+
+	/** Resolves when a step is on its way and held. */
+	async held(): Promise<void> {
+		if (!this.#held) await new Promise<void>((resolve) => this.#whenHeld.push(resolve));
+	}
+
+	async step(sequences: readonly StepSequence[]): Promise<StepResult> {
+		this.#requireIdle();
+		this.#running = true;
+		this.#cancel = false;
+		this.steps.push(sequences);
+		try {
+			this.#check(sequences);
+			const cancelled = new Promise<void>((resolve) => {
+				this.#wake = resolve;
+			});
+			await new Promise((resolve) => setImmediate(resolve));
+			if (this.#gate && !this.#cancel) {
+				this.#held = true;
+				for (const resolve of this.#whenHeld.splice(0)) resolve();
+				await Promise.race([this.#gate.opened, cancelled]);
+			}
+			if (this.failure) throw this.failure;
+			if (this.#cancel) {
+				this.cancelledSteps++;
+				for (const share of sequences) this.#spoil(share);
+				return { cancelled: true, sampled: [], elapsedMs: 0 };
+			}
+			const sampled = sequences.flatMap((share) => {
+				const row = this.#compute(share);
+				const slot = this.#slots.get(share.slot)!;
+				slot.logits = share.output === "none" ? null : row;
+				return share.output === "sample" ? [this.#sample(share.slot)] : [];
+			});
+			return { cancelled: false, sampled, elapsedMs: 1 };
+		} finally {
+			this.#running = false;
+			this.#held = false;
+		}
+	}
+
+	cancelStep(): void {
+		this.#cancel = true;
+		this.#wake();
+	}
+
+	openSlot(slot: number, params: SamplerParams, context: Uint32Array, generated: number): void {
+		this.#requireIdle();
+		if (this.#slots.has(slot)) throw new Error(`slot ${slot} is open`);
+		if (slot < 0 || slot >= this.#limits.maxNumSeqs) throw new Error(`no slot ${slot}`);
+		if (generated > context.length) throw new Error("more generated than there is");
+		this.#slots.set(slot, { params, generated, logits: null });
+	}
+
+	closeSlot(slot: number): void {
+		this.#requireIdle();
+		if (!this.#slots.delete(slot)) throw new Error(`slot ${slot} is not open`);
+	}
+
+	logits(slot: number): Float32Array {
+		this.#requireIdle();
+		return this.#slots.get(slot)!.logits!;
+	}
+
+	sampleRow(slot: number): SampledToken {
+		this.#requireIdle();
+		return this.#sample(slot);
+	}
+
+	async close(): Promise<void> {
+		this.closed = true;
+	}
+
+	get openSlots(): number {
+		return this.#slots.size;
+	}
+
+	#requireIdle(): void {
+		if (this.closed) throw new Error("closed");
+		if (this.#running) throw new Error("a step is running");
+	}
+
+	#check(sequences: readonly StepSequence[]): void {
+		const rows = sequences.reduce((sum, { tokens }) => sum + tokens.length, 0);
+		if (rows === 0 || rows > this.#limits.maxNumBatchedTokens) throw new Error(`a step of ${rows} rows`);
+		const readers = new Map<number, number>();
+		for (const { blocks } of sequences)
+			for (const block of new Set(blocks)) readers.set(block, (readers.get(block) ?? 0) + 1);
+		for (const { slot, tokens, position, blocks } of sequences) {
+			if (!this.#slots.has(slot)) throw new Error(`slot ${slot} is not open`);
+			if (tokens.length === 0 || blocks.length * KV_BLOCK_SIZE < position + tokens.length)
+				throw new Error("blocks do not cover the tokens");
+			const first = Math.floor(position / KV_BLOCK_SIZE);
+			const last = Math.floor((position + tokens.length - 1) / KV_BLOCK_SIZE);
+			for (const block of blocks.subarray(first, last + 1))
+				if (readers.get(block) !== 1) throw new Error(`block ${block} is written and read by another`);
+		}
+	}
+
+	#compute({ tokens, position, blocks }: StepSequence): Float32Array {
+		for (const [i, token] of tokens.entries()) {
+			const at = this.#at(blocks, position + i);
+			this.#tokens[at] = token;
+			this.#sums[at] = mix(position + i === 0 ? 1 : this.#sums[this.#at(blocks, position + i - 1)]!, token);
+		}
+		let sum = 1;
+		for (let i = 0; i < position + tokens.length; i++) {
+			const at = this.#at(blocks, i);
+			sum = mix(sum, this.#tokens[at]!);
+			if (sum !== this.#sums[at]) throw new Error(`position ${i} holds another sequence's content`);
+		}
+		const logits = new Float32Array(SPEC.vocabSize);
+		for (let k = 0; k < 3; k++) logits[((mix(sum, k) >>> 8) % (SPEC.vocabSize - 1)) + 1]! = 3 - k;
+		return logits;
+	}
+
+	#spoil({ tokens, position, blocks }: StepSequence): void {
+		for (let i = 0; i < tokens.length; i++) this.#tokens[this.#at(blocks, position + i)] = -2;
+	}
+
+	#at(blocks: Uint32Array, position: number): number {
+		return blocks[Math.floor(position / KV_BLOCK_SIZE)]! * KV_BLOCK_SIZE + (position % KV_BLOCK_SIZE);
+	}
+
+	/** The best id that is not suppressed; with a temperature, the seed moves it. */
+	#sample(index: number): SampledToken {
+		const slot = this.#slots.get(index)!;
+		const { params } = slot;
+		const row = slot.logits!.slice();
+		if (slot.generated < params.minTokens) for (const id of params.suppressIds) row[id] = -Infinity;
+		for (const [k, id] of params.biasIds.entries()) row[id]! += params.biasValues[k]!;
+		const order = Array.from(row.keys()).sort((a, b) => row[b]! - row[a]! || a - b);
+		const best = order[0]!;
+		const tokenId =
+			params.temperature === 0 ? best : (mix(mix(best, params.seedLow), slot.generated) >>> 8) % SPEC.vocabSize;
+		slot.generated++;
+		const top = order.slice(0, Math.max(params.logprobs, 0));
+		return {
+			slot: index,
+			tokenId,
+			logprob: params.logprobs < 0 ? Number.NaN : -1,
+			topIds: Uint32Array.from(top),
+			topLogprobs: Float32Array.from(top, (_, k) => -1 - k),
+		};
+	}
+}
+
+function mix(a: number, b: number): number {
+	const x = Math.imul(a ^ (b + 0x9e3779b9), 0x85ebca6b);
+	return (x ^ (x >>> 15)) | 0;
+}
+
+/** An engine over a paper backend, started. */
+export async function paperEngine(
+	options: Partial<EmbeddedEngineOptions> = {},
+): Promise<{ readonly engine: EmbeddedEngine; readonly backend: PaperBackend }> {
+	const limits = resolveLimits({ modelPath: "", numKvBlocks: 64, ...options }, SPEC, KV_BLOCK_SIZE, 1);
+	const backend = new PaperBackend(limits);
+	const engine = new EmbeddedEngine({ modelPath: "paper", ...options }, async () => ({
+		spec: SPEC,
+		limits,
+		backend,
+	}));
+	await engine.start();
+	return { engine, backend };
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+import { DynError, type Logger } from "@dyn/common";
+import { applyProcessors, LogitsProcessorError } from "@dyn/logits";
+import type { ForwardBackend, SampledToken, StepSequence } from "../backend/forward-backend.js";
+import type { ScheduledShare, Scheduler, StepPlan } from "../scheduler/scheduler.js";
+import type { Sequence } from "../scheduler/sequence.js";
+import {
+	type ActiveRequest,
+	type Cancellation,
+	type Choice,
+	cancelledOutput,
+	takeToken,
+} from "./active-request.js";
+
+/** What one step did, for statistics. */
+export interface StepReport {
+	readonly plan: StepPlan;
+	/** Rows of sequences that had nothing generated yet. */
+	readonly promptRows: number;
+	readonly generatedTokens: number;
+	readonly elapsedMs: number;
+}
+
+export interface StepLoopOptions {
+	readonly scheduler: Scheduler;
+	readonly backend: ForwardBackend;
+	readonly logger: Logger;
+	/** Called after every step that was not cancelled. */
+	readonly onStep: (report: StepReport) => void;
+}
+
+/**
+ * Plan, compute, deliver, until no request is left; idle it is nothing but data. A request belongs to the loop from
+ * `add` until its `onEnd`. Sequences are only taken out between steps: a running step may still write their blocks.
+ */
+export class StepLoop {
+	readonly #options: StepLoopOptions;
+	readonly #requests = new Set<ActiveRequest>();
+	readonly #choices = new Map<Sequence, Choice>();
+	#running: Promise<void> | null = null;
+	/** Shares of the step that the backend computes now. */
+	#stepping: readonly ScheduledShare[] = [];
+	#progressMs = 0;
+	#death: DynError | null = null;
+	readonly #whenIdle: (() => void)[] = [];
+
+	constructor(options: StepLoopOptions) {
+		this.#options = options;
+	}
+
+	/** Why the loop can never run again; null while it can. */
+	get death(): DynError | null {
+		return this.#death;
+	}
+
+	/** Time since the last step ended, or since work arrived, ms; 0 without work. */
+	get sinceProgressMs(): number {
+		return this.#running ? performance.now() - this.#progressMs : 0;
+	}
+
+	add(request: ActiveRequest): void {
+		this.#requests.add(request);
+		for (const choice of request.open) {
+			this.#choices.set(choice.sequence, choice);
+			this.#options.scheduler.add(choice.sequence);
+		}
+		if (this.#running) return;
+		this.#progressMs = performance.now();
+		this.#running = this.#run();
+	}
+
+	/** Ends a request early: at once while it only waits, else as soon as the running step has ended. */
+	cancel(request: ActiveRequest, cancellation: Cancellation): void {
+		if (request.cancellation || request.open.size === 0) return;
+		request.cancellation = cancellation;
+		if ([...request.open].every(({ sequence }) => sequence.slot === -1)) this.#finish(request, cancellation);
+		else if (this.#mostlyWasted()) this.#options.backend.cancelStep();
+	}
+
+	/** Resolves when no request is left. */
+	async idle(): Promise<void> {
+		if (this.#requests.size > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+	}
+
+	/** Cancels everything and resolves when the last step has ended. */
+	async stop(): Promise<void> {
+		for (const request of this.#requests) this.cancel(request, { how: "reported" });
+		await this.#running;
+	}
+
+	/** Whether more than half of the running step is for nobody, so that stopping it is worth computing the rest again. */
+	#mostlyWasted(): boolean {
+		let balance = 0;
+		for (const { sequence, count } of this.#stepping)
+			balance += this.#choices.get(sequence)!.request.cancellation ? count : -count;
+		return balance > 0;
+	}
+
+	async #run(): Promise<void> {
+		const { scheduler, backend, onStep } = this.#options;
+		try {
+			await new Promise((resolve) => setImmediate(resolve)); // what arrives together starts together
+			for (;;) {
+				for (const request of this.#requests)
+					if (request.cancellation) this.#finish(request, request.cancellation);
+				if (this.#requests.size === 0) return;
+				const plan = scheduler.plan();
+				if (plan.shares.length === 0)
+					throw new DynError("INTERNAL", `no step is possible, but ${this.#requests.size} requests wait`);
+				this.#updateSlots(plan);
+				this.#stepping = plan.shares;
+				const promptRows = countPromptRows(plan);
+				const { cancelled, sampled, elapsedMs } = await backend.step(plan.shares.map(toStepSequence));
+				this.#stepping = [];
+				this.#progressMs = performance.now();
+				if (cancelled) continue; // nothing was computed: the same tokens are planned again
+				const generatedTokens = this.#apply(plan, sampled);
+				onStep({ plan, promptRows, generatedTokens, elapsedMs });
+			}
+		} catch (error) {
+			this.#die(error);
+		} finally {
+			this.#stepping = [];
+			this.#running = null;
+		}
+	}
+
+	#updateSlots({ preempted, admitted }: StepPlan): void {
+		const { backend } = this.#options;
+		for (const { slot } of preempted) backend.closeSlot(slot);
+		for (const sequence of admitted) {
+			const { params } = this.#choices.get(sequence)!;
+			backend.openSlot(sequence.slot, params, sequence.tokens.view(), sequence.generated);
+		}
+	}
+
+	/** Books what a step computed and hands every new token to its caller; returns their number. */
+	#apply({ shares }: StepPlan, sampled: readonly SampledToken[]): number {
+		const bySlot = new Map(sampled.map((token) => [token.slot, token]));
+		for (const share of shares) this.#options.scheduler.computed(share);
+		let tokens = 0;
+		for (const { sequence, samples } of shares) {
+			const choice = this.#choices.get(sequence); // gone when its sibling failed in this very step
+			if (!samples || !choice || choice.request.cancellation) continue;
+			const { request } = choice;
+			try {
+				const output = takeToken(choice, bySlot.get(sequence.slot) ?? this.#sampleProcessed(choice));
+				tokens++;
+				request.queue.push(output);
+				if (output.finishReason) this.#endChoice(choice);
+			} catch (error) {
+				if (!DynError.is(error, "LOGITS_PROCESSOR_FAILED")) throw error;
+				this.#finish(request, { how: "failed", error });
+			}
+		}
+		return tokens;
+	}
+
+	#sampleProcessed({ sequence, processors }: Choice): SampledToken {
+		const { backend } = this.#options;
+		try {
+			applyProcessors(processors, sequence.tokens.view(), backend.logits(sequence.slot));
+		} catch (error) {
+			if (!(error instanceof LogitsProcessorError)) throw error;
+			throw new DynError("LOGITS_PROCESSOR_FAILED", error.message, {
+				cause: error,
+				details: { processor: error.processor },
+			});
+		}
+		return backend.sampleRow(sequence.slot);
+	}
+
+	#finish(request: ActiveRequest, cancellation: Cancellation): void {
+		if (cancellation.how === "failed") request.queue.fail(cancellation.error);
+		for (const choice of request.open) {
+			if (cancellation.how === "reported") request.queue.push(cancelledOutput(choice));
+			this.#endChoice(choice);
+		}
+	}
+
+	#endChoice(choice: Choice): void {
+		const { request, sequence } = choice;
+		const slot = this.#options.scheduler.remove(sequence);
+		if (slot !== -1 && !this.#death) this.#options.backend.closeSlot(slot);
+		this.#choices.delete(sequence);
+		request.open.delete(choice);
+		if (request.open.size > 0) return;
+		request.queue.end();
+		this.#requests.delete(request);
+		request.onEnd();
+		if (this.#requests.size === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
+	}
+
+	/** The backend failed: nothing it holds can be trusted any more. */
+	#die(error: unknown): void {
+		const cause = DynError.from(error);
+		this.#death = new DynError("UNAVAILABLE", `the engine died: ${cause.rawMessage}; start a new one`, {
+			cause,
+		});
+		this.#options.logger.error("engine died", { error: cause });
+		for (const request of this.#requests) this.#finish(request, { how: "failed", error: this.#death });
+	}
+}
+
+function countPromptRows({ shares }: StepPlan): number {
+	return shares.reduce((sum, { sequence, count }) => sum + (sequence.generated === 0 ? count : 0), 0);
+}
+
+function toStepSequence({ sequence, count, samples }: ScheduledShare): StepSequence {
+	return {
+		slot: sequence.slot,
+		tokens: sequence.tokens.view(sequence.computed, sequence.computed + count),
+		position: sequence.computed,
+		blocks: Uint32Array.from(sequence.blocks),
+		output: !samples ? "none" : sequence.processed ? "logits" : "sample",
+	};
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+import { DynError, invalidArgument } from "@dyn/common";
+import type { GenerateRequest } from "@dyn/protocols";
+import type { ModelSpec } from "../model/model-spec.js";
+import { type ResolvedSampling, resolveSampling } from "../sampling/resolve-sampling.js";
+
+/** A request that can be served, every default resolved. */
+export interface ValidRequest {
+	/** Most tokens per choice; prompt and these fit the context. */
+	readonly maxTokens: number;
+	readonly eosTokenIds: readonly number[];
+	readonly stopTokenIds: readonly number[];
+	readonly sampling: ResolvedSampling;
+}
+
+/**
+ * Checks a request against what the engine has loaded.
+ * @throws DynError INVALID_ARGUMENT naming the field, CONTEXT_LENGTH_EXCEEDED when prompt and completion can never fit.
+ */
+export function validateRequest(
+	request: GenerateRequest,
+	{ vocabSize, eosTokenIds }: ModelSpec,
+	contextLength: number,
+): ValidRequest {
+	const { tokenIds: prompt, stop } = request;
+	if (prompt.length === 0)
+		throw invalidArgument("prompt", "the prompt is empty: it needs at least one token");
+	for (const id of prompt) {
+		if (!isTokenId(id) || id >= vocabSize)
+			throw invalidArgument(
+				"prompt",
+				`the prompt has the token id ${id}, which is not in the vocabulary of ${vocabSize}`,
+			);
+	}
+	for (const id of stop.stopTokenIds) {
+		if (!isTokenId(id))
+			throw invalidArgument("stop_token_ids", `stop_token_ids has ${id}, which is no token id`);
+	}
+	const { maxTokens } = stop;
+	if (maxTokens !== null && !(Number.isSafeInteger(maxTokens) && maxTokens > 0))
+		throw invalidArgument("max_tokens", `max_tokens must be a positive integer, got ${maxTokens}`);
+	const room = contextLength - prompt.length;
+	if (room < 1) {
+		throw new DynError(
+			"CONTEXT_LENGTH_EXCEEDED",
+			`the prompt has ${prompt.length} tokens, but the context holds ${contextLength}; shorten it`,
+			{ details: { param: "prompt" } },
+		);
+	}
+	if (maxTokens !== null && maxTokens > room) {
+		throw new DynError(
+			"CONTEXT_LENGTH_EXCEEDED",
+			`the prompt has ${prompt.length} tokens and max_tokens is ${maxTokens}, but the context holds ${contextLength}; shorten the prompt or ask for at most ${room}`,
+			{ details: { param: "max_tokens" } },
+		);
+	}
+	const ends = stop.ignoreEos ? [] : eosTokenIds;
+	return {
+		maxTokens: maxTokens ?? room,
+		eosTokenIds: ends,
+		stopTokenIds: stop.stopTokenIds,
+		sampling: resolveSampling(request, vocabSize, [...ends, ...stop.stopTokenIds]),
+	};
+}
+
+function isTokenId(id: number): boolean {
+	return Number.isInteger(id) && id >= 0 && id < 2 ** 32;
+}
