@@ -2,6 +2,7 @@
 import { DynError, type Logger, type Metrics, type OptionValue } from "@dyn/common";
 import {
 	allowedTokensProcessor,
+	bannedTokensProcessor,
 	helloWorldProcessor,
 	temperatureProcessor,
 	tokenBiasProcessor,
@@ -86,6 +87,7 @@ export async function startWorker(
 			temperature: temperatureProcessor,
 			"token-bias": tokenBiasProcessor,
 			"allowed-tokens": allowedTokensProcessor,
+			"banned-tokens": bannedTokensProcessor,
 			...(testProcessor ? { [HELLO_WORLD]: testProcessor } : {}),
 		},
 		middleware: testProcessor ? [withHelloWorld] : [],
