@@ -46,9 +46,14 @@ async function start() {
 	if (!text.includes("Paris") || !text.endsWith("data: [DONE]\n\n"))
 		throw new Error(`not a sensible answer: ${text}`);
 	child.kill("SIGTERM");
-	// npm passes the signal on, then ends by it itself.
+	// npm passes the signal on, waits, then ends by it itself or with the server's own 0.
 	const end = await ended;
 	if (end !== 0 && end !== "SIGTERM") throw new Error(`npm start ended with ${end} after SIGTERM`);
+	const goesOn = await fetch(`${address}/live`).then(
+		() => true,
+		() => false,
+	);
+	if (goesOn) throw new Error(`the server at ${address} outlived npm start`);
 	return ms;
 }
 
