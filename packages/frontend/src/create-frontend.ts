@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { DynError } from "@dyn/common";
+import { stringifyJson } from "@dyn/protocols/json";
 import { formatEndpointPath } from "@dyn/runtime";
 import { FrontendMetrics } from "./frontend-metrics.js";
 import { chatEndpoint, completionEndpoint, serveGeneration } from "./generation-route.js";
@@ -66,7 +67,7 @@ class HttpFrontend implements Frontend {
 		this.ready = new Promise((resolve) => {
 			resolveReady = resolve;
 		});
-		this.#models = new ModelDirectory(options.runtime, options.logger, (card) => {
+		this.#models = new ModelDirectory(options.runtime, options.cacheDirectory, options.logger, (card) => {
 			this.#metrics.modelAdded(card);
 			resolveReady();
 		});
@@ -241,12 +242,14 @@ class HttpFrontend implements Frontend {
 			});
 			return;
 		}
-		const entries = this.#models.list().flatMap(({ instances }) => [...instances.values()]);
-		const endpoints = [...new Set(entries.map(({ instance }) => formatEndpointPath(instance.path)))];
-		const instances = entries.map(({ instance }) => ({
-			instance_id: instance.id,
-			...instance.path,
-			transport: instance.transport,
+		const known = this.#models
+			.list()
+			.flatMap(({ client, instances }) => client.instances().filter(({ id }) => instances.has(id)));
+		const endpoints = [...new Set(known.map(({ path }) => formatEndpointPath(path)))];
+		const instances = known.map(({ id, path, transport }) => ({
+			instance_id: id,
+			...path,
+			transport,
 		}));
 		sendJson(response, 200, { status: "healthy", endpoints, instances });
 	}
@@ -276,7 +279,7 @@ function decodeModelId(text: string): string {
 }
 
 function sendJson(response: ServerResponse, status: number, value: unknown): void {
-	const body = JSON.stringify(value);
+	const body = stringifyJson(value);
 	response
 		.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(body) })
 		.end(body);

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { homedir } from "node:os";
+import { join } from "node:path";
 import { type Logger, type Metrics, noMetrics, silentLogger } from "@dyn/common";
 import type { Runtime } from "@dyn/runtime";
 
@@ -25,6 +27,8 @@ export interface FrontendOptions {
 	readonly apiKeys?: readonly string[];
 	/** Files served at "/", index.html first. */
 	readonly staticDirectory?: string;
+	/** Where files of models on other machines are kept. Default: `dyn/models-of-workers` in the user's cache folder. */
+	readonly cacheDirectory?: string;
 	readonly limits?: Partial<FrontendLimits>;
 	readonly logger?: Logger;
 	readonly metrics?: Metrics;
@@ -43,6 +47,7 @@ export function resolveFrontendOptions(options: FrontendOptions): ResolvedFronte
 		port: options.port ?? 8000,
 		apiKeys: options.apiKeys ?? [],
 		staticDirectory: options.staticDirectory ?? null,
+		cacheDirectory: options.cacheDirectory ?? join(homedir(), ".cache", "dyn", "models-of-workers"),
 		logger: options.logger ?? silentLogger,
 		metrics: options.metrics ?? noMetrics,
 		limits: {

@@ -57,6 +57,8 @@ export interface RoutingHints {
 export interface GenerateRequest {
 	readonly model: string;
 	readonly tokenIds: readonly number[] | Uint32Array;
+	/** The model's end-of-sequence ids, for engines that do not know them. May be empty. */
+	readonly eosTokenIds: readonly number[];
 	readonly sampling: SamplingOptions;
 	readonly stop: StopConditions;
 	readonly output: OutputOptions;
@@ -72,6 +74,7 @@ type Init<T> = { readonly [K in keyof T]?: T[K] | undefined };
 export interface GenerateRequestInit {
 	readonly model?: string;
 	readonly tokenIds: readonly number[] | Uint32Array;
+	readonly eosTokenIds?: readonly number[];
 	readonly sampling?: Init<SamplingOptions>;
 	readonly stop?: Init<StopConditions>;
 	readonly output?: Init<OutputOptions>;
@@ -104,6 +107,7 @@ export function createGenerateRequest(init: GenerateRequestInit): GenerateReques
 	return {
 		model: init.model ?? "",
 		tokenIds: init.tokenIds,
+		eosTokenIds: init.eosTokenIds ?? [],
 		sampling: withDefaults(sampling, init.sampling),
 		stop: withDefaults(stop, init.stop),
 		output: withDefaults<OutputOptions>({ logprobs: null }, init.output),

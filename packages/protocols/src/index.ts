@@ -11,4 +11,4 @@ export {
 	type StopConditions,
 } from "./generate-request.js";
 export type { KvEvent, KvEventData, StoredBlock } from "./kv-event.js";
-export type { EndpointType, ModelCard } from "./model-card.js";
+export type { CheckedFile, EndpointType, ModelCard, ModelFiles, WorkerType } from "./model-card.js";

@@ -2,6 +2,30 @@
 
 export type EndpointType = "chat" | "completions";
 
+/** What a worker does in a deployment. */
+export type WorkerType = "aggregated" | "prefill" | "decode" | "encode";
+
+/** A file that whoever reads the card can check after fetching it. */
+export interface CheckedFile {
+	/** Path on the worker's machine, or an http(s) URL. */
+	readonly path: string;
+	/** `blake3:` and 64 hex digits. */
+	readonly checksum: string;
+	readonly sizeBytes: number | null;
+}
+
+/** Hugging Face files from which tokenizer, template and limits can be had without the weights. */
+export interface ModelFiles {
+	/** config.json */
+	readonly config: CheckedFile;
+	/** tokenizer.json */
+	readonly tokenizer: CheckedFile;
+	/** tokenizer_config.json, with the chat template when there is no file of its own. */
+	readonly tokenizerConfig: CheckedFile | null;
+	readonly generationConfig: CheckedFile | null;
+	readonly chatTemplate: CheckedFile | null;
+}
+
 /**
  * What a worker publishes so that a frontend can serve its model: names, limits and where the tokenizer
  * and the template are. The wire form (Dynamo's model deployment card) is made from it by a codec.
@@ -9,8 +33,10 @@ export type EndpointType = "chat" | "completions";
 export interface ModelCard {
 	/** The `model` of client requests. */
 	readonly name: string;
-	/** Folder or GGUF file with tokenizer and chat template. */
-	readonly tokenizerPath: string;
+	/** Folder or GGUF file with tokenizer and chat template, on the worker's machine; null when only `files` are known. */
+	readonly tokenizerPath: string | null;
+	/** The same as files that travel; null when the card does not leave the process. */
+	readonly files: ModelFiles | null;
 	/** Path of a Jinja template that replaces the model's own, or null. */
 	readonly chatTemplatePath: string | null;
 	readonly endpointTypes: readonly EndpointType[];
@@ -27,6 +53,11 @@ export interface ModelCard {
 	readonly logitsProcessors: readonly string[];
 	/** Whether log-probabilities can be asked for. */
 	readonly logprobs: boolean;
+	/** Most choices of one request; a frontend sends several requests for more. */
+	readonly maxChoices: number;
+	readonly workerType: WorkerType;
+	/** Roles that must also be served, as alternatives of sets: [["prefill", "decode"], ["aggregated"]]. */
+	readonly needs: readonly (readonly WorkerType[])[];
 	/** Seconds since the Unix epoch. */
 	readonly createdSeconds: number;
 }

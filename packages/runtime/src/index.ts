@@ -3,7 +3,20 @@ export { formatEndpointPath, parseEndpointPath } from "./component/endpoint-path
 export { createRuntime, type RuntimeOptions } from "./create-runtime.js";
 export type { KeyValueStore, Lease, StoreEvent } from "./discovery/key-value-store.js";
 export { MemoryStore } from "./discovery/memory-store.js";
+export { BoundedEventQueue } from "./event-plane/bounded-event-queue.js";
+export type {
+	EventPlane,
+	EventPlaneContext,
+	EventPlaneFactory,
+	EventPublisher,
+	EventScope,
+	EventSubscription,
+	PublishOptions,
+	ReceivedEvent,
+	SubscribeOptions,
+} from "./event-plane/event-plane.js";
 export { type Canary, type CanaryOptions, createCanary } from "./health/canary.js";
+export type { Reachability, RequestPlane, ServedTarget } from "./request-plane/request-plane.js";
 export {
 	createStatusServer,
 	type StatusServer,
@@ -13,12 +26,15 @@ export type {
 	Endpoint,
 	EndpointClient,
 	EndpointHandler,
+	EndpointOptions,
 	EndpointPath,
 	GenerateOptions,
 	Instance,
 	ModelChange,
 	ModelEntry,
 	ModelRegistry,
+	PayloadCodec,
 	Runtime,
 	ServedEndpoint,
+	TransportAddress,
 } from "./types.js";

@@ -165,6 +165,7 @@ function storeWith(
 	store = new MemoryStore(),
 ): KeyValueStore {
 	return {
+		status: "connected",
 		lease: () => store.lease(),
 		put: (key, value, lease) => store.put(key, value, lease),
 		delete: (key) => store.delete(key),
@@ -227,7 +228,7 @@ describe("a discovery store that", () => {
 		await served.drain();
 		await expect(collect(client.generate(1, createRequestContext()))).rejects.toMatchObject({
 			code: "UNAVAILABLE",
-			rawMessage: expect.stringContaining("is not in this process any more"),
+			rawMessage: expect.stringContaining("has no instance"),
 		});
 	});
 });
@@ -240,7 +241,26 @@ describe("model registry", () => {
 			await createRuntime({ discovery: store }),
 		];
 		const served = await worker.endpoint("a.b.c").serve(async function* () {});
-		const card = { name: "m" } as ModelCard;
+		const card: ModelCard = {
+			name: "m",
+			tokenizerPath: "/models/m",
+			files: null,
+			chatTemplatePath: null,
+			endpointTypes: ["chat"],
+			contextLength: 100,
+			kvBlockSize: 32,
+			totalKvBlocks: 10,
+			maxNumSeqs: 4,
+			maxNumBatchedTokens: 64,
+			dpSize: 1,
+			eosTokenIds: [2],
+			logitsProcessors: ["p"],
+			logprobs: true,
+			maxChoices: 4,
+			workerType: "aggregated",
+			needs: [],
+			createdSeconds: 7,
+		};
 		const registration = await worker.models.publish(card, served.instance);
 		const stop = new AbortController();
 		const slow = storeWith(

@@ -163,6 +163,10 @@ function modelCard(
 		eosTokenIds: info.eosTokenIds,
 		logitsProcessors: engine.logitsProcessors?.names ?? [],
 		logprobs: info.capabilities.logprobs,
+		files: null,
+		maxChoices: info.capabilities.maxChoices,
+		workerType: "aggregated",
+		needs: [],
 		createdSeconds: Math.floor((options.clock ?? systemClock).wallMs() / 1000),
 	};
 }

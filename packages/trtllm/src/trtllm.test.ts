@@ -87,7 +87,8 @@ describe("createTrtllmWorker", () => {
 			logitsProcessors: ["p"],
 			logprobs: false,
 		});
-		expect(runtime.models.list()).toEqual([{ card: worker.card, instance: worker.served.instance }]);
+		const { id, path } = worker.served.instance;
+		expect(runtime.models.list()).toEqual([{ card: worker.card, id, path }]);
 		const items = [];
 		for await (const item of runtime
 			.endpoint("dyn://n.backend.generate")

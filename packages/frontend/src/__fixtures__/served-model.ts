@@ -85,6 +85,10 @@ export class ServedModel {
 			{
 				name: "m",
 				tokenizerPath: this.#folder,
+				files: null,
+				maxChoices: 128,
+				workerType: "aggregated",
+				needs: [],
 				chatTemplatePath: null,
 				endpointTypes: ["chat", "completions"],
 				contextLength: 100,

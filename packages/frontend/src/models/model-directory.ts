@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import { access } from "node:fs/promises";
 import { DynError, type Logger } from "@dyn/common";
 import type { ModelCard } from "@dyn/protocols";
+import { generateCodec } from "@dyn/protocols/dynamo";
 import type { EndpointClient, ModelEntry, Runtime } from "@dyn/runtime";
 import { type ChatTemplate, loadChatTemplate, loadTokenizer, type Tokenizer } from "@dyn/text";
+import { fetchModelFiles } from "./fetch-model-files.js";
 
 /** A model that can be served right now. */
 export interface ServableModel {
@@ -10,20 +13,22 @@ export interface ServableModel {
 	readonly tokenizer: Tokenizer;
 	readonly template: ChatTemplate;
 	readonly client: EndpointClient;
-	/** Its endpoint, `dyn://…`, and instances. */
-	readonly instances: Map<number, ModelEntry>;
+	/** Instances whose cards name it. */
+	readonly instances: Set<bigint>;
 }
 
 /** Follows the model cards of discovery and loads tokenizer and template of each, once. */
 export class ModelDirectory {
 	readonly #runtime: Runtime;
+	readonly #cacheDirectory: string;
 	readonly #logger: Logger;
 	readonly #models = new Map<string, ServableModel>();
 	readonly #stop = new AbortController();
 	readonly #onAdded: (card: ModelCard) => void;
 
-	constructor(runtime: Runtime, logger: Logger, onAdded: (card: ModelCard) => void) {
+	constructor(runtime: Runtime, cacheDirectory: string, logger: Logger, onAdded: (card: ModelCard) => void) {
 		this.#runtime = runtime;
+		this.#cacheDirectory = cacheDirectory;
 		this.#logger = logger;
 		this.#onAdded = onAdded;
 		void this.#follow();
@@ -59,30 +64,52 @@ export class ModelDirectory {
 		}
 	}
 
-	async #add(entry: ModelEntry): Promise<void> {
-		const { card, instance } = entry;
+	async #add({ card, id, path }: ModelEntry): Promise<void> {
 		const known = this.#models.get(card.name);
 		if (known) {
-			known.instances.set(instance.id, entry);
+			known.instances.add(id);
 			return;
 		}
-		const tokenizer = await loadTokenizer(card.tokenizerPath);
-		const template = await loadChatTemplate(card.tokenizerPath, card.chatTemplatePath ?? undefined);
-		const client = this.#runtime.endpoint(instance.path).client();
-		this.#models.set(card.name, {
-			card,
-			tokenizer,
-			template,
-			client,
-			instances: new Map([[instance.id, entry]]),
-		});
+		if (card.endpointTypes.length === 0) return; // prefill and encode workers are not for clients
+		const client = this.#runtime.endpoint(path).client({ codec: generateCodec });
+		try {
+			const tokenizerPath = await this.#tokenizerPath(card);
+			const model = {
+				card,
+				tokenizer: await loadTokenizer(tokenizerPath),
+				template: await loadChatTemplate(tokenizerPath, card.chatTemplatePath ?? undefined),
+				client,
+				instances: new Set([id]),
+			};
+			await client.choose().catch(() => {}); // cards come before instances
+			this.#models.set(card.name, model);
+		} catch (error) {
+			await client.close();
+			throw error;
+		}
 		this.#onAdded(card);
 		this.#logger.info("model added", { model: card.name });
 	}
 
-	async #remove({ card, instance }: ModelEntry): Promise<void> {
+	/** The worker's own path when it is on this machine, else a folder with the files of the card. */
+	async #tokenizerPath({ name, tokenizerPath, files }: ModelCard): Promise<string> {
+		if (tokenizerPath !== null) {
+			const isHere = await access(tokenizerPath).then(
+				() => true,
+				() => false,
+			);
+			if (isHere) return tokenizerPath;
+		}
+		if (files) return fetchModelFiles(files, this.#cacheDirectory);
+		throw new DynError(
+			"MODEL_UNAVAILABLE",
+			`the card of ${name} names ${tokenizerPath ?? "no tokenizer"}, which is not on this machine, and no files to fetch`,
+		);
+	}
+
+	async #remove({ card, id }: ModelEntry): Promise<void> {
 		const known = this.#models.get(card.name);
-		known?.instances.delete(instance.id);
+		known?.instances.delete(id);
 		if (!known || known.instances.size > 0) return;
 		this.#models.delete(card.name);
 		await known.client.close();

@@ -98,11 +98,10 @@ export class Generation {
 		/** Choices that the client waits for, and those that the engine works on. */
 		const open = new Set(texts.keys());
 		const running = new Set(texts.keys());
-		const stream = model.client.generate(
-			this.#engineRequest(prompt),
-			context,
-			fields.instanceId === null ? {} : { instanceId: fields.instanceId },
-		);
+		const stream = model.client.generate(this.#engineRequest(prompt), context, {
+			among: model.instances,
+			...(fields.instanceId === null ? {} : { instanceId: fields.instanceId }),
+		});
 		let cached = 0;
 		for await (const output of stream as AsyncIterable<EngineOutput>) {
 			if (context.signal.aborted) throw cancellationError(context.signal);

@@ -28,7 +28,7 @@ export interface CommonFields {
 	readonly continuousUsage: boolean;
 	readonly cacheSalt: string | null;
 	readonly priority: number | null;
-	readonly instanceId: number | null;
+	readonly instanceId: bigint | null;
 	readonly logitsProcessors: readonly LogitsProcessorRequest[];
 }
 
@@ -201,7 +201,7 @@ interface Nvext {
 	readonly greedy: boolean;
 	readonly cacheSalt: string | null;
 	readonly priority: number | null;
-	readonly instanceId: number | null;
+	readonly instanceId: bigint | null;
 	readonly logitsProcessors: readonly LogitsProcessorRequest[];
 }
 
@@ -222,12 +222,7 @@ function readNvext(reader: ObjectReader): Nvext {
 		greedy: nvext.boolean("greed_sampling") ?? false,
 		cacheSalt: nvext.string("cache_salt"),
 		priority,
-		instanceId: nvext.integer(
-			"backend_instance_id",
-			1,
-			Number.MAX_SAFE_INTEGER,
-			() => "backend_instance_id must be a positive integer",
-		),
+		instanceId: readInstanceId(nvext),
 		logitsProcessors: readLogitsProcessors(nvext),
 	};
 	nvext.notServed("annotations", isEmptyArray);
@@ -249,6 +244,18 @@ function readNvext(reader: ObjectReader): Nvext {
 	}
 	nvext.finish();
 	return result;
+}
+
+/** A number, or a string of digits for ids that JSON numbers cannot hold exactly. */
+function readInstanceId(nvext: ObjectReader): bigint | null {
+	const value = nvext.raw("backend_instance_id");
+	if (value === null) return null;
+	const isExact = typeof value === "number" ? Number.isSafeInteger(value) && value > 0 : false;
+	if (isExact || (typeof value === "string" && /^[1-9]\d{0,19}$/.test(value))) return BigInt(value as number);
+	throw invalidArgument(
+		nvext.path("backend_instance_id"),
+		"backend_instance_id must be a positive integer, as a string of digits if it is above 2^53",
+	);
 }
 
 function isEmptyArray(value: unknown): boolean {

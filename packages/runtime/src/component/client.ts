@@ -1,35 +1,79 @@
 // SPDX-License-Identifier: Apache-2.0
-import { DynError, type Logger, type RequestContext } from "@dyn/common";
-import { endpointKey } from "../discovery/instance-key.js";
+import { type Clock, DynError, type Logger, type RequestContext } from "@dyn/common";
 import { INSTANCES_PREFIX, type KeyValueStore } from "../discovery/key-value-store.js";
+import { decodeInstance, endpointKey } from "../discovery/records.js";
 import { WatchedMap } from "../discovery/watched-map.js";
-import type { RequestTransport } from "../request-plane/request-transport.js";
-import type { EndpointClient, EndpointPath, GenerateOptions, Instance } from "../types.js";
+import type { RequestPlane } from "../request-plane/request-plane.js";
+import type { EndpointClient, EndpointPath, GenerateOptions, Instance, PayloadCodec } from "../types.js";
 import { formatEndpointPath } from "./endpoint-path.js";
+
+/** How long an instance that failed is not chosen while others are there, ms (Dynamo: DYN_RUNTIME_INHIBITED_DURATION_SECS). */
+const INHIBITED_MS = 5000;
+
+/** What a client shares with its runtime. */
+export interface ClientContext {
+	readonly store: KeyValueStore;
+	/** The plane that reaches an instance, or null when this process has none. */
+	readonly planeOf: (instance: Instance) => RequestPlane | null;
+	readonly logger: Logger;
+	readonly clock: Clock;
+	readonly onClose: (client: DiscoveryClient) => void;
+}
 
 /** Follows an endpoint's instances and sends requests to them in turn. */
 export class DiscoveryClient implements EndpointClient {
 	readonly #path: EndpointPath;
-	readonly #transport: RequestTransport;
+	readonly #codec: PayloadCodec;
+	readonly #context: ClientContext;
 	readonly #instances: WatchedMap<Instance>;
-	readonly #onClose: (client: DiscoveryClient) => void;
+	/** Until when (monotonic ms) an instance is not chosen. */
+	readonly #inhibited = new Map<bigint, number>();
 	#turn = 0;
 
-	constructor(
-		path: EndpointPath,
-		store: KeyValueStore,
-		transport: RequestTransport,
-		logger: Logger,
-		onClose: (client: DiscoveryClient) => void,
-	) {
+	constructor(path: EndpointPath, codec: PayloadCodec, context: ClientContext) {
 		this.#path = path;
-		this.#transport = transport;
-		this.#instances = new WatchedMap(store, INSTANCES_PREFIX + endpointKey(path), logger);
-		this.#onClose = onClose;
+		this.#codec = codec;
+		this.#context = context;
+		this.#instances = new WatchedMap(
+			context.store,
+			INSTANCES_PREFIX + endpointKey(path),
+			decodeInstance,
+			context.logger,
+			// What discovery says is newer than what was seen here.
+			({ value, previous }) => this.#inhibited.delete((value ?? previous)!.id),
+		);
 	}
 
 	instances(): readonly Instance[] {
-		return [...this.#instances.entries.values()].sort((a, b) => a.id - b.id);
+		return [...this.#instances.entries.values()]
+			.filter((instance) => this.#context.planeOf(instance) !== null)
+			.sort((a, b) => (a.id < b.id ? -1 : 1));
+	}
+
+	async choose({ instanceId, among, exclude }: GenerateOptions = {}): Promise<Instance> {
+		await this.#instances.synced; // a client that was just made must not overlook who is there
+		const instances = this.instances().filter(({ id }) => among?.has(id) ?? true);
+		if (instanceId !== undefined) {
+			const named = instances.find(({ id }) => id === instanceId);
+			if (named) return named;
+			throw this.#unavailable(`not instance ${instanceId}`);
+		}
+		const eligible = instances.filter(({ id }) => !exclude?.has(id));
+		const fit = eligible.filter(({ id }) => !this.#isInhibited(id));
+		const from = fit.length > 0 ? fit : eligible;
+		if (from.length === 0) throw this.#unavailable("no instance");
+		return from[this.#turn++ % from.length]!;
+	}
+
+	async *call(instance: Instance, request: unknown, context: RequestContext): AsyncGenerator<unknown, void> {
+		const plane = this.#context.planeOf(instance);
+		if (!plane) throw this.#unavailable(`nothing that reaches instance ${instance.id}`);
+		try {
+			yield* plane.call(instance, request, context, this.#codec);
+		} catch (error) {
+			if (isTransportFailure(error)) this.inhibit(instance.id);
+			throw error;
+		}
 	}
 
 	async *generate(
@@ -37,26 +81,42 @@ export class DiscoveryClient implements EndpointClient {
 		context: RequestContext,
 		options: GenerateOptions = {},
 	): AsyncGenerator<unknown, void> {
-		await this.#instances.synced; // a client that was just made must not overlook who is there
-		yield* this.#transport.call(this.#choose(options.instanceId), request, context);
+		yield* this.call(await this.choose(options), request, context);
+	}
+
+	inhibit(instanceId: bigint, until: "a while" | "admitted" = "a while"): void {
+		const now = this.#context.clock.monotonicMs();
+		this.#inhibited.set(instanceId, until === "admitted" ? Number.POSITIVE_INFINITY : now + INHIBITED_MS);
+	}
+
+	admit(instanceId: bigint): void {
+		this.#inhibited.delete(instanceId);
 	}
 
 	async close(): Promise<void> {
 		this.#instances.close();
-		this.#onClose(this);
+		this.#context.onClose(this);
 	}
 
-	#choose(instanceId: number | undefined): Instance {
-		const instances = this.instances();
-		const chosen =
-			instanceId === undefined
-				? instances[this.#turn++ % instances.length]
-				: instances.find(({ id }) => id === instanceId);
-		if (chosen) return chosen;
-		const which = instanceId === undefined ? "no instance" : `not instance ${instanceId}`;
-		throw new DynError(
+	#isInhibited(id: bigint): boolean {
+		const until = this.#inhibited.get(id);
+		if (until === undefined) return false;
+		if (until > this.#context.clock.monotonicMs()) return true;
+		this.#inhibited.delete(id);
+		return false;
+	}
+
+	#unavailable(which: string): DynError {
+		return new DynError(
 			"UNAVAILABLE",
 			`${formatEndpointPath(this.#path)} has ${which} that could take the request; start a worker or retry later`,
 		);
 	}
+}
+
+/** Failures that say something about the instance and not about the request. */
+function isTransportFailure(error: unknown): boolean {
+	return (["UNAVAILABLE", "DISCONNECTED", "OVERLOADED", "DRAINING"] as const).some((code) =>
+		DynError.is(error, code),
+	);
 }

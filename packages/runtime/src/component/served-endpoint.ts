@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError, linkSignals, type RequestContext } from "@dyn/common";
-import type { EndpointHandler, Instance, ServedEndpoint } from "../types.js";
+import type { EndpointHandler, EndpointPath, Instance, ServedEndpoint } from "../types.js";
 import type { ComponentMetrics } from "./component-metrics.js";
 
 /** What a runtime does for an endpoint that leaves. */
@@ -13,7 +13,8 @@ export interface Departure {
 
 /** Counts what runs through a handler, refuses new work while draining, aborts it on close. */
 export class Serving implements ServedEndpoint {
-	readonly instance: Instance;
+	/** Local only until the endpoint is reachable from elsewhere. */
+	instance: Instance;
 	readonly #handler: EndpointHandler;
 	readonly #metrics: ComponentMetrics;
 	readonly #departure: Departure;
@@ -22,8 +23,21 @@ export class Serving implements ServedEndpoint {
 	#drained: Promise<void> | null = null;
 	#onIdle: () => void = () => {};
 
-	constructor(instance: Instance, handler: EndpointHandler, metrics: ComponentMetrics, departure: Departure) {
-		this.instance = instance;
+	constructor(
+		id: bigint,
+		path: EndpointPath,
+		handler: EndpointHandler,
+		metrics: ComponentMetrics,
+		departure: Departure,
+	) {
+		this.instance = {
+			id,
+			path,
+			transport: { kind: "local" },
+			requestCodec: null,
+			multiplexed: false,
+			deviceType: null,
+		};
 		this.#handler = handler;
 		this.#metrics = metrics;
 		this.#departure = departure;

@@ -4,25 +4,25 @@ import type { KeyValueStore, Lease, StoreEvent } from "./key-value-store.js";
 
 /** Discovery inside one process. Share one instance between runtimes that are to see each other. */
 export class MemoryStore implements KeyValueStore {
-	readonly #entries = new Map<string, { readonly value: unknown; readonly lease: number }>();
+	readonly status = "connected";
+	readonly #entries = new Map<string, { readonly value: string; readonly lease: Lease }>();
 	readonly #watchers = new Map<AsyncQueue<StoreEvent>, string>();
-	#leases = 0;
 	#closed = false;
 
 	async lease(): Promise<Lease> {
-		const id = ++this.#leases;
-		return {
-			id,
+		const lease: Lease = {
 			revoke: async () => {
-				for (const [key, entry] of [...this.#entries]) if (entry.lease === id) await this.delete(key);
+				for (const [key, entry] of [...this.#entries]) if (entry.lease === lease) await this.delete(key);
 			},
 		};
+		return lease;
 	}
 
-	async put(key: string, value: unknown, lease: Lease): Promise<void> {
+	async put(key: string, value: string, lease: Lease): Promise<void> {
 		if (this.#closed) throw new DynError("UNAVAILABLE", "the discovery store is closed");
-		this.#entries.set(key, { value, lease: lease.id });
-		this.#publish({ type: "put", key, value });
+		const known = this.#entries.get(key)?.value;
+		this.#entries.set(key, { value, lease });
+		if (value !== known) this.#publish({ type: "put", key, value });
 	}
 
 	async delete(key: string): Promise<void> {

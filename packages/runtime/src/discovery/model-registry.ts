@@ -2,8 +2,8 @@
 import { AsyncQueue, type Logger } from "@dyn/common";
 import type { ModelCard } from "@dyn/protocols";
 import type { Instance, ModelChange, ModelEntry, ModelRegistry } from "../types.js";
-import { instanceKey } from "./instance-key.js";
 import { type KeyValueStore, type Lease, MODELS_PREFIX } from "./key-value-store.js";
+import { decodeModelEntry, encodeModelEntry, instanceKey } from "./records.js";
 import { WatchedMap } from "./watched-map.js";
 
 /** Model cards, one per serving instance, under the instance's own key. */
@@ -16,12 +16,18 @@ export class StoreModelRegistry implements ModelRegistry {
 	constructor(store: KeyValueStore, lease: Lease, logger: Logger) {
 		this.#store = store;
 		this.#lease = lease;
-		this.#models = new WatchedMap<ModelEntry>(store, MODELS_PREFIX, logger, ({ value, previous }) => {
-			for (const watcher of this.#watchers) {
-				if (previous) watcher.push({ type: "removed", entry: previous });
-				if (value) watcher.push({ type: "added", entry: value });
-			}
-		});
+		this.#models = new WatchedMap<ModelEntry>(
+			store,
+			MODELS_PREFIX,
+			decodeModelEntry,
+			logger,
+			({ value, previous }) => {
+				for (const watcher of this.#watchers) {
+					if (previous) watcher.push({ type: "removed", entry: previous });
+					if (value) watcher.push({ type: "added", entry: value });
+				}
+			},
+		);
 	}
 
 	/** Resolves when `list` has every model that was published before. */
@@ -29,9 +35,13 @@ export class StoreModelRegistry implements ModelRegistry {
 		return this.#models.synced;
 	}
 
-	async publish(card: ModelCard, instance: Instance): Promise<{ withdraw(): Promise<void> }> {
-		const key = MODELS_PREFIX + instanceKey(instance);
-		await this.#store.put(key, { card, instance }, this.#lease);
+	async publish(
+		card: ModelCard,
+		{ id, path }: Pick<Instance, "id" | "path">,
+	): Promise<{ withdraw(): Promise<void> }> {
+		const entry = { card, id, path };
+		const key = MODELS_PREFIX + instanceKey(entry);
+		await this.#store.put(key, encodeModelEntry(entry), this.#lease);
 		return { withdraw: () => this.#store.delete(key) };
 	}
 

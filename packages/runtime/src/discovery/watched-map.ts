@@ -11,10 +11,23 @@ export class WatchedMap<T> {
 	/** Resolves when all that was present at the beginning is in `entries`, or the watch has ended. */
 	readonly synced: Promise<void>;
 	readonly #stop = new AbortController();
+	readonly #decode: (text: string) => T;
+	readonly #logger: Logger;
 	readonly #listener: MapListener<T>;
 
-	/** @param listener hears of every change, after it is in `entries` */
-	constructor(store: KeyValueStore, prefix: string, logger: Logger, listener: MapListener<T> = () => {}) {
+	/**
+	 * @param decode reads a value; one that it throws at is as if it had not come: what was known of the key stays
+	 * @param listener hears of every change, after it is in `entries`
+	 */
+	constructor(
+		store: KeyValueStore,
+		prefix: string,
+		decode: (text: string) => T,
+		logger: Logger,
+		listener: MapListener<T> = () => {},
+	) {
+		this.#decode = decode;
+		this.#logger = logger;
 		this.#listener = listener;
 		this.synced = new Promise((resolve) => {
 			this.#follow(store, prefix, resolve)
@@ -36,7 +49,13 @@ export class WatchedMap<T> {
 				continue;
 			}
 			const previous = this.entries.get(event.key);
-			const value = event.type === "put" ? (event.value as T) : undefined;
+			let value: T | undefined;
+			try {
+				if (event.type === "put") value = this.#decode(event.value);
+			} catch (error) {
+				this.#logger.warn("an entry of discovery cannot be read and is skipped", { key: event.key, error });
+				continue;
+			}
 			if (value === undefined) this.entries.delete(event.key);
 			else this.entries.set(event.key, value);
 			this.#listener({
