@@ -4,3 +4,4 @@ export { dequantize } from "./checkpoint/dequantize.js";
 export { openCheckpoint } from "./checkpoint/open-checkpoint.js";
 export { readTensor } from "./checkpoint/read-tensor.js";
 export { tensorByteLength } from "./checkpoint/tensor-type.js";
+export { describeModelFiles, type ModelFilesOptions } from "./files/describe-model-files.js";
