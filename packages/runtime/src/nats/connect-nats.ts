@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+import { DynError, silentLogger } from "@dyn/common";
+import { LibraryNatsLink, type NatsLink } from "./nats-link.js";
+import { createAuthenticator, describeAuth, type NatsOptions } from "./nats-options.js";
+
+const PACKAGE = "@nats-io/transport-node";
+/** How often the server is asked whether it lives; it is taken for gone after two questions without an answer. */
+const PING_INTERVAL_MS = 3000;
+
+/**
+ * Connects a process to NATS. Once connected, the link survives every outage; the first connection has to succeed, so
+ * that a wrong address or password shows at once.
+ * @throws DynError UNAVAILABLE when no server answers, UNAUTHENTICATED when it refuses, INVALID_ARGUMENT for unusable
+ * credentials, UNIMPLEMENTED when the NATS library is not installed
+ */
+export async function connectNats(options: NatsOptions = {}): Promise<NatsLink> {
+	const library = await loadLibrary();
+	const { auth, connectTimeoutMs = 5000, requestTimeoutMs = 10_000, logger = silentLogger } = options;
+	const servers = options.servers ?? ["nats://localhost:4222"];
+	const where = servers.join(", ");
+	let awaySince: number | null = null;
+	try {
+		const connection = await library.connect({
+			name: "dyn",
+			servers: [...servers],
+			timeout: connectTimeoutMs,
+			pingInterval: PING_INTERVAL_MS,
+			maxReconnectAttempts: -1,
+			ignoreAuthErrorAbort: true,
+			noAsyncTraces: true,
+			reconnectDelayHandler: () =>
+				reconnectDelayMs(awaySince === null ? 0 : performance.now() - awaySince, Math.random()),
+			...(auth ? { authenticator: await createAuthenticator(auth, library) } : {}),
+		});
+		const link = new LibraryNatsLink({
+			connection,
+			createHeaders: library.headers,
+			where,
+			requestTimeoutMs,
+			logger,
+		});
+		link.onChange((connected) => {
+			awaySince = connected ? null : performance.now();
+		});
+		return link;
+	} catch (error) {
+		if (DynError.is(error)) throw error;
+		const cause = error as Error;
+		const { AuthorizationError, UserAuthenticationExpiredError } = library.errors;
+		if (cause instanceof AuthorizationError || cause instanceof UserAuthenticationExpiredError)
+			throw new DynError("UNAUTHENTICATED", `NATS at ${where} refuses this process: ${describeAuth(auth)}`, {
+				cause,
+			});
+		throw new DynError(
+			"UNAVAILABLE",
+			`NATS at ${where} cannot be reached: ${cause.message}; start nats-server or correct the address`,
+			{ cause },
+		);
+	}
+}
+
+/** Time between two attempts: short at first, longer the longer NATS is away, and never the same for all its clients. */
+export function reconnectDelayMs(awayMs: number, random: number): number {
+	return Math.min(2000, Math.max(100, awayMs / 4)) * (1 + random / 2);
+}
+
+async function loadLibrary(): Promise<typeof import("@nats-io/transport-node")> {
+	try {
+		return await import("@nats-io/transport-node");
+	} catch (cause) {
+		if ((cause as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw cause;
+		throw new DynError("UNIMPLEMENTED", `NATS needs the package ${PACKAGE}: npm install ${PACKAGE}`, {
+			cause,
+		});
+	}
+}
