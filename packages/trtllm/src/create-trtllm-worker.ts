@@ -3,9 +3,11 @@ import { type Clock, type Logger, type Metrics, noMetrics, silentLogger, systemC
 import type { Engine, EngineInfo } from "@dyn/engine";
 import type { LogitsProcessorFactory } from "@dyn/logits";
 import { createModelStore, DEFAULT_MODEL, type ModelStore } from "@dyn/models/store";
-import type { GenerateRequest, ModelCard } from "@dyn/protocols";
+import type { GenerateRequest, ModelCard, ModelFiles } from "@dyn/protocols";
+import { generateCodec } from "@dyn/protocols/dynamo";
 import { createCanary, createRuntime, type Runtime } from "@dyn/runtime";
 import { createEmbeddedEngine } from "@dyn/trtllm-native";
+import { cardFiles, type MetadataOptions } from "./card/card-files.js";
 import { embeddedEngineArgs } from "./engine-args/embedded-engine-args.js";
 import { type EngineArgs, mergeEngineArgs } from "./engine-args/merge-engine-args.js";
 import { aggregatedHandler } from "./handlers/aggregated-handler.js";
@@ -26,6 +28,8 @@ export interface TrtllmWorkerOptions {
 	/** Folder or GGUF file whose tokenizer and template to use instead of the model's. */
 	readonly tokenizerPath?: string | undefined;
 	readonly chatTemplatePath?: string | undefined;
+	/** Lets frontends on other machines serve the model: its card names tokenizer and template. Default: it does not. */
+	readonly metadata?: MetadataOptions | undefined;
 	/** Default: a fresh runtime in this process, closed with the worker. */
 	readonly runtime?: Runtime | undefined;
 	/** Default "dynamo", "backend", "generate". */
@@ -98,6 +102,8 @@ async function assemble(
 	});
 	signal?.throwIfAborted();
 	const name = options.servedModelName ?? model.id;
+	const { metadata } = options;
+	const files = metadata ? await cardFiles(model.path, name, endpoint.path, metadata, options) : null;
 	let { engine = "embedded" } = options;
 	if (engine === "embedded") {
 		const embedded = embeddedEngine(model.path, name, options, logger);
@@ -118,12 +124,15 @@ async function assemble(
 					logger,
 				});
 	if (canary) made.push(async () => canary.close());
-	const served = await endpoint.serve((request, context) => {
-		const answer = handler.generate(request as GenerateRequest, context);
-		return canary ? touchCanary(answer, canary) : answer;
-	});
+	const served = await endpoint.serve(
+		(request, context) => {
+			const answer = handler.generate(request as GenerateRequest, context);
+			return canary ? touchCanary(answer, canary) : answer;
+		},
+		{ codec: generateCodec },
+	);
 	made.push(() => served.close());
-	const card = modelCard(name, model.path, info, engine, options);
+	const card = modelCard(name, model.path, files, info, engine, options);
 	const registration = await runtime.models.publish(card, served.instance);
 	return new ServingWorker({
 		engine,
@@ -145,6 +154,7 @@ async function assemble(
 function modelCard(
 	name: string,
 	modelPath: string,
+	files: ModelFiles | null,
 	info: EngineInfo,
 	engine: Engine,
 	options: TrtllmWorkerOptions,
@@ -152,6 +162,7 @@ function modelCard(
 	return {
 		name,
 		tokenizerPath: options.tokenizerPath ?? modelPath,
+		files,
 		chatTemplatePath: options.chatTemplatePath ?? null,
 		endpointTypes: ["chat", "completions"],
 		contextLength: info.contextLength,
@@ -163,7 +174,6 @@ function modelCard(
 		eosTokenIds: info.eosTokenIds,
 		logitsProcessors: engine.logitsProcessors?.names ?? [],
 		logprobs: info.capabilities.logprobs,
-		files: null,
 		maxChoices: info.capabilities.maxChoices,
 		workerType: "aggregated",
 		needs: [],

@@ -86,6 +86,7 @@ describe("createTrtllmWorker", () => {
 			eosTokenIds: [2],
 			logitsProcessors: ["p"],
 			logprobs: false,
+			files: null,
 		});
 		const { id, path } = worker.served.instance;
 		expect(runtime.models.list()).toEqual([{ card: worker.card, id, path }]);
@@ -102,6 +103,33 @@ describe("createTrtllmWorker", () => {
 		expect(runtime.models.list()).toEqual([]);
 		expect(() => worker.generate(createGenerateRequest({ tokenIds: [1] }))).toThrow("the worker is closed");
 		await runtime.close();
+	});
+
+	it("publishes the files of its model when told to, and makes nothing when it has none", async () => {
+		const folder = mkdtempSync(join(tmpdir(), "dyn-worker-"));
+		const metadata = { cacheDirectory: folder, baseUrl: "http://10.0.0.7:9090" };
+		const here = {
+			...modelStore,
+			resolve: async (id: string) => ({ ...(await modelStore.resolve(id)), path: folder }),
+		};
+		const calls: string[] = [];
+		const failed = createTrtllmWorker({ engine: scripted(calls), modelStore: here, metadata });
+		await expect(failed).rejects.toMatchObject({ code: "MODEL_FORMAT" });
+		expect(calls).toEqual(["close"]);
+
+		for (const name of ["config.json", "tokenizer.json"]) writeFileSync(join(folder, name), "{}");
+		await using worker = await createTrtllmWorker({
+			engine: scripted([]),
+			modelStore: here,
+			model: "m",
+			metadata,
+		});
+		expect(worker.runtime.models.list()[0]!.card.files).toMatchObject({
+			config: { path: "http://10.0.0.7:9090/v1/metadata/dynamo/backend/generate/m/_base/config.json" },
+			tokenizer: { sizeBytes: 2 },
+			tokenizerConfig: null,
+		});
+		rmSync(folder, { recursive: true });
 	});
 
 	it("runs a handler of its own inside middleware, outermost first", async () => {

@@ -2,6 +2,7 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { DynError, type Metrics } from "@dyn/common";
+import { sendFile } from "./send-file.js";
 
 export interface StatusServerOptions {
 	readonly host?: string;
@@ -10,6 +11,8 @@ export interface StatusServerOptions {
 	readonly metrics: Metrics;
 	/** State of each endpoint by name, asked for at every request. */
 	readonly endpoints: () => Readonly<Record<string, boolean>>;
+	/** URL path → file that is served there; entries may come and go. No other file can be reached. */
+	readonly files?: ReadonlyMap<string, string>;
 }
 
 export interface StatusServer {
@@ -18,8 +21,8 @@ export interface StatusServer {
 }
 
 /**
- * A worker's own port: `/health` and `/live` (200 when every endpoint is ready, else 503, with Dynamo's JSON) and
- * `/metrics` (Prometheus text).
+ * A worker's own port: `/health` and `/live` (200 when every endpoint is ready, else 503, with Dynamo's JSON),
+ * `/metrics` (Prometheus text) and the files that a model card names.
  * @throws DynError INVALID_ARGUMENT when it cannot listen there, because the port is taken for example
  */
 export async function createStatusServer({
@@ -27,13 +30,20 @@ export async function createStatusServer({
 	port,
 	metrics,
 	endpoints,
+	files,
 }: StatusServerOptions): Promise<StatusServer> {
 	const began = performance.now();
 	const server = createServer((request, response) => {
-		const path = request.url?.split("?", 1)[0];
+		const path = request.url?.split("?", 1)[0] ?? "";
 		if (request.method !== "GET" && request.method !== "HEAD")
 			return answer(response.setHeader("allow", "GET, HEAD"), 405, { message: "only GET is served here" });
 		if (path === "/health" || path === "/live") return health(response);
+		const file = files?.get(path);
+		if (file !== undefined)
+			return sendFile(response, file).catch(() => {
+				if (response.headersSent) response.destroy();
+				else answer(response, 500, { message: `${path} cannot be read` });
+			});
 		if (path !== "/metrics")
 			return answer(response, 404, { message: `Route not found: ${request.method} ${path}` });
 		metrics.expose().then(
