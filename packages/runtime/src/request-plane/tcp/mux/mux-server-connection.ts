@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Socket } from "node:net";
+import { DynError, type Logger } from "@dyn/common";
+import { encodeDynamoError, PlainData } from "@dyn/protocols/dynamo";
+import { stringifyJson } from "@dyn/protocols/json";
+import { decodeMsgpack, encodeMsgpack } from "@dyn/protocols/msgpack";
+import type { ServedTarget } from "../../request-plane.js";
+import type { Admission } from "../admission.js";
+import type { ByteQueue } from "../byte-queue.js";
+import { contextOf } from "../request-context.js";
+import { FrameKind, MuxLink, WINDOW_BYTES } from "./mux-link.js";
+
+/** A request to this path, without payload, turns a request connection into a multiplexed one. */
+export const MUX_PATH = "dyn.mux.1";
+
+export interface MuxServerOptions {
+	readonly find: (path: string) => ServedTarget | null;
+	readonly admission: Admission;
+	readonly logger: Logger;
+}
+
+/** The worker's end of a multiplexed connection. */
+export class MuxServerConnection {
+	readonly #link: MuxLink;
+	readonly #options: MuxServerOptions;
+	readonly #streams = new Map<number, ServedStream>();
+
+	constructor(socket: Socket, queue: ByteQueue, options: MuxServerOptions) {
+		this.#options = options;
+		this.#link = new MuxLink(socket, queue, {
+			onFrame: (kind, stream, payload) => this.#receive(kind, stream, payload),
+			onClose: (reason) => {
+				const gone = new DynError("CANCELLED", `the caller is gone: ${reason}`);
+				for (const stream of this.#streams.values()) stream.cancel(gone);
+			},
+		});
+	}
+
+	#receive(kind: number, id: number, payload: Buffer): void {
+		if (kind === FrameKind.REQUEST) void this.#serve(id, payload);
+		else if (kind === FrameKind.CREDIT) this.#streams.get(id)?.grant(payload.readUInt32BE(0));
+		else if (kind === FrameKind.CANCEL)
+			this.#streams.get(id)?.cancel(new DynError("CANCELLED", "the caller cancelled"));
+	}
+
+	/** Never rejects: what fails is the caller's to hear. */
+	async #serve(id: number, payload: Buffer): Promise<void> {
+		const { admission } = this.#options;
+		const stream = new ServedStream();
+		this.#streams.set(id, stream);
+		let isAdmitted = false;
+		try {
+			const { target, headers, body } = this.#open(payload);
+			if (admission.isFull) throw new DynError("OVERLOADED", "too many requests wait here");
+			isAdmitted = await admission.enter(stream.signal);
+			if (!isAdmitted) return;
+			const request = target.codec.decodeRequest(decodeMsgpack(body));
+			const context = contextOf(
+				headers["request-id"] ?? `stream-${id}`,
+				headers,
+				stream.signal,
+				this.#options.logger,
+			);
+			for await (const item of target.handler(request, context)) {
+				if (stream.signal.aborted) return;
+				const bytes = encodeMsgpack(target.codec.encodeItem(item));
+				this.#link.send(FrameKind.ITEM, id, bytes);
+				await stream.spend(bytes.length);
+			}
+			if (!stream.signal.aborted) this.#link.send(FrameKind.END, id);
+		} catch (error) {
+			if (!stream.signal.aborted)
+				this.#link.send(FrameKind.ERROR, id, Buffer.from(stringifyJson(encodeDynamoError(error))));
+		} finally {
+			this.#streams.delete(id);
+			if (isAdmitted) admission.leave();
+		}
+	}
+
+	#open(payload: Buffer): {
+		readonly target: ServedTarget;
+		readonly headers: Readonly<Record<string, string>>;
+		readonly body: Buffer;
+	} {
+		const end = payload.indexOf(0);
+		const opening = new PlainData(JSON.parse(payload.toString("utf8", 0, Math.max(end, 0))), "opening");
+		const path = opening.string("path") ?? "";
+		const target = this.#options.find(path);
+		if (!target) throw new DynError("UNAVAILABLE", `unknown endpoint ${path}`);
+		return {
+			target,
+			headers: (opening.raw("headers") ?? {}) as Readonly<Record<string, string>>,
+			body: payload.subarray(end + 1),
+		};
+	}
+}
+
+/** What the caller still takes of one answer. */
+class ServedStream {
+	readonly #cancel = new AbortController();
+	#credit = WINDOW_BYTES;
+	#granted: (() => void) | null = null;
+
+	get signal(): AbortSignal {
+		return this.#cancel.signal;
+	}
+
+	cancel(reason: DynError): void {
+		this.#cancel.abort(reason);
+		this.#wake();
+	}
+
+	grant(bytes: number): void {
+		this.#credit += bytes;
+		if (this.#credit > 0) this.#wake();
+	}
+
+	/** Resolves when more may be sent. */
+	spend(bytes: number): Promise<void> | void {
+		this.#credit -= bytes;
+		if (this.#credit > 0 || this.signal.aborted) return;
+		return new Promise((resolve) => {
+			this.#granted = resolve;
+		});
+	}
+
+	#wake(): void {
+		this.#granted?.();
+		this.#granted = null;
+	}
+}
