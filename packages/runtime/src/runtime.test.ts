@@ -82,6 +82,30 @@ describe("serving", () => {
 		expect(client.instances().map((instance) => instance.id)).toEqual([served[0]!.instance.id]);
 	});
 
+	it("avoids an instance until it is admitted, whatever else fails there meanwhile", async () => {
+		for (const name of ["frozen", "fine"]) {
+			await endpoint().serve(async function* (request) {
+				if (request === "fail") throw new DynError("DISCONNECTED", "broke off");
+				yield name;
+			});
+		}
+		const client = endpoint().client();
+		const chosen = async () => (await client.choose()).id;
+		const [one, other] = [await chosen(), await chosen()];
+		client.inhibit(one, "admitted");
+		const failing = client.generate("fail", createRequestContext(), { instanceId: one });
+		await expect(collect(failing)).rejects.toMatchObject({ code: "DISCONNECTED" });
+		vi.useFakeTimers({ now: 0, toFake: ["performance"] });
+		try {
+			vi.advanceTimersByTime(3_600_000);
+			expect([await chosen(), await chosen()]).toEqual([other, other]);
+			client.admit(one);
+			expect(new Set([await chosen(), await chosen()])).toEqual(new Set([one, other]));
+		} finally {
+			vi.useRealTimers();
+		}
+	});
+
 	it("passes the caller's abort and early leave on to the handler", async () => {
 		let ended = 0;
 		await endpoint().serve(async function* (_request, { signal }) {

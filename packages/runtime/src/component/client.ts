@@ -85,8 +85,10 @@ export class DiscoveryClient implements EndpointClient {
 	}
 
 	inhibit(instanceId: bigint, until: "a while" | "admitted" = "a while"): void {
-		const now = this.#context.clock.monotonicMs();
-		this.#inhibited.set(instanceId, until === "admitted" ? Number.POSITIVE_INFINITY : now + INHIBITED_MS);
+		const end =
+			until === "admitted" ? Number.POSITIVE_INFINITY : this.#context.clock.monotonicMs() + INHIBITED_MS;
+		// A call that fails meanwhile must not let an instance back in early.
+		this.#inhibited.set(instanceId, Math.max(end, this.#inhibited.get(instanceId) ?? 0));
 	}
 
 	admit(instanceId: bigint): void {
