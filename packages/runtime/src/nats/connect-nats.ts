@@ -34,7 +34,7 @@ export async function connectNats(options: NatsOptions = {}): Promise<NatsLink> 
 		});
 		const link = new LibraryNatsLink({
 			connection,
-			createHeaders: library.headers,
+			library,
 			where,
 			requestTimeoutMs,
 			logger,

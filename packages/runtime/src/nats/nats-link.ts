@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { cancellationError, DynError, type Logger } from "@dyn/common";
-import type { Msg, NatsConnection, headers as newHeaders } from "@nats-io/transport-node";
+import type { errors, headers, Msg, NatsConnection } from "@nats-io/transport-node";
 
 /** One message as a subscriber gets it. */
 export interface NatsMessage {
@@ -45,7 +45,8 @@ export interface NatsLink {
 
 export interface NatsLinkOptions {
 	readonly connection: NatsConnection;
-	readonly createHeaders: typeof newHeaders;
+	/** What is needed of the library beside the connection. */
+	readonly library: { readonly headers: typeof headers; readonly errors: typeof errors };
 	/** Where the servers are, for messages. */
 	readonly where: string;
 	readonly requestTimeoutMs: number;
@@ -100,7 +101,7 @@ export class LibraryNatsLink implements NatsLink {
 		headers: Readonly<Record<string, string>>,
 		signal: AbortSignal,
 	): Promise<Uint8Array> {
-		const natsHeaders = this.#options.createHeaders();
+		const natsHeaders = this.#options.library.headers();
 		for (const [name, value] of Object.entries(headers)) natsHeaders.set(name, value);
 		const options = { timeout: this.#options.requestTimeoutMs, headers: natsHeaders };
 		const answer = await this.#answered(
@@ -206,10 +207,10 @@ export class LibraryNatsLink implements NatsLink {
 	}
 
 	#translate(cause: Error, subject: string): DynError {
-		const name = cause.cause instanceof Error ? cause.cause.name : cause.name;
-		if (name === "NoRespondersError")
+		const { RequestError, InvalidArgumentError } = this.#options.library.errors;
+		if (cause instanceof RequestError && cause.isNoResponders())
 			return new DynError("UNAVAILABLE", `nobody serves ${subject} any more`, { cause });
-		if (name === "InvalidArgumentError")
+		if (cause instanceof InvalidArgumentError)
 			return new DynError(
 				"PAYLOAD_TOO_LARGE",
 				`the request is larger than the ${this.#maxMessageBytes} bytes that NATS takes; raise max_payload of the NATS server`,

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Logger } from "@dyn/common";
+import { encodeMsgpack } from "@dyn/protocols/msgpack";
+import { encodeEnvelope } from "../event-plane/envelope.js";
+import type { EventPublisher } from "../event-plane/event-plane.js";
+import { EventOutbox } from "./event-outbox.js";
+import type { NatsLink } from "./nats-link.js";
+
+const DEFAULT_CAPACITY = 100_000;
+
+export interface NatsEventPublisherOptions {
+	readonly id: bigint;
+	readonly subject: string;
+	readonly topic: string;
+	readonly capacity: number | undefined;
+}
+
+/** Numbers events and hands them to the outbox; the numbers of dropped ones are not used again. */
+export class NatsEventPublisher implements EventPublisher {
+	readonly id: bigint;
+	readonly #topic: string;
+	readonly #outbox: EventOutbox;
+	readonly #logger: Logger;
+	readonly #onClose: () => Promise<void>;
+	#sequence = 0n;
+	#closing: Promise<void> | null = null;
+
+	/** @param onClose called once, after the last event has left */
+	constructor(
+		nats: NatsLink,
+		{ id, subject, topic, capacity = DEFAULT_CAPACITY }: NatsEventPublisherOptions,
+		logger: Logger,
+		onClose: () => Promise<void>,
+	) {
+		this.id = id;
+		this.#topic = topic;
+		this.#outbox = new EventOutbox(nats, subject, capacity);
+		this.#logger = logger;
+		this.#onClose = onClose;
+	}
+
+	get dropped(): number {
+		return this.#outbox.dropped;
+	}
+
+	send(payload: unknown): void {
+		if (this.#closing) return;
+		const sequence = this.#sequence++;
+		try {
+			this.#outbox.push(
+				encodeEnvelope({
+					publisherId: this.id,
+					sequence,
+					publishedAtMs: Date.now(),
+					topic: this.#topic,
+					payload: encodeMsgpack(payload),
+				}),
+			);
+		} catch (error) {
+			this.#outbox.drop();
+			this.#logger.warn("an event cannot be encoded and is dropped", { topic: this.#topic, error });
+		}
+	}
+
+	close(): Promise<void> {
+		this.#closing ??= this.#outbox.close().then(this.#onClose);
+		return this.#closing;
+	}
+}
