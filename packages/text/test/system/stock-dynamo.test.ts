@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describeModelFiles } from "@dyn/models";
 import { createModelStore, DEFAULT_MODEL } from "@dyn/models/store";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 // @boundaries-ignore started from here only, by scripts that .ci/run uses too; install: node scripts/peers/install-dynamo.mjs
 import { startStockFrontend, startStockMocker } from "../../../../scripts/peers/stock-dynamo.mjs";
 import type { ChatMessage } from "../../src/index.js";
@@ -37,24 +37,38 @@ afterAll(async () => {
 	await rm(work, { recursive: true });
 });
 
-it("Dynamo's frontend and worker serve a model from the files written for it, with the same prompts", async () => {
-	const prompts: { messages?: ChatMessage[]; ids: number[] }[] = JSON.parse(
-		await readFile(new URL("../fixtures/prompts.json", import.meta.url), "utf8"),
-	);
-	const chats = prompts.filter(({ messages }) => messages);
-	expect(chats).toHaveLength(9);
-	for (const { messages, ids } of chats) {
-		const response = await fetch(`${frontend.address}/v1/chat/completions`, {
-			method: "POST",
-			headers: { "content-type": "application/json" },
-			body: JSON.stringify({ model: "described", messages, max_tokens: 4 }),
-		});
-		expect(response.status, frontend.log().slice(-2000)).toBe(200);
-		const { usage, choices } = (await response.json()) as {
-			usage: Record<string, number>;
-			choices: { finish_reason: string }[];
-		};
-		expect(usage).toMatchObject({ prompt_tokens: ids.length, completion_tokens: 4 });
-		expect(choices[0]!.finish_reason).toBe("length");
-	}
+/** Tokens of the prompt as stock counts them. */
+async function promptTokens(path: string, body: object): Promise<number | undefined> {
+	const response = await fetch(frontend.address + path, {
+		method: "POST",
+		headers: { "content-type": "application/json" },
+		body: JSON.stringify({ model: "described", max_tokens: 2, ...body }),
+	});
+	expect(response.status, frontend.log().slice(-2000)).toBe(200);
+	const { usage } = (await response.json()) as { usage: Record<string, number> };
+	expect(usage["completion_tokens"]).toBe(2);
+	return usage["prompt_tokens"];
+}
+
+describe("Dynamo's frontend and worker with the files written for a GGUF model", () => {
+	let cases: { text: string; ids: number[]; messages?: ChatMessage[] }[];
+	beforeAll(async () => {
+		const read = async (name: string): Promise<typeof cases> =>
+			JSON.parse(await readFile(new URL(`../fixtures/${name}.json`, import.meta.url), "utf8"));
+		cases = [...(await read("prompts")), ...(await read("tokenizer-cases"))];
+	});
+
+	it("render and encode chats as we do", async () => {
+		const chats = cases.filter(({ messages }) => messages);
+		expect(chats).toHaveLength(9);
+		for (const { messages, ids, text } of chats)
+			expect(await promptTokens("/v1/chat/completions", { messages }), text).toBe(ids.length);
+	});
+
+	it("encode texts as we do", async () => {
+		const texts = cases.filter(({ ids }) => ids.length > 0);
+		expect(texts.length).toBeGreaterThan(240);
+		for (const { text, ids } of texts)
+			expect(await promptTokens("/v1/completions", { prompt: text }), JSON.stringify(text)).toBe(ids.length);
+	});
 });
