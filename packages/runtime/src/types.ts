@@ -50,8 +50,11 @@ export interface ServedEndpoint {
 	readonly instance: Instance;
 	/** Requests being served now. */
 	readonly inflight: number;
-	/** Leaves discovery, serves what was admitted, resolves when nothing is left. New requests are refused with DRAINING. */
-	drain(): Promise<void>;
+	/**
+	 * Leaves discovery, serves what was admitted, resolves when nothing is left. New requests are refused with DRAINING,
+	 * after `graceMs` (default 0) in which those who have not heard of it are still served.
+	 */
+	drain(options?: { readonly graceMs?: number }): Promise<void>;
 	/** Aborts what is running, then as `drain`. Idempotent. */
 	close(): Promise<void>;
 }

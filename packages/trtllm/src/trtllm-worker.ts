@@ -16,8 +16,8 @@ export interface TrtllmWorker {
 	readonly healthy: boolean;
 	/** Sends a request through the handler, without the request plane. */
 	generate(request: GenerateRequest, context?: RequestContext): AsyncIterable<EngineOutput>;
-	/** Leaves discovery, finishes what was admitted, then closes. */
-	drain(): Promise<void>;
+	/** Leaves discovery, finishes what was admitted, then closes; see `ServedEndpoint.drain`. */
+	drain(options?: { readonly graceMs?: number }): Promise<void>;
 	/** Ends everything now. Idempotent. */
 	close(): Promise<void>;
 	/** Resolves when the worker has closed: because it was told to, or because its engine died. */
@@ -80,9 +80,9 @@ export class ServingWorker implements TrtllmWorker {
 		return this.#parts.handler.generate(request, context);
 	}
 
-	async drain(): Promise<void> {
+	async drain(options: { readonly graceMs?: number } = {}): Promise<void> {
 		await this.#parts.withdraw();
-		await this.served.drain();
+		await this.served.drain(options);
 		await this.engine.drain();
 		await this.close();
 	}

@@ -1,40 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createRuntime, createStatusServer, formatEndpointPath } from "@dyn/runtime";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { createStatusServer, formatEndpointPath, type StatusServer } from "@dyn/runtime";
 import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
+import type { TrtllmWorker } from "@dyn/trtllm";
 import { startWorker, type Values } from "../options/assemble.js";
+import { joinDeployment } from "../options/deployment.js";
 import { untilSignal } from "../terminal/shutdown.js";
 import { terminalLogger } from "../terminal/terminal.js";
 
-/** A worker without HTTP. Discovery is of this process until a shared one is configured. */
+/** A worker without HTTP, found by the frontends of its deployment. */
 export async function worker(values: Values): Promise<number> {
 	const logger = terminalLogger(values);
 	const metrics = createPrometheusMetrics();
-	const runtime = await createRuntime({ logger, metrics });
-	const started = await startWorker(values, { runtime, logger, metrics });
-	const endpoint = formatEndpointPath(started.served.instance.path);
-	const systemPort = (values["systemPort"] as number | undefined) ?? -1;
-	const status =
-		systemPort < 0
-			? null
-			: await createStatusServer({
-					port: systemPort,
-					metrics,
-					endpoints: () => ({ [endpoint]: started.healthy }),
-				});
-	logger.warn(
-		"discovery is in this process only: a frontend elsewhere cannot see this worker; use run to serve both together",
-	);
+	const deployment = await joinDeployment(values, { logger, metrics });
+	const files = new Map<string, string>();
+	let started: TrtllmWorker | null = null;
+	const endpoints = (): Record<string, boolean> =>
+		started ? { [formatEndpointPath(started.served.instance.path)]: started.healthy } : {};
+	// Before the model: the port that serves its files is named in its card.
+	const status = await openStatusServer(values, { metrics, endpoints, files });
+	try {
+		started = await startWorker(values, {
+			runtime: deployment.runtime,
+			logger,
+			metrics,
+			metadata: {
+				cacheDirectory: join(homedir(), ".cache", "dyn", "model-files"),
+				baseUrl: status?.address,
+				files,
+			},
+		});
+	} catch (error) {
+		await deployment.close();
+		await status?.close();
+		throw error;
+	}
+	const worker = started;
 	process.stdout.write(
-		`${started.card.name} is served as ${endpoint} (${started.info.description})${status ? `, status at ${status.address}/health` : ""}\n`,
+		`${worker.card.name} is served as ${formatEndpointPath(worker.served.instance.path)} (${worker.info.description})${status ? `, status at ${status.address}/health` : ""}\n`,
 	);
 	const close = async () => {
-		await started.close();
-		await runtime.close();
+		await worker.close();
+		await deployment.close();
 		await status?.close();
 	};
 	const drain = async () => {
-		await started.drain();
+		await worker.drain({ graceMs: (values["graceSeconds"] as number) * 1000 });
 		await close();
 	};
 	return untilSignal(drain, close, 600, logger);
+}
+
+function openStatusServer(
+	values: Values,
+	served: Pick<Parameters<typeof createStatusServer>[0], "metrics" | "endpoints" | "files">,
+): Promise<StatusServer> | null {
+	const port = (values["systemPort"] as number | undefined) ?? -1;
+	return port < 0 ? null : createStatusServer({ host: values["tcpHost"] as string, port, ...served });
 }

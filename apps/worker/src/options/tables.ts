@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { OptionSpec } from "@dyn/common";
+import { deployment, graceSeconds } from "./deployment-table.js";
 
 const general: readonly OptionSpec[] = [
 	{ name: "help", flags: ["help", "h"], type: "boolean", help: "Show this help", group: "General" },
@@ -365,8 +366,12 @@ export const WORKER: CommandTable = {
 	name: "worker",
 	summary: "Serve a model as an endpoint, without HTTP",
 	usage: "dyn-worker worker [options]",
-	examples: [["dyn-worker worker --system-port 9090", "a worker with health and metrics on port 9090"]],
-	options: [...model, ...engine, ...naming, ...status, ...store, ...general],
+	examples: [
+		["dyn-worker worker", "a worker for every frontend of this host"],
+		["dyn-worker worker --system-port 9090", "with health and metrics on port 9090"],
+		["dyn-worker worker --discovery-backend etcd", "a worker of a fleet that finds itself through etcd"],
+	],
+	options: [...model, ...engine, ...naming, ...status, ...deployment, graceSeconds, ...store, ...general],
 };
 
 export const FRONTEND: CommandTable = {
@@ -374,7 +379,7 @@ export const FRONTEND: CommandTable = {
 	summary: "The HTTP frontend alone",
 	usage: "dyn-worker frontend [options]",
 	examples: [["dyn-worker frontend --http-port 8080", "a frontend for the workers that discovery knows"]],
-	options: [...http, ...general],
+	options: [...http, ...deployment, ...general],
 };
 
 export const CHAT: CommandTable = {

@@ -21,7 +21,9 @@ export class Serving implements ServedEndpoint {
 	readonly #closing = new AbortController();
 	#inflight = 0;
 	#drained: Promise<void> | null = null;
+	#isRefusing = false;
 	#onIdle: () => void = () => {};
+	#endGrace: () => void = () => {};
 
 	constructor(
 		id: bigint,
@@ -49,7 +51,7 @@ export class Serving implements ServedEndpoint {
 
 	/** The handler as the request plane calls it. */
 	async *handle(request: unknown, context: RequestContext): AsyncGenerator<unknown, void> {
-		if (this.#drained) throw new DynError("DRAINING", `instance ${this.instance.id} is shutting down`);
+		if (this.#isRefusing) throw new DynError("DRAINING", `instance ${this.instance.id} is shutting down`);
 		const end = this.#metrics.begin();
 		this.#inflight++;
 		const { signal, unlink } = linkSignals(context.signal, this.#closing.signal);
@@ -69,23 +71,39 @@ export class Serving implements ServedEndpoint {
 		}
 	}
 
-	drain(): Promise<void> {
-		this.#drained ??= this.#drain();
+	drain({ graceMs = 0 }: { readonly graceMs?: number } = {}): Promise<void> {
+		this.#drained ??= this.#drain(graceMs);
 		return this.#drained;
 	}
 
 	async close(): Promise<void> {
 		const drained = this.drain();
+		this.#isRefusing = true;
+		this.#endGrace();
 		this.#closing.abort(new DynError("DRAINING", `instance ${this.instance.id} was closed`));
 		await drained;
 	}
 
-	async #drain(): Promise<void> {
-		const idle = new Promise<void>((resolve) => {
+	async #drain(graceMs: number): Promise<void> {
+		if (graceMs === 0) this.#isRefusing = true;
+		await this.#departure.leave();
+		if (!this.#isRefusing) {
+			await new Promise<void>((resolve) => {
+				const timer = setTimeout(resolve, graceMs);
+				this.#endGrace = () => {
+					clearTimeout(timer);
+					resolve();
+				};
+			});
+		}
+		this.#isRefusing = true;
+		while (this.#inflight > 0) await this.#idle();
+		this.#departure.gone();
+	}
+
+	#idle(): Promise<void> {
+		return new Promise((resolve) => {
 			this.#onIdle = resolve;
 		});
-		await this.#departure.leave();
-		if (this.#inflight > 0) await idle;
-		this.#departure.gone();
 	}
 }
