@@ -15,6 +15,19 @@ describe("linkSignals", () => {
 		expect(linkSignals(new AbortController().signal, AbortSignal.abort("early")).signal.reason).toBe("early");
 	});
 
+	it("lets many hang on one signal without a warning", async () => {
+		const warnings: Error[] = [];
+		const warn = (warning: Error) => void warnings.push(warning);
+		process.on("warning", warn);
+		const shared = new AbortController();
+		for (let i = 0; i < 20; i++) linkSignals(shared.signal);
+		const { signal } = linkSignals(shared.signal);
+		for (let i = 0; i < 20; i++) signal.addEventListener("abort", () => {});
+		await new Promise(setImmediate);
+		process.off("warning", warn);
+		expect(warnings).toEqual([]);
+	});
+
 	it("does not hear of anything after unlink", () => {
 		const a = new AbortController();
 		const { signal, unlink } = linkSignals(a.signal);

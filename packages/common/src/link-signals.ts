@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { setMaxListeners } from "node:events";
 
 /**
  * A signal that aborts with the first of `signals`. Call `unlink` when the work is over: unlike `AbortSignal.any` this
@@ -9,6 +10,8 @@ export function linkSignals(...signals: readonly AbortSignal[]): {
 	unlink(): void;
 } {
 	const controller = new AbortController();
+	// Many requests under one signal are no leak: Node would warn of the eleventh.
+	setMaxListeners(0, controller.signal, ...signals);
 	const listeners = signals.map((signal) => {
 		const abort = () => controller.abort(signal.reason);
 		if (signal.aborted) abort();
