@@ -14,6 +14,7 @@ import { linger } from "./http/linger.js";
 import { OpenResponses, settled } from "./http/open-responses.js";
 import { refuseConnection } from "./http/refuse-connection.js";
 import { serveStaticFile } from "./http/static-files.js";
+import { Readmission } from "./migration/readmission.js";
 import { ModelDirectory, type ServableModel } from "./models/model-directory.js";
 import { type FrontendOptions, type ResolvedFrontendOptions, resolveFrontendOptions } from "./options.js";
 
@@ -47,6 +48,7 @@ class HttpFrontend implements Frontend {
 	readonly #server: Server;
 	readonly #models: ModelDirectory;
 	readonly #metrics: FrontendMetrics;
+	readonly #readmission: Readmission;
 	readonly #checkApiKey: (authorization: string | undefined) => void;
 	readonly #routes: Readonly<Record<string, { readonly method: "GET" | "POST"; readonly route: Route }>>;
 	readonly #open = new OpenResponses();
@@ -58,7 +60,8 @@ class HttpFrontend implements Frontend {
 
 	constructor(options: ResolvedFrontendOptions) {
 		this.#options = options;
-		this.#metrics = new FrontendMetrics(options.metrics);
+		this.#metrics = new FrontendMetrics(options.metrics, options.migration.limit);
+		this.#readmission = new Readmission(options.logger);
 		this.#checkApiKey = createApiKeyCheck(options.apiKeys);
 		this.closed = new Promise((resolve) => {
 			this.#resolveClosed = resolve;
@@ -76,7 +79,7 @@ class HttpFrontend implements Frontend {
 			(request, response) =>
 				serveGeneration(
 					endpoint,
-					{ models: this.#models, metrics: this.#metrics, options },
+					{ models: this.#models, metrics: this.#metrics, readmission: this.#readmission, options },
 					String(response.getHeader("x-request-id")),
 					request,
 					response,
@@ -158,6 +161,7 @@ class HttpFrontend implements Frontend {
 		if (this.#state === "closed") return this.closed;
 		this.#state = "closed";
 		this.#models.close();
+		this.#readmission.close();
 		this.#server.close(this.#resolveClosed);
 		this.#server.closeAllConnections();
 		return this.closed;

@@ -16,8 +16,24 @@ export interface RequestLabels {
 	readonly request_type: "stream" | "unary";
 }
 
+/** Whether a request had tokens when its instance failed. */
+export type MigrationType = "new_request" | "ongoing_request";
+
+/** One move's clock. */
+export interface MigrationMeter {
+	/** `success`: the other instance answered. */
+	end(outcome: "success" | "failure" | "cancelled"): void;
+}
+
+export interface MigrationMetrics {
+	/** A request leaves an instance that failed. */
+	migrating(model: string, type: MigrationType): MigrationMeter;
+	/** A request fills the context and cannot be continued. */
+	contextExceeded(model: string): void;
+}
+
 /** `dynamo_frontend_*` series: names, labels and buckets as in Dynamo. */
-export class FrontendMetrics {
+export class FrontendMetrics implements MigrationMetrics {
 	readonly #metrics;
 	readonly #started;
 	readonly #requests;
@@ -32,8 +48,12 @@ export class FrontendMetrics {
 	readonly #firstToken;
 	readonly #interToken;
 	readonly #tokenizer;
+	readonly #migrations;
+	readonly #contextExceeded;
+	readonly #migrationDuration;
+	readonly #migrationLimit: number;
 
-	constructor(metrics: Metrics) {
+	constructor(metrics: Metrics, migrationLimit: number) {
 		const name = (suffix: string) => `dynamo_frontend_${suffix}`;
 		const request = ["model", "endpoint", "request_type"];
 		const histogram = (suffix: string, help: string, bounds: number[], labels = ["model"]) =>
@@ -101,6 +121,37 @@ export class FrontendMetrics {
 			[0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512],
 			["operation"],
 		);
+		this.#migrationLimit = migrationLimit;
+		this.#migrations = metrics.counter({
+			name: name("model_migration_total"),
+			help: "Times that a request left an instance that failed",
+			labels: ["model", "migration_type"],
+		});
+		this.#contextExceeded = metrics.counter({
+			name: name("model_migration_max_seq_len_exceeded_total"),
+			help: "Requests of a failed instance that were too long to be continued",
+			labels: ["model"],
+		});
+		this.#migrationDuration = histogram(
+			"model_migration_duration_seconds",
+			"Time from an instance's failure to the other one's first output",
+			buckets(0.001, 480, 18),
+			["model", "migration_type", "outcome"],
+		);
+	}
+
+	migrating(model: string, type: MigrationType): MigrationMeter {
+		const labels = { model, migration_type: type };
+		const began = performance.now();
+		this.#migrations.inc(labels);
+		return {
+			end: (outcome) =>
+				this.#migrationDuration.observe((performance.now() - began) / 1000, { ...labels, outcome }),
+		};
+	}
+
+	contextExceeded(model: string): void {
+		this.#contextExceeded.inc({ model });
 	}
 
 	begin(labels: RequestLabels): RequestMeter {
@@ -142,7 +193,7 @@ export class FrontendMetrics {
 			max_num_batched_tokens: card.maxNumBatchedTokens,
 			context_length: card.contextLength,
 			kv_cache_block_size: card.kvBlockSize,
-			migration_limit: 0,
+			migration_limit: this.#migrationLimit,
 		};
 		for (const [suffix, value] of Object.entries(values)) {
 			this.#metrics

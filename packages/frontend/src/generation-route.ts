@@ -13,6 +13,7 @@ import type { FrontendMetrics } from "./frontend-metrics.js";
 import { metricLabel } from "./http/error-body.js";
 import { readBody } from "./http/read-body.js";
 import { SseStream } from "./http/sse-stream.js";
+import type { Readmission } from "./migration/readmission.js";
 import type { ModelDirectory, ServableModel } from "./models/model-directory.js";
 import type { AnswerFormat } from "./openai/answer-format.js";
 import { chatFormat } from "./openai/chat-format.js";
@@ -97,10 +98,12 @@ export async function serveGeneration(
 	{
 		models,
 		metrics,
+		readmission,
 		options,
 	}: {
 		readonly models: ModelDirectory;
 		readonly metrics: FrontendMetrics;
+		readonly readmission: Readmission;
 		readonly options: ResolvedFrontendOptions;
 	},
 	requestId: string,
@@ -134,7 +137,14 @@ export async function serveGeneration(
 		const began = performance.now();
 		const prompts = await parsed.tokenize(model);
 		metrics.tokenized(performance.now() - began);
-		generation = new Generation({ model, fields, logprobs, prompts, promptField: endpoint.promptField });
+		generation = new Generation({
+			model,
+			fields,
+			logprobs,
+			prompts,
+			promptField: endpoint.promptField,
+			migration: { options: options.migration, metrics, readmission },
+		});
 		const context = createRequestContext({ id: requestId, signal: gone.signal, logger });
 		const delivery = {
 			generation,

@@ -17,6 +17,16 @@ export interface FrontendLimits {
 	readonly requestTimeoutMs: number;
 }
 
+/** How requests outlive the worker that they run on. */
+export interface MigrationOptions {
+	/** How many further instances may take a request over. 0: a failure of its worker is the request's. Default 3 (Dynamo: --migration-limit, 0). */
+	readonly limit: number;
+	/** Silence before the first token after which a request leaves its worker for another one. Default 60 s: long prompts take long. */
+	readonly firstTokenMs: number;
+	/** The same between tokens, at most: a stream whose tokens came fast gets ten times its longest pause, at least 1 s. Default 10 s. */
+	readonly stallMs: number;
+}
+
 export interface FrontendOptions {
 	readonly runtime: Runtime;
 	/** Default 127.0.0.1. */
@@ -30,14 +40,16 @@ export interface FrontendOptions {
 	/** Where files of models on other machines are kept. Default: `dyn/models-of-workers` in the user's cache folder. */
 	readonly cacheDirectory?: string;
 	readonly limits?: Partial<FrontendLimits>;
+	readonly migration?: Partial<MigrationOptions>;
 	readonly logger?: Logger;
 	readonly metrics?: Metrics;
 }
 
 export interface ResolvedFrontendOptions
-	extends Omit<Required<FrontendOptions>, "staticDirectory" | "limits"> {
+	extends Omit<Required<FrontendOptions>, "staticDirectory" | "limits" | "migration"> {
 	readonly staticDirectory: string | null;
 	readonly limits: FrontendLimits;
+	readonly migration: MigrationOptions;
 }
 
 export function resolveFrontendOptions(options: FrontendOptions): ResolvedFrontendOptions {
@@ -58,5 +70,6 @@ export function resolveFrontendOptions(options: FrontendOptions): ResolvedFronte
 			requestTimeoutMs: 60_000,
 			...options.limits,
 		},
+		migration: { limit: 3, firstTokenMs: 60_000, stallMs: 10_000, ...options.migration },
 	};
 }

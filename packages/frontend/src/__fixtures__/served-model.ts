@@ -77,9 +77,17 @@ export class ServedModel {
 
 	/** Serves one more model, or one more instance of "m", before `start`; returns what takes it away. */
 	async publish(card: Partial<ModelCard> = {}): Promise<() => Promise<void>> {
+		return (await this.addInstance(card)).withdraw;
+	}
+
+	/** As `publish`, for an instance that may have answers of its own. */
+	async addInstance(
+		card: Partial<ModelCard> = {},
+		answer: Answer | null = null,
+	): Promise<{ readonly id: bigint; withdraw(): Promise<void>; close(): Promise<void> }> {
 		const endpoint = await this.runtime.endpoint("a.b.c").serve((request, context) => {
 			this.seen.push(request as GenerateRequest);
-			return this.answer(request as GenerateRequest, context);
+			return (answer ?? this.answer)(request as GenerateRequest, context);
 		});
 		const { withdraw } = await this.runtime.models.publish(
 			{
@@ -106,7 +114,7 @@ export class ServedModel {
 			endpoint.instance,
 		);
 		this.#published++;
-		return withdraw;
+		return { id: endpoint.instance.id, withdraw, close: () => endpoint.close() };
 	}
 
 	async start(options: Partial<FrontendOptions> = {}): Promise<Frontend> {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { RequestContext } from "@dyn/common";
-import { cancellationError, DynError, invalidArgument, linkSignals } from "@dyn/common";
+import { invalidArgument, linkSignals } from "@dyn/common";
 import { createGenerateRequest, type EngineOutput, type GenerateRequest, type Usage } from "@dyn/protocols";
 import type { CommonFields } from "@dyn/protocols/openai";
+import { type Migration, migrate } from "../migration/migrate.js";
 import type { ServableModel } from "../models/model-directory.js";
 import { ChoiceText, type ShownLogprobs, showLogprobs } from "./choice-text.js";
 import { checkContext } from "./context-check.js";
@@ -27,6 +28,14 @@ export interface GenerationOptions {
 	readonly promptField: string;
 	/** Token ids, one list per prompt. */
 	readonly prompts: readonly Uint32Array[];
+	readonly migration: Migration;
+}
+
+/** One request to the engine: some choices of one prompt. */
+interface Part {
+	readonly promptIndex: number;
+	readonly firstChoice: number;
+	readonly choices: number;
 }
 
 /**
@@ -43,7 +52,8 @@ export class Generation {
 	readonly choices: number;
 	readonly #options: GenerationOptions;
 	#completionTokens = 0;
-	#cachedTokens = 0;
+	/** Per prompt. */
+	readonly #cachedTokens: number[];
 
 	/**
 	 * @throws DynError CONTEXT_LENGTH_EXCEEDED or INVALID_ARGUMENT (unknown logits processor) before any work is done
@@ -51,6 +61,7 @@ export class Generation {
 	constructor(options: GenerationOptions) {
 		this.#options = options;
 		this.choices = options.prompts.length * options.fields.n;
+		this.#cachedTokens = options.prompts.map(() => 0);
 		const { card } = options.model;
 		for (const prompt of options.prompts) checkContext(options.model, prompt.length, options.promptField);
 		if (options.logprobs !== null && !card.logprobs)
@@ -71,64 +82,76 @@ export class Generation {
 
 	get usage(): Usage {
 		const promptTokens = this.#options.prompts.reduce((sum, prompt) => sum + prompt.length, 0);
-		return { promptTokens, completionTokens: this.#completionTokens, cachedTokens: this.#cachedTokens };
+		const cachedTokens = this.#cachedTokens.reduce((sum, cached) => sum + cached, 0);
+		return { promptTokens, completionTokens: this.#completionTokens, cachedTokens };
 	}
 
-	/** Every choice's deltas; ends after each choice has had its finish reason. One prompt's failure ends all. */
+	/** Every choice's deltas; ends after each choice has had its finish reason. One request's failure ends all. */
 	async *run(context: RequestContext): AsyncGenerator<ChoiceDelta, void> {
 		const over = new AbortController();
 		const { signal, unlink } = linkSignals(context.signal, over.signal);
 		try {
-			yield* merge(
-				this.#options.prompts.map((prompt, index) => this.#runPrompt(prompt, index, { ...context, signal })),
-			);
+			const parts = this.#parts();
+			const idOf = (index: number) => (parts.length === 1 ? context.id : `${context.id}-${index}`);
+			yield* merge(parts.map((part, index) => this.#runPart(part, { ...context, id: idOf(index), signal })));
 		} finally {
 			over.abort();
 			unlink();
 		}
 	}
 
-	async *#runPrompt(
-		prompt: Uint32Array,
-		promptIndex: number,
-		context: RequestContext,
-	): AsyncGenerator<ChoiceDelta, void> {
-		const { model, fields, logprobs } = this.#options;
-		const texts = Array.from({ length: fields.n }, () => new ChoiceText(model.tokenizer, fields));
+	/** Prompts and choices as requests that the model's workers take. */
+	#parts(): Part[] {
+		const { model, fields, prompts } = this.#options;
+		const most = Math.max(1, model.card.maxChoices);
+		return prompts.flatMap((_, promptIndex) =>
+			Array.from({ length: Math.ceil(fields.n / most) }, (_, i) => ({
+				promptIndex,
+				firstChoice: i * most,
+				choices: Math.min(most, fields.n - i * most),
+			})),
+		);
+	}
+
+	async *#runPart(part: Part, context: RequestContext): AsyncGenerator<ChoiceDelta, void> {
+		const { model, fields, logprobs, migration } = this.#options;
+		const { promptIndex, firstChoice } = part;
+		const texts = Array.from({ length: part.choices }, () => new ChoiceText(model.tokenizer, fields));
 		/** Choices that the client waits for, and those that the engine works on. */
 		const open = new Set(texts.keys());
 		const running = new Set(texts.keys());
-		const stream = model.client.generate(this.#engineRequest(prompt), context, {
-			among: model.instances,
-			...(fields.instanceId === null ? {} : { instanceId: fields.instanceId }),
+		const stream = migrate({
+			...migration,
+			model,
+			context,
+			request: this.#engineRequest(part),
+			instanceId: fields.instanceId,
 		});
-		let cached = 0;
-		for await (const output of stream as AsyncIterable<EngineOutput>) {
-			if (context.signal.aborted) throw cancellationError(context.signal);
-			if (output.finishReason === "cancelled") throw new DynError("CANCELLED", "the request was cancelled");
+		for await (const output of stream) {
 			if (output.finishReason !== null) running.delete(output.index);
-			if (output.usage && output.usage.cachedTokens > cached) {
-				this.#cachedTokens += output.usage.cachedTokens - cached;
-				cached = output.usage.cachedTokens;
-			}
+			const cached = output.usage?.cachedTokens ?? 0;
+			this.#cachedTokens[promptIndex] = Math.max(this.#cachedTokens[promptIndex]!, cached);
 			for (const piece of pieces(output, logprobs === null ? MAX_TOKENS : MAX_TOKENS_WITH_LOGPROBS)) {
 				if (!open.has(output.index)) break; // goes on behind its stop string
-				const delta = this.#deltaOf(piece, texts[output.index]!, promptIndex);
+				const delta = this.#deltaOf(
+					piece,
+					texts[output.index]!,
+					promptIndex * fields.n + firstChoice + output.index,
+				);
 				if (delta.finishReason) open.delete(output.index);
 				yield delta;
 			}
 			// Leaving cancels what goes on; where nothing does, the engine ends the stream by itself.
 			if (open.size === 0 && running.size > 0) return;
 		}
-		if (open.size > 0) throw new DynError("DISCONNECTED", "the worker ended its answer too early");
 	}
 
-	#deltaOf(output: EngineOutput, choice: ChoiceText, promptIndex: number): ChoiceDelta {
-		const { model, fields, logprobs } = this.#options;
+	#deltaOf(output: EngineOutput, choice: ChoiceText, index: number): ChoiceDelta {
+		const { model, logprobs } = this.#options;
 		const { text, stopped } = choice.push(output.tokenIds, output.finishReason !== null);
 		this.#completionTokens += output.tokenIds.length;
 		return {
-			index: promptIndex * fields.n + output.index,
+			index,
 			text,
 			tokens: output.tokenIds.length,
 			logprobs:
@@ -139,12 +162,14 @@ export class Generation {
 		};
 	}
 
-	#engineRequest(tokenIds: Uint32Array): GenerateRequest {
-		const { fields, logprobs } = this.#options;
+	#engineRequest({ promptIndex, firstChoice, choices }: Part): GenerateRequest {
+		const { fields, logprobs, prompts } = this.#options;
+		// As an engine does it that makes all choices of a request: each has a seed of its own.
+		const seed = fields.seed === null ? null : fields.seed + firstChoice;
 		return createGenerateRequest({
 			model: fields.model,
-			tokenIds,
-			sampling: fields,
+			tokenIds: prompts[promptIndex]!,
+			sampling: { ...fields, n: choices, seed },
 			stop: fields,
 			output: { logprobs },
 			routing: fields,

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+import { DynError } from "@dyn/common";
+import { createGenerateRequest } from "@dyn/protocols";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Fleet, failing, fold, frozen, whole } from "../__fixtures__/fleet.js";
+import { foldEngine } from "../__fixtures__/fold-engine.js";
+import { type Answer, signalled } from "../__fixtures__/served-model.js";
+
+let fleet: Fleet;
+let thaw: ReturnType<typeof signalled>;
+beforeEach(() => {
+	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+	thaw = signalled();
+});
+afterEach(async () => {
+	thaw.reach();
+	vi.useRealTimers();
+	await fleet.close();
+});
+
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+const expected = (
+	await fold(
+		foldEngine(createGenerateRequest({ tokenIds: [1, 2, 3], stop: { maxTokens: 20, minTokens: 20 } })),
+	)
+).tokenIds;
+
+/** Each output after `ms`, then frozen behind `outputs` of them. */
+const slow = (ms: number, outputs: number): Answer =>
+	async function* (request, context) {
+		for await (const output of frozen(thaw.reached, outputs)(request, context)) {
+			await sleep(ms);
+			yield output;
+		}
+	};
+/** Ids of the instances that were called, and whether they were asked for health. */
+const called = () => fleet.calls.map(({ id, request }) => [id, request.healthCheck]);
+const idsOf = (indexes: readonly number[]) => indexes.map((index) => fleet.calls[index]!.id);
+
+describe("an instance that falls silent", () => {
+	it("before its first token is left after firstTokenMs", async () => {
+		fleet = await Fleet.create(2, frozen(thaw.reached));
+		const answer = fold(fleet.migrate());
+		await pass(59_999);
+		expect(fleet.calls).toHaveLength(1);
+		await pass(1);
+		expect((await answer).tokenIds).toEqual(expected);
+		expect(fleet.calls[1]!.id).not.toBe(fleet.calls[0]!.id);
+		expect(fleet.calls[0]!.context.signal.aborted).toBe(true);
+	});
+
+	it("in mid-stream is left after a second when it was fast, and what it says late is dropped", async () => {
+		fleet = await Fleet.create(2, slow(20, 5));
+		const answer = fold(fleet.migrate());
+		await pass(5 * 20 + 999);
+		expect(fleet.calls).toHaveLength(1);
+		await pass(1);
+		expect(fleet.calls).toHaveLength(2);
+		thaw.reach();
+		await pass(1000);
+		expect((await answer).tokenIds).toEqual(expected);
+	});
+
+	it("is given ten times its own longest silence, its first included, and stallMs at most", async () => {
+		for (const [pause, limit] of [
+			[300, 3000],
+			[5000, 10_000],
+		] as const) {
+			fleet = await Fleet.create(2, slow(pause, 2));
+			const answer = fold(fleet.migrate());
+			await pass(2 * pause + limit - 1);
+			expect(fleet.calls).toHaveLength(1);
+			await pass(1);
+			expect((await answer).tokenIds).toEqual(expected);
+			thaw.reach();
+			await pass(pause);
+			thaw = signalled();
+			if (pause === 300) await fleet.close();
+		}
+	});
+
+	it("is waited for while its reader takes its time", async () => {
+		fleet = await Fleet.create(2);
+		const outputs = [];
+		for await (const { tokenIds } of fleet.migrate()) {
+			outputs.push(...tokenIds);
+			await pass(100_000);
+		}
+		expect([outputs, fleet.calls.length]).toEqual([expected, 1]);
+	});
+
+	it("is waited for when nobody else is there, until somebody is", async () => {
+		fleet = await Fleet.create(1, slow(20, 5));
+		const answer = fold(fleet.migrate());
+		await pass(600_000);
+		expect(called()).toEqual([[fleet.served[0]!.instance.id, false]]);
+		await fleet.add();
+		await pass(10_000);
+		expect((await answer).tokenIds).toEqual(expected);
+		expect(fleet.calls[1]!.id).toBe(fleet.served[1]!.instance.id);
+	});
+
+	it("is not left by a request that may not move, unless discovery has given it up too", async () => {
+		fleet = await Fleet.create(2, slow(20, 5));
+		const answer = fold(fleet.migrate({}, { options: { limit: 0 } }));
+		answer.catch(() => {});
+		await pass(600_000);
+		expect(fleet.calls).toHaveLength(1);
+		const { id } = fleet.calls[0]!;
+		const leaving = fleet.served.find(({ instance }) => instance.id === id)!.drain();
+		await pass(10_000);
+		await expect(answer).rejects.toMatchObject({
+			code: "DISCONNECTED",
+			message: expect.stringContaining(`${id}`),
+		});
+		thaw.reach();
+		await pass(1000);
+		await leaving;
+	});
+
+	it("after its last word has answered", async () => {
+		fleet = await Fleet.create(1, async function* (request) {
+			yield* foldEngine(request);
+			await thaw.reached;
+		});
+		const answer = fold(fleet.migrate());
+		await pass(1000);
+		expect((await answer).tokenIds).toEqual(expected);
+	});
+});
+
+describe("a frozen instance", () => {
+	const ask = () => fold(fleet.migrate());
+
+	it("gets no request until a health check sent to it was answered whole", async () => {
+		const unwell: Answer[] = [
+			frozen(thaw.reached),
+			failing(new DynError("DISCONNECTED", "reset")),
+			async function* (request) {
+				yield* [...foldEngine(request)].map((output) => ({ ...output, finishReason: null }));
+			},
+		];
+		fleet = await Fleet.create(2, slow(20, 5), whole, unwell[0]!, whole, whole, unwell[1]!, unwell[2]!);
+		const first = ask();
+		await pass(1100);
+		await first;
+		const [sick, fine] = idsOf([0, 1]);
+		expect(sick).not.toBe(fine);
+		await pass(1000); // the first probe freezes too
+		expect(called()[2]).toEqual([sick, true]);
+		const probe = fleet.calls[2]!.request;
+		expect([probe.tokenIds, probe.stop.maxTokens, probe.sampling.temperature]).toEqual([[256], 1, 0]);
+		await Promise.all([ask(), ask()]);
+		expect(idsOf([3, 4])).toEqual([fine, fine]);
+		await pass(10_000 + 1999); // its deadline, and the next pause
+		expect(fleet.calls).toHaveLength(5);
+		await pass(1);
+		expect(called()[5]).toEqual([sick, true]);
+		await pass(4000);
+		expect(called()[6]).toEqual([sick, true]);
+		await ask();
+		expect(idsOf([7])).toEqual([fine]);
+		await pass(8000); // this one is answered
+		expect(called()[8]).toEqual([sick, true]);
+		await Promise.all([ask(), ask()]);
+		expect(new Set(idsOf([9, 10]))).toEqual(new Set([sick, fine]));
+		await pass(100_000);
+		expect(fleet.calls).toHaveLength(11);
+	});
+
+	it("is asked by one probe at a time, however many streams it held, at most every 30 s", async () => {
+		const fails = failing(new DynError("UNAVAILABLE", "no"));
+		fleet = await Fleet.create(2, ...new Array<Answer>(100).fill(fails));
+		const { instance } = fleet.served[0]!;
+		for (let streams = 0; streams < 3; streams++) fleet.readmission.quarantine(fleet.model, instance);
+		await pass(1000 + 2000 + 4000 + 8000 + 16_000);
+		expect(called()).toEqual(new Array(5).fill([instance.id, true]));
+		await pass(5 * 30_000);
+		expect(called()).toEqual(new Array(10).fill([instance.id, true]));
+	});
+
+	it("is forgotten when it leaves discovery or the frontend closes", async () => {
+		fleet = await Fleet.create(2);
+		const [leaving, staying] = fleet.served.map(({ instance }) => instance);
+		for (const instance of [leaving!, staying!]) fleet.readmission.quarantine(fleet.model, instance);
+		await fleet.served[0]!.close();
+		await pass(60_000);
+		expect(called()).toEqual([[staying!.id, true]]);
+		fleet.readmission.quarantine(fleet.model, staying!);
+		fleet.readmission.close();
+		fleet.readmission.quarantine(fleet.model, staying!);
+		await pass(60_000);
+		expect([fleet.calls.length, vi.getTimerCount()]).toEqual([1, 0]);
+	});
+});
