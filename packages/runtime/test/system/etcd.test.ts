@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+import { once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
+import { createLogger, DynError, type LogRecord } from "@dyn/common";
+import { createEtcdStore, type EtcdStoreOptions } from "@dyn/runtime/etcd";
+import { Etcd3 } from "etcd3";
+import { afterEach, describe, expect, test } from "vitest";
+import type { KeyValueStore, StoreEvent } from "../../src/discovery/key-value-store.js";
+import { EtcdServer, etcdMissing } from "../etcd-server.js";
+
+const missing = etcdMissing();
+if (missing) console.warn(`etcd tests skipped: ${missing}`);
+
+const PREFIX = "v1/instances/";
+const A = `${PREFIX}ns/backend/generate/a`;
+const B = `${PREFIX}ns/backend/generate/b`;
+const C = `${PREFIX}ns/backend/generate/c`;
+/** etcd itself makes shorter leases 2 s. */
+const TTL_SECONDS = 2;
+/** Longer than a lease lasts: what is tested is what happens then. */
+const longerThanTheLease = () => new Promise((resolve) => setTimeout(resolve, TTL_SECONDS * 1000 + 1500));
+
+const cleanups: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+	for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function startServer(): Promise<EtcdServer> {
+	const server = await EtcdServer.start();
+	cleanups.push(() => server.dispose());
+	return server;
+}
+
+async function open(endpoint: string, options: EtcdStoreOptions = {}): Promise<KeyValueStore> {
+	const store = await createEtcdStore({ endpoints: [endpoint], leaseTtlSeconds: TTL_SECONDS, ...options });
+	cleanups.push(() => store.close());
+	return store;
+}
+
+/** etcd without the store, to look behind its back. */
+function openRaw(endpoint: string): Etcd3 {
+	const raw = new Etcd3({ hosts: endpoint });
+	cleanups.push(async () => raw.close());
+	return raw;
+}
+
+/** Follows a prefix and keeps what it was told. */
+class Observer {
+	readonly events: string[] = [];
+	readonly entries = new Map<string, string>();
+	readonly #stop = new AbortController();
+	#check = () => {};
+
+	constructor(store: KeyValueStore, prefix: string = PREFIX) {
+		void this.#follow(store.watch(prefix, this.#stop.signal));
+		cleanups.push(async () => this.#stop.abort());
+	}
+
+	/** Resolves when the entries are these; the test's time-out is the deadline. */
+	has(entries: Record<string, string>): Promise<void> {
+		const wanted = JSON.stringify(Object.entries(entries).sort());
+		return this.until(() => JSON.stringify([...this.entries].sort()) === wanted);
+	}
+
+	synced(): Promise<void> {
+		return this.until(() => this.events.includes("synced"));
+	}
+
+	async until(condition: () => boolean): Promise<void> {
+		while (!condition())
+			await new Promise<void>((resolve) => {
+				const others = this.#check;
+				this.#check = () => {
+					others();
+					resolve();
+				};
+			});
+	}
+
+	async #follow(events: AsyncIterable<StoreEvent>): Promise<void> {
+		for await (const event of events) {
+			if (event.type === "put") this.entries.set(event.key, event.value);
+			if (event.type === "delete") this.entries.delete(event.key);
+			const key = event.type === "synced" ? "" : ` ${event.key.slice(-1)}`;
+			this.events.push(event.type + key + (event.type === "put" ? `=${event.value}` : ""));
+			const check = this.#check;
+			this.#check = () => {};
+			check();
+		}
+		this.events.push("end");
+	}
+}
+
+/** A wire to etcd that can be cut while etcd goes on. */
+async function startWire(endpoint: string) {
+	const { hostname, port } = new URL(endpoint);
+	const sockets = new Set<Socket>();
+	let whole = true;
+	const wire = createServer((near) => {
+		const far = connect(Number(port), hostname);
+		for (const socket of [near, far]) {
+			sockets.add(socket);
+			socket.on("error", () => {});
+			socket.on("close", () => {
+				sockets.delete(socket);
+				near.destroy();
+				far.destroy();
+			});
+		}
+		if (whole) near.pipe(far).pipe(near);
+		else near.destroy();
+	}).listen(0, "127.0.0.1");
+	await once(wire, "listening");
+	const cut = () => {
+		whole = false;
+		for (const socket of sockets) socket.destroy();
+	};
+	cleanups.push(async () => {
+		cut();
+		wire.close();
+	});
+	const address = wire.address() as { port: number };
+	return { endpoint: `http://127.0.0.1:${address.port}`, cut, mend: () => (whole = true) };
+}
+
+const unavailable = (promise: Promise<void>) =>
+	expect(promise).rejects.toSatisfy((error) => DynError.is(error, "UNAVAILABLE"));
+
+describe.skipIf(missing)("etcd", { timeout: 60_000 }, () => {
+	test("tells another store what is there, then what changes, and nothing twice", async () => {
+		const server = await startServer();
+		const [worker, frontend] = [await open(server.endpoint), await open(server.endpoint)];
+		expect(worker.status).toBe("connected");
+		const lease = await worker.lease();
+		await worker.put(A, '{"id":18446744073709551615}', lease);
+		await worker.put(B, "1", lease);
+		const observer = new Observer(frontend);
+		await observer.synced();
+		expect(observer.events.slice().sort()).toEqual(
+			['put a={"id":18446744073709551615}', "put b=1", "synced"].sort(),
+		);
+		expect(observer.events.at(-1)).toBe("synced");
+
+		await worker.put(B, "1", lease);
+		await worker.put(B, "2", lease);
+		await worker.put("v1/instances-of-others", "no", lease);
+		await worker.delete(A);
+		await observer.has({ [B]: "2" });
+		expect(observer.events.slice(3)).toEqual(["put b=2", "delete a"]);
+
+		await lease.revoke();
+		await observer.has({});
+		await unavailable(worker.put(A, "late", lease));
+		await frontend.close();
+		await observer.until(() => observer.events.at(-1) === "end");
+	});
+
+	test("keeps keys longer than the lease and takes them back when it closes", async () => {
+		const server = await startServer();
+		const [worker, frontend] = [await open(server.endpoint), await open(server.endpoint)];
+		await worker.put(A, "1", await worker.lease());
+		const observer = new Observer(frontend);
+		await observer.has({ [A]: "1" });
+		await longerThanTheLease();
+		expect(observer.events).toEqual(["put a=1", "synced"]);
+		await worker.close();
+		await observer.has({});
+	});
+
+	test("waits for an etcd that is not there yet", async () => {
+		const server = await EtcdServer.prepare();
+		cleanups.push(() => server.dispose());
+		const records: LogRecord[] = [];
+		const logger = createLogger("info", (record) => records.push(record));
+		const store = await open(server.endpoint, { logger });
+		const observer = new Observer(store);
+		await unavailable(store.put(A, "1", await store.lease()));
+		expect(store.status).toBe("disconnected");
+		await longerThanTheLease();
+		expect(observer.events).toEqual([]);
+		await server.start();
+		await observer.has({ [A]: "1" });
+		await observer.synced();
+		expect(store.status).toBe("connected");
+		expect(records.map(({ message }) => message)).toEqual([
+			"etcd cannot be reached: what is known stays, trying again",
+			"etcd is reached again",
+		]);
+	});
+
+	test.each([
+		{ how: "with its data", forgets: false },
+		{ how: "without its data", forgets: true },
+	])(
+		"registers everything again when etcd was dead for longer than the lease and comes back $how",
+		async ({ forgets }) => {
+			const server = await startServer();
+			const stores = [
+				await open(server.endpoint),
+				await open(server.endpoint),
+				await open(server.endpoint),
+			] as const;
+			const [worker, leaver, frontend] = stores;
+			const lease = await worker.lease();
+			await worker.put(A, "1", lease);
+			await worker.put(B, "1", lease);
+			await leaver.put(`${PREFIX}x`, "1", await leaver.lease());
+			const observer = new Observer(frontend);
+			await observer.has({ [A]: "1", [B]: "1", [`${PREFIX}x`]: "1" });
+
+			await server.kill();
+			await leaver.close();
+			await longerThanTheLease();
+			expect(worker.status).toBe("disconnected");
+			expect(observer.entries.size).toBe(3);
+			await unavailable(worker.delete(A));
+			await unavailable(worker.put(B, "2", lease));
+			await unavailable(worker.put(C, "1", lease));
+			if (forgets) await server.forget();
+			await server.start();
+			const began = performance.now();
+
+			const right = { [B]: "2", [C]: "1" };
+			await observer.has(right);
+			console.log(`right ${Math.round(performance.now() - began)} ms after etcd was back`);
+			expect(performance.now() - began).toBeLessThan(15_000);
+			await longerThanTheLease();
+			expect(Object.fromEntries(observer.entries)).toEqual(right);
+			const late = new Observer(await open(server.endpoint));
+			await late.synced();
+			expect(Object.fromEntries(late.entries)).toEqual(right);
+			expect(stores.map(({ status }) => status)).toEqual(["connected", "connected", "connected"]);
+		},
+	);
+
+	test("registers again when its lease is taken away", async () => {
+		const server = await startServer();
+		const [worker, frontend] = [await open(server.endpoint), await open(server.endpoint)];
+		await worker.put(A, "1", await worker.lease());
+		const observer = new Observer(frontend);
+		await observer.has({ [A]: "1" });
+		const raw = openRaw(server.endpoint);
+		const { kvs } = await raw.kv.range({ key: Buffer.from(A) });
+		await raw.leaseClient.leaseRevoke({ ID: kvs[0]!.lease });
+		await observer.has({});
+		await observer.has({ [A]: "1" });
+	});
+
+	test("tells what was lost to compaction while it was away, and what stayed not again", async () => {
+		const server = await startServer();
+		const wire = await startWire(server.endpoint);
+		const [worker, frontend] = [await open(server.endpoint), await open(wire.endpoint)];
+		const lease = await worker.lease();
+		await worker.put(A, "1", lease);
+		await worker.put(B, "1", lease);
+		const observer = new Observer(frontend);
+		await observer.synced();
+		wire.cut();
+		await worker.delete(A);
+		await worker.put(B, "0", lease);
+		await worker.put(B, "1", lease);
+		await worker.put(C, "1", lease);
+		const raw = openRaw(server.endpoint);
+		const { header } = await raw.kv.range({ key: Buffer.from(B) });
+		await raw.kv.compact({ revision: header.revision, physical: true });
+		const told = observer.events.length;
+		wire.mend();
+		await observer.has({ [B]: "1", [C]: "1" });
+		expect(observer.events.slice(told).sort()).toEqual(["delete a", "put c=1"]);
+	});
+
+	test("gets over an etcd that stands still for 3 s", async () => {
+		const server = await startServer();
+		const [worker, frontend] = [await open(server.endpoint), await open(server.endpoint)];
+		const lease = await worker.lease();
+		await worker.put(A, "1", lease);
+		const observer = new Observer(frontend);
+		await observer.has({ [A]: "1" });
+		server.freeze();
+		const put = worker.put(B, "1", lease).catch((error) => error);
+		await new Promise((resolve) => setTimeout(resolve, 3000));
+		server.thaw();
+		expect(DynError.is(await put, "UNAVAILABLE")).toBe(true);
+		await observer.has({ [A]: "1", [B]: "1" });
+		await longerThanTheLease();
+		expect(Object.fromEntries(observer.entries)).toEqual({ [A]: "1", [B]: "1" });
+	});
+
+	test.each(["dead", "frozen"])("closes in bounded time when etcd is %s", async (state) => {
+		const server = await startServer();
+		const store = await open(server.endpoint);
+		const lease = await store.lease();
+		await store.put(A, "1", lease);
+		const observer = new Observer(store);
+		await observer.synced();
+		if (state === "dead") await server.kill();
+		else server.freeze();
+		const began = performance.now();
+		await Promise.all([store.close(), lease.revoke()]);
+		expect(performance.now() - began).toBeLessThan(5000);
+		await observer.until(() => observer.events.at(-1) === "end");
+		await unavailable(store.put(A, "2", lease));
+		await store.delete(A);
+	});
+
+	test("goes to the endpoint that answers", async () => {
+		const server = await startServer();
+		const dead = await EtcdServer.prepare();
+		cleanups.push(() => dead.dispose());
+		const store = await open("", { endpoints: [dead.endpoint, server.endpoint] });
+		expect(store.status).toBe("connected");
+		await store.put(A, "1", await store.lease());
+		await new Observer(store).has({ [A]: "1" });
+	});
+});
