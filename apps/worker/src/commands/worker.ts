@@ -46,7 +46,7 @@ export async function worker(values: Values): Promise<number> {
 		await status?.close();
 	};
 	const drain = async () => {
-		await worker.drain({ graceMs: (values["graceSeconds"] as number) * 1000 });
+		await worker.drain({ graceMs: ((values["graceSeconds"] as number | undefined) ?? 5) * 1000 });
 		await close();
 	};
 	return untilSignal(drain, close, 600, logger);
@@ -57,5 +57,5 @@ function openStatusServer(
 	served: Pick<Parameters<typeof createStatusServer>[0], "metrics" | "endpoints" | "files">,
 ): Promise<StatusServer> | null {
 	const port = (values["systemPort"] as number | undefined) ?? -1;
-	return port < 0 ? null : createStatusServer({ host: values["tcpHost"] as string, port, ...served });
+	return port < 0 ? null : createStatusServer({ host: (values["tcpHost"] as string | undefined) ?? "127.0.0.1", port, ...served });
 }

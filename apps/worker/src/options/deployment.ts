@@ -43,7 +43,7 @@ export async function joinDeployment(
 }
 
 async function openStore(values: Values, logger: Logger): Promise<KeyValueStore> {
-	const backend = values["discoveryBackend"] as string;
+	const backend = (values["discoveryBackend"] as string | undefined) ?? "file";
 	switch (backend) {
 		case "mem":
 			logger.warn("discovery is in this process only: nobody else can see it; use file or etcd for that");
@@ -55,7 +55,7 @@ async function openStore(values: Values, logger: Logger): Promise<KeyValueStore>
 		}
 		case "etcd": {
 			const { createEtcdStore } = await import("@dyn/runtime/etcd");
-			const endpoints = (values["etcdEndpoints"] as string).split(",").map((each) => each.trim());
+			const endpoints = ((values["etcdEndpoints"] as string | undefined) ?? "http://127.0.0.1:2379").split(",").map((each) => each.trim());
 			return createEtcdStore({ endpoints, logger });
 		}
 		default:
@@ -64,14 +64,17 @@ async function openStore(values: Values, logger: Logger): Promise<KeyValueStore>
 }
 
 async function openRequestPlane(values: Values, logger: Logger): Promise<RequestPlane> {
-	const plane = values["requestPlane"] as string;
+	const plane = (values["requestPlane"] as string | undefined) ?? "tcp";
 	if (plane !== "tcp")
 		throw new DynError("UNIMPLEMENTED", `request plane ${plane} is not available; use tcp`);
 	const { createTcpPlane } = await import("@dyn/runtime/tcp");
+	const host = values["tcpHost"] as string | undefined;
+	const port = values["tcpPort"] as number | undefined;
+	const codec = values["requestPlaneCodec"] as "json" | "msgpack" | undefined;
 	return createTcpPlane({
-		host: values["tcpHost"] as string,
-		port: values["tcpPort"] as number,
-		codec: values["requestPlaneCodec"] as "json" | "msgpack",
 		logger,
+		...(host === undefined ? {} : { host }),
+		...(port === undefined ? {} : { port }),
+		...(codec === undefined ? {} : { codec }),
 	});
 }
