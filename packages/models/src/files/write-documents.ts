@@ -2,8 +2,9 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { DynError } from "@dyn/common";
 import { createBLAKE3 } from "hash-wasm";
-import { explainFileError } from "../store/file-errors.js";
+import { isFileError } from "../store/file-errors.js";
 import type { Documents } from "./gguf-documents.js";
 
 /**
@@ -21,7 +22,13 @@ export async function writeDocuments(directory: string, documents: Documents): P
 		await mkdir(folder, { recursive: true });
 		await Promise.all(files.map(({ name, text }) => place(folder, name, text)));
 	} catch (error) {
-		throw explainFileError(error, folder);
+		if (!isFileError(error)) throw error;
+		const isFull = error.code === "ENOSPC" || error.code === "EDQUOT";
+		throw new DynError(
+			isFull ? "DISK_FULL" : "MODEL_UNAVAILABLE",
+			`cannot write the model's tokenizer files to ${folder}: ${error.message}; ${isFull ? "free some space" : "make it writable"}`,
+			{ cause: error },
+		);
 	}
 	return folder;
 }
