@@ -5,3 +5,5 @@ export { openCheckpoint } from "./checkpoint/open-checkpoint.js";
 export { readTensor } from "./checkpoint/read-tensor.js";
 export { tensorByteLength } from "./checkpoint/tensor-type.js";
 export { describeModelFiles, type ModelFilesOptions } from "./files/describe-model-files.js";
+export { GgufMetadata } from "./gguf/gguf-metadata.js";
+export { type GgufTokenIds, type GgufTokenizer, ggufTokenizer } from "./gguf/gguf-tokenizer.js";

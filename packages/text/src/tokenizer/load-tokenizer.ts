@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { openCheckpoint } from "@dyn/models";
-import { GgufMetadata } from "../gguf/gguf-metadata.js";
-import { ggufTokenizer } from "../gguf/gguf-tokenizer.js";
+import { GgufMetadata, ggufTokenizer, openCheckpoint } from "@dyn/models";
 import { namedToken } from "../named-token.js";
 import { readJsonFile } from "../read-json-file.js";
 import { createNativeTokenizer } from "./native-tokenizer.js";

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { GgufValue } from "@dyn/models";
+import { GgufMetadata, type GgufValue, ggufTokenizer } from "@dyn/models";
 import { describe, expect, it } from "vitest";
-import { createNativeTokenizer } from "../tokenizer/native-tokenizer.js";
-import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import { parseTokenizerDocument } from "../tokenizer/tokenizer-document.js";
-import { GgufMetadata } from "./gguf-metadata.js";
-import { ggufTokenizer } from "./gguf-tokenizer.js";
+import { createNativeTokenizer } from "./native-tokenizer.js";
+import type { Tokenizer } from "./tokenizer.js";
+import { parseTokenizerDocument } from "./tokenizer-document.js";
 
 type Keys = Record<string, GgufValue>;
 
