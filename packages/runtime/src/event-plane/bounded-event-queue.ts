@@ -7,6 +7,7 @@ const DEFAULT_CAPACITY = 100_000;
 export class BoundedEventQueue implements EventSubscription {
 	readonly #capacity: number;
 	readonly #onClose: () => void;
+	readonly #onDrop: () => void;
 	#events: ReceivedEvent[] = [];
 	#head = 0;
 	/** Dropped since an event was read, per publisher. */
@@ -15,10 +16,18 @@ export class BoundedEventQueue implements EventSubscription {
 	#closed = false;
 	#wake: (() => void) | null = null;
 
-	/** @param onClose called once, when the reader leaves or `close` is called */
-	constructor(capacity: number = DEFAULT_CAPACITY, onClose: () => void = () => {}) {
+	/**
+	 * @param onClose called once, when the reader leaves or `close` is called
+	 * @param onDrop called for every event that is dropped
+	 */
+	constructor(
+		capacity: number = DEFAULT_CAPACITY,
+		onClose: () => void = () => {},
+		onDrop: () => void = () => {},
+	) {
 		this.#capacity = capacity;
 		this.#onClose = onClose;
+		this.#onDrop = onDrop;
 	}
 
 	get dropped(): number {
@@ -70,6 +79,7 @@ export class BoundedEventQueue implements EventSubscription {
 		const { publisherId, missed } = this.#shift()!;
 		this.#droppedOf.set(publisherId, (this.#droppedOf.get(publisherId) ?? 0n) + missed + 1n);
 		this.#dropped++;
+		this.#onDrop();
 	}
 
 	#shift(): ReceivedEvent | null {
