@@ -22,6 +22,7 @@ export async function frontend(values: Values): Promise<number> {
 		staticDirectory: consoleDirectory,
 		limits:
 			values["bodyLimitMb"] === undefined ? {} : { bodyBytes: (values["bodyLimitMb"] as number) * 2 ** 20 },
+		migration: values["migrationLimit"] === undefined ? {} : { limit: values["migrationLimit"] as number },
 	});
 	process.stdout.write(`frontend at ${started.address}\n`);
 	const close = async () => {

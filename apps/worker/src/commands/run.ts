@@ -23,6 +23,7 @@ export async function run(values: Values): Promise<number> {
 		staticDirectory: consoleDirectory,
 		limits:
 			values["bodyLimitMb"] === undefined ? {} : { bodyBytes: (values["bodyLimitMb"] as number) * 2 ** 20 },
+		migration: values["migrationLimit"] === undefined ? {} : { limit: values["migrationLimit"] as number },
 	});
 	const worker = await startWorker(values, { runtime, logger, metrics }).catch(async (error) => {
 		await frontend.close();

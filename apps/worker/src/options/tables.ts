@@ -330,6 +330,17 @@ const http: readonly OptionSpec[] = [
 		group: "HTTP",
 	},
 	{
+		name: "migrationLimit",
+		flags: ["migration-limit"],
+		env: ["DYN_MIGRATION_LIMIT"],
+		type: "integer",
+		range: [0, 1000],
+		value: "N",
+		default: 3,
+		help: "Further workers that may take a request over when its worker fails (0: none)",
+		group: "HTTP",
+	},
+	{
 		name: "drainSeconds",
 		flags: ["graceful-shutdown-timeout"],
 		env: ["DYN_HTTP_GRACEFUL_SHUTDOWN_TIMEOUT_SECS"],
@@ -348,6 +359,8 @@ export interface CommandTable {
 	readonly usage: string;
 	readonly examples: readonly (readonly [command: string, does: string])[];
 	readonly options: readonly OptionSpec[];
+	/** Whether words follow the command's name. */
+	readonly takesWords?: boolean;
 }
 
 export const RUN: CommandTable = {
@@ -380,6 +393,29 @@ export const FRONTEND: CommandTable = {
 	usage: "dyn-worker frontend [options]",
 	examples: [["dyn-worker frontend --http-port 8080", "a frontend for the workers that discovery knows"]],
 	options: [...http, ...deployment, ...general],
+};
+
+const workers: OptionSpec = {
+	name: "workers",
+	flags: ["workers"],
+	type: "integer",
+	range: [1, 64],
+	value: "N",
+	default: 2,
+	help: "Worker processes",
+	group: "Cluster",
+};
+
+export const CLUSTER: CommandTable = {
+	name: "cluster",
+	summary: "A frontend and several workers as processes of this host, for trying things",
+	usage: "dyn-worker cluster up [options]",
+	examples: [
+		["dyn-worker cluster up --workers 3", "three workers behind http://127.0.0.1:8000"],
+		["dyn-worker cluster up --discovery-backend etcd", "the same, found through a running etcd"],
+	],
+	options: [workers, ...http, ...model, ...engine, ...naming, ...deployment, ...store, ...general],
+	takesWords: true,
 };
 
 export const CHAT: CommandTable = {
@@ -446,6 +482,7 @@ export const MODEL: CommandTable = {
 		["dyn-worker model remove smollm2-135m-instruct", "delete it"],
 	],
 	options: [...store, ...general],
+	takesWords: true,
 };
 
 export const DOCTOR: CommandTable = {
@@ -456,4 +493,4 @@ export const DOCTOR: CommandTable = {
 	options: [...http.slice(0, 2), ...store, engine.find(({ name }) => name === "nativePath")!, ...general],
 };
 
-export const COMMANDS: readonly CommandTable[] = [RUN, WORKER, FRONTEND, CHAT, MODEL, DOCTOR];
+export const COMMANDS: readonly CommandTable[] = [RUN, WORKER, FRONTEND, CLUSTER, CHAT, MODEL, DOCTOR];

@@ -4,9 +4,9 @@ import { cancellationError, DynError } from "@dyn/common";
 import { createGenerateRequest } from "@dyn/protocols";
 import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { fold } from "../__fixtures__/fleet.js";
+import { fold, frozen } from "../__fixtures__/fleet.js";
 import { foldEngine } from "../__fixtures__/fold-engine.js";
-import { type Answer, delta, end, eventsOf, ServedModel } from "../__fixtures__/served-model.js";
+import { type Answer, delta, end, eventsOf, ServedModel, signalled } from "../__fixtures__/served-model.js";
 
 let served: ServedModel;
 beforeEach(async () => {
@@ -90,6 +90,18 @@ describe("an answer that two instances gave", () => {
 				{ text: "ab", logprobs: { tokens: ["a", "b"], token_logprobs: [-1, -2], text_offset: [0, 1] } },
 			],
 		});
+	});
+
+	it("comes when the first one is silent for longer than the frontend is told to wait", async () => {
+		const thaw = signalled();
+		await served.publish();
+		await served.start({ migration: { firstTokenMs: 10 } });
+		served.answer = inTurn(frozen(thaw.reached), async function* () {
+			yield delta("here");
+			yield end();
+		});
+		expect(await (await served.chat()).json()).toMatchObject({ choices: [{ message: { content: "here" } }] });
+		thaw.reach();
 	});
 
 	it("is none when the client named the instance", async () => {
