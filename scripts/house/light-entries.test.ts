@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { root, workspacePackages } from "./workspace.js";
 
 /** Third-party code that an entry may load at once: small and without native parts. */
-const LIGHT = new Set(["hash-wasm"]);
+const LIGHT = new Set(["hash-wasm", "lossless-json"]);
 
 /** Entries that exist to load something heavier. */
 const HEAVY_BY_DESIGN = new Set(["@dyn/runtime/prometheus"]);

@@ -11,10 +11,13 @@ const FLOORS = ["base", "core", "engine", "assembly", "app"];
 const HOUSE: Record<string, { floor: string; exports: string[]; bin?: string[] }> = {
 	"@dyn/common": { floor: "base", exports: ["."] },
 	"@dyn/tokens": { floor: "base", exports: ["."] },
-	"@dyn/protocols": { floor: "base", exports: [".", "./openai"] },
+	"@dyn/protocols": { floor: "base", exports: [".", "./openai", "./dynamo", "./json", "./msgpack"] },
 	"@dyn/models": { floor: "base", exports: [".", "./store", "./testing"] },
 	"@dyn/engine": { floor: "core", exports: [".", "./conformance"] },
-	"@dyn/runtime": { floor: "core", exports: [".", "./prometheus"] },
+	"@dyn/runtime": {
+		floor: "core",
+		exports: [".", "./prometheus", "./nats", "./file", "./tcp", "./etcd", "./kubernetes", "./zmq"],
+	},
 	"@dyn/logits": { floor: "core", exports: ["."] },
 	"@dyn/text": { floor: "core", exports: ["."] },
 	"@dyn/kvbm": { floor: "core", exports: ["."] },

@@ -14,6 +14,7 @@ const commands: Record<string, () => Promise<Command>> = {
 	run: async () => (await import("./commands/run.js")).run,
 	worker: async () => (await import("./commands/worker.js")).worker,
 	frontend: async () => (await import("./commands/frontend.js")).frontend,
+	cluster: async () => (await import("./commands/cluster.js")).cluster,
 	chat: async () => (await import("./commands/chat.js")).chat,
 	model: async () => (await import("./commands/model.js")).model,
 	doctor: async () => (await import("./commands/doctor.js")).doctor,
@@ -33,7 +34,7 @@ async function main(argv: readonly string[]): Promise<number> {
 		process.stdout.write(`${version}\n`);
 		return 0;
 	}
-	if (positionals.length > 0 && table.name !== "model") {
+	if (positionals.length > 0 && !table.takesWords) {
 		const known = COMMANDS.map(({ name }) => name).join(", ");
 		throw new DynError(
 			"INVALID_ARGUMENT",

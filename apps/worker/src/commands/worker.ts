@@ -57,5 +57,7 @@ function openStatusServer(
 	served: Pick<Parameters<typeof createStatusServer>[0], "metrics" | "endpoints" | "files">,
 ): Promise<StatusServer> | null {
 	const port = (values["systemPort"] as number | undefined) ?? -1;
-	return port < 0 ? null : createStatusServer({ host: (values["tcpHost"] as string | undefined) ?? "127.0.0.1", port, ...served });
+	return port < 0
+		? null
+		: createStatusServer({ host: (values["tcpHost"] as string | undefined) ?? "127.0.0.1", port, ...served });
 }

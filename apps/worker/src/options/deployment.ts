@@ -55,7 +55,9 @@ async function openStore(values: Values, logger: Logger): Promise<KeyValueStore>
 		}
 		case "etcd": {
 			const { createEtcdStore } = await import("@dyn/runtime/etcd");
-			const endpoints = ((values["etcdEndpoints"] as string | undefined) ?? "http://127.0.0.1:2379").split(",").map((each) => each.trim());
+			const endpoints = ((values["etcdEndpoints"] as string | undefined) ?? "http://127.0.0.1:2379")
+				.split(",")
+				.map((each) => each.trim());
 			return createEtcdStore({ endpoints, logger });
 		}
 		default:
