@@ -71,5 +71,11 @@ export async function run(values: Values): Promise<number> {
 		await worker.drain();
 		await close();
 	};
-	return untilSignal(drain, close, (values["drainSeconds"] as number | undefined) ?? 600, logger);
+	return untilSignal(
+		drain,
+		close,
+		(values["drainSeconds"] as number | undefined) ?? 600,
+		logger,
+		worker.closed,
+	);
 }

@@ -49,7 +49,7 @@ export async function worker(values: Values): Promise<number> {
 		await worker.drain({ graceMs: ((values["graceSeconds"] as number | undefined) ?? 5) * 1000 });
 		await close();
 	};
-	return untilSignal(drain, close, 600, logger);
+	return untilSignal(drain, close, 600, logger, worker.closed);
 }
 
 function openStatusServer(

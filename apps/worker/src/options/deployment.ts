@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { DynError, type Logger, type Metrics } from "@dyn/common";
+import type { Logger, Metrics } from "@dyn/common";
 import {
 	createRuntime,
+	type EventPlaneFactory,
 	type KeyValueStore,
 	MemoryStore,
 	type RequestPlane,
@@ -21,62 +22,96 @@ export async function joinDeployment(
 	values: Values,
 	{ logger, metrics }: { readonly logger: Logger; readonly metrics: Metrics },
 ): Promise<Deployment> {
-	const store = await openStore(values, logger);
+	const opened: { close(): Promise<void> }[] = [];
+	const close = async () => {
+		for (const each of opened.splice(0).reverse()) await each.close();
+	};
 	try {
+		const store = await openStore(values, logger);
+		opened.push(store);
+		const usesNats = [values["requestPlane"], values["eventPlane"]].includes("nats");
+		const nats = usesNats ? await openNats(values, logger) : null;
+		if (nats) opened.push(nats.link);
 		const runtime = await createRuntime({
 			discovery: store,
-			requestPlanes: [await openRequestPlane(values, logger)],
+			requestPlanes: await openRequestPlanes(values, nats, logger),
+			eventPlane: await openEventPlane(values, nats),
 			logger,
 			metrics,
 		});
-		return {
-			runtime,
-			close: async () => {
-				await runtime.close();
-				await store.close();
-			},
-		};
+		opened.push(runtime);
+		return { runtime, close };
 	} catch (error) {
-		await store.close();
+		await close();
 		throw error;
 	}
 }
 
 async function openStore(values: Values, logger: Logger): Promise<KeyValueStore> {
-	const backend = (values["discoveryBackend"] as string | undefined) ?? "file";
-	switch (backend) {
+	switch (values["discoveryBackend"] ?? "file") {
+		case "etcd": {
+			const { createEtcdStore } = await import("@dyn/runtime/etcd");
+			const endpoints = (text(values, "etcdEndpoints") ?? "http://127.0.0.1:2379").split(",");
+			return createEtcdStore({ endpoints: endpoints.map((each) => each.trim()), logger });
+		}
+		case "kubernetes": {
+			const { createKubernetesStore, fromServiceAccount } = await import("@dyn/runtime/kubernetes");
+			return createKubernetesStore({ ...(await fromServiceAccount(process.env)), logger });
+		}
 		case "mem":
 			logger.warn("discovery is in this process only: nobody else can see it; use file or etcd for that");
 			return new MemoryStore();
-		case "file": {
+		default: {
 			const { createFileStore } = await import("@dyn/runtime/file");
-			const directory = values["fileKv"] as string | undefined;
+			const directory = text(values, "fileKv");
 			return createFileStore({ logger, ...(directory === undefined ? {} : { directory }) });
 		}
-		case "etcd": {
-			const { createEtcdStore } = await import("@dyn/runtime/etcd");
-			const endpoints = ((values["etcdEndpoints"] as string | undefined) ?? "http://127.0.0.1:2379")
-				.split(",")
-				.map((each) => each.trim());
-			return createEtcdStore({ endpoints, logger });
-		}
-		default:
-			throw new DynError("UNIMPLEMENTED", `discovery backend ${backend} is not available; use file or etcd`);
 	}
 }
 
-async function openRequestPlane(values: Values, logger: Logger): Promise<RequestPlane> {
-	const plane = (values["requestPlane"] as string | undefined) ?? "tcp";
-	if (plane !== "tcp")
-		throw new DynError("UNIMPLEMENTED", `request plane ${plane} is not available; use tcp`);
+type Nats = Awaited<ReturnType<typeof openNats>>;
+
+async function openNats(values: Values, logger: Logger) {
+	const library = await import("@dyn/runtime/nats");
+	const servers = (text(values, "natsServer") ?? "nats://127.0.0.1:4222").split(",");
+	return { library, link: await library.connectNats({ servers, logger }) };
+}
+
+/** The chosen plane serves. TCP can always call, so that workers of either plane are reached where both are open. */
+async function openRequestPlanes(
+	values: Values,
+	nats: Nats | null,
+	logger: Logger,
+): Promise<readonly RequestPlane[]> {
 	const { createTcpPlane } = await import("@dyn/runtime/tcp");
-	const host = values["tcpHost"] as string | undefined;
+	const host = text(values, "tcpHost");
 	const port = values["tcpPort"] as number | undefined;
 	const codec = values["requestPlaneCodec"] as "json" | "msgpack" | undefined;
-	return createTcpPlane({
-		logger,
+	const own = { logger, ...(codec === undefined ? {} : { codec }) };
+	const tcp = createTcpPlane({
+		...own,
 		...(host === undefined ? {} : { host }),
 		...(port === undefined ? {} : { port }),
-		...(codec === undefined ? {} : { codec }),
 	});
+	if (values["requestPlane"] !== "nats" || !nats) return [tcp];
+	const { createNatsRequestPlane } = nats.library;
+	return [
+		createNatsRequestPlane({
+			...own,
+			nats: nats.link,
+			...(host === undefined ? {} : { responseHost: host }),
+		}),
+		tcp,
+	];
+}
+
+async function openEventPlane(values: Values, nats: Nats | null): Promise<EventPlaneFactory> {
+	if (values["eventPlane"] === "nats" && nats) return nats.library.createNatsEventPlane({ nats: nats.link });
+	const { createZmqEventPlane } = await import("@dyn/runtime/zmq");
+	const host = text(values, "tcpHost");
+	return createZmqEventPlane(host === undefined ? {} : { host });
+}
+
+function text(values: Values, name: string): string | undefined {
+	return values[name] as string | undefined;
 }

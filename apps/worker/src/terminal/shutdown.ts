@@ -9,16 +9,19 @@ const NOTICE_MS = 250;
 
 /**
  * Waits for SIGTERM or SIGINT, then drains. Running work may finish within `drainSeconds`; a second signal ends at once.
- * @returns the exit code
+ * @param died resolves when what was started has ended by itself, because its engine died for example
+ * @returns the exit code: 0 when everything was finished, 1 when not, or when it died
  */
 export async function untilSignal(
 	drain: () => Promise<void>,
 	close: () => Promise<void>,
 	drainSeconds: number,
 	logger: Logger,
+	died: Promise<void> = new Promise(() => {}),
 ): Promise<number> {
 	let signals = 0;
-	const signal = await new Promise<string>((resolve) => {
+	const signal = await new Promise<string | null>((resolve) => {
+		void died.then(() => resolve(null));
 		for (const name of ["SIGTERM", "SIGINT"] as const) {
 			process.on(name, () => {
 				if (++signals === 1) resolve(name);
@@ -26,6 +29,10 @@ export async function untilSignal(
 			});
 		}
 	});
+	if (signal === null) {
+		await close();
+		return 1;
+	}
 	logger.info("shutting down", { signal });
 	const notice = setTimeout(
 		() => logger.warn("running requests may finish; a second signal ends at once", { drainSeconds }),
