@@ -93,6 +93,11 @@ export class KubernetesApiDouble {
 		for (const watch of [...this.#watches]) watch.end();
 	}
 
+	/** A line that is no event. */
+	sendGarbage(): void {
+		for (const watch of this.#watches) watch.garbage();
+	}
+
 	sendBookmarks(): void {
 		for (const watch of this.#watches) watch.bookmark(this.objects.version);
 	}

@@ -44,6 +44,10 @@ export class WatchStream {
 		this.end();
 	}
 
+	garbage(): void {
+		this.#response.write('{"type":\n');
+	}
+
 	end(): void {
 		this.#response.end();
 	}

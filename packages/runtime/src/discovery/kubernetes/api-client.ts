@@ -53,24 +53,24 @@ export class ApiClient {
 		path: string,
 		{ query = {}, body }: { readonly query?: Query; readonly body?: ApiBody } = {},
 	): Promise<JsonObject> {
-		const { response, done } = await this.#open(method, path, query, body, CALL_WITHIN_MS);
+		const { response, signal, done } = await this.#open(method, path, query, body, CALL_WITHIN_MS);
 		try {
 			const answer = parseJson(await wholeText(response, MAX_ANSWER_BYTES));
 			if (!isObject(answer)) throw new SyntaxError("it is no JSON object");
 			return answer;
 		} catch (error) {
-			throw unreadable(this.#options.apiServer, error);
+			throw unreadable(this.#options.apiServer, signal.aborted ? signal.reason : error);
 		} finally {
 			done();
 		}
 	}
 
 	/**
-	 * Resolves when the server has accepted the watch; what it then tells ends with the connection or with `signal`.
+	 * Resolves when the server has accepted the watch; what it then tells ends with the connection or `close`.
 	 * @throws DynError UNAVAILABLE, from the iteration too; `details.status` 410 when `resourceVersion` is forgotten
 	 */
 	async watch(path: string, query: Query, resourceVersion: string): Promise<AsyncIterable<WatchEvent>> {
-		const { response, done } = await this.#open(
+		const opened = await this.#open(
 			"GET",
 			path,
 			{
@@ -83,7 +83,7 @@ export class ApiClient {
 			undefined,
 			WATCH_WITHIN_MS,
 		);
-		return this.#events(response, done);
+		return this.#events(opened);
 	}
 
 	/** Ends every call and watch. */
@@ -91,7 +91,7 @@ export class ApiClient {
 		this.#closing.abort(new DynError("UNAVAILABLE", "the discovery store is closed"));
 	}
 
-	async *#events(response: IncomingMessage, done: () => void): AsyncGenerator<WatchEvent, void> {
+	async *#events({ response, signal, done }: Opened): AsyncGenerator<WatchEvent, void> {
 		try {
 			for await (const line of lines(response, MAX_EVENT_BYTES)) {
 				const event = objectIn(parseJson(line));
@@ -101,7 +101,7 @@ export class ApiClient {
 				yield { type: event["type"] as WatchEvent["type"], object };
 			}
 		} catch (error) {
-			throw unreadable(this.#options.apiServer, error);
+			throw unreadable(this.#options.apiServer, signal.aborted ? signal.reason : error);
 		} finally {
 			response.destroy();
 			done();
@@ -115,7 +115,7 @@ export class ApiClient {
 		query: Query,
 		body: ApiBody | undefined,
 		limitMs: number,
-	): Promise<{ readonly response: IncomingMessage; done(): void }> {
+	): Promise<Opened> {
 		const { apiServer, tokenFile, caFile } = this.#options;
 		const { signal, unlink } = linkSignals(this.#closing.signal, AbortSignal.timeout(limitMs));
 		try {
@@ -148,12 +148,21 @@ export class ApiClient {
 			const status = response.statusCode ?? 0;
 			if (status < 200 || status > 299)
 				throw apiError(method, path, status, await wholeText(response, MAX_ANSWER_BYTES));
-			return { response, done: unlink };
+			return { response, signal, done: unlink };
 		} catch (error) {
 			unlink();
-			throw DynError.is(error) ? error : unreachable(apiServer, error);
+			throw unreachable(apiServer, signal.aborted ? signal.reason : error);
 		}
 	}
+}
+
+/** An answer of which the head has come. */
+interface Opened {
+	readonly response: IncomingMessage;
+	/** Aborts when the rest does not come in time, or the client closes. */
+	readonly signal: AbortSignal;
+	/** To be called when it has been read. */
+	done(): void;
 }
 
 export interface ApiBody {

@@ -28,6 +28,7 @@ export function apiError(method: string, what: string, status: number, answer: u
 
 /** The connection could not be made, or broke. */
 export function unreachable(apiServer: string, cause: unknown): DynError {
+	if (DynError.is(cause)) return cause;
 	// An AggregateError (no address of a name answers) has a code and no message.
 	const reason = cause instanceof Error ? cause.message || String((cause as { code?: unknown }).code) : cause;
 	return new DynError(
@@ -39,8 +40,8 @@ export function unreachable(apiServer: string, cause: unknown): DynError {
 
 /** What went wrong while an answer was read: the connection, whose errors have codes, or the answer itself. */
 export function unreadable(apiServer: string, cause: unknown): DynError {
-	if (DynError.is(cause)) return cause;
-	if (!(cause instanceof Error) || "code" in cause) return unreachable(apiServer, cause);
+	if (DynError.is(cause) || !(cause instanceof Error) || "code" in cause)
+		return unreachable(apiServer, cause);
 	return new DynError(
 		"UNAVAILABLE",
 		`what the server at ${apiServer} answers is not understood: ${cause.message}; check that it is a Kubernetes API server`,

@@ -35,6 +35,7 @@ class KubernetesStore implements KeyValueStore {
 	readonly #logger: Logger;
 	readonly #wanted = new Map<string, { readonly value: string; readonly lease: Lease }>();
 	readonly #published = new PublishedEntries();
+	#joining: NodeJS.Immediate | null = null;
 	#closing: Promise<void> | null = null;
 
 	constructor(options: KubernetesStoreOptions) {
@@ -53,11 +54,11 @@ class KubernetesStore implements KeyValueStore {
 		// A pod outlives its containers: what this container published in an earlier life is still there.
 		this.#own = new OwnMetadata(this.#client, resources, { name, podName, podUid }, ofContainer, logger);
 		this.#metadata = new MetadataCache(
-			() => this.#join(),
+			() => this.#changed(),
 			(gone) => gone === name && this.#own.missing(),
 			logger,
 		);
-		this.#readiness = new ReadinessIndex(ready.read, () => this.#join());
+		this.#readiness = new ReadinessIndex(ready.read, () => this.#changed());
 		this.#mirrors = [
 			new ResourceMirror(this.#client, resources, null, this.#metadata, logger),
 			new ResourceMirror(this.#client, ready.path, DISCOVERY_LABELS, this.#readiness, logger),
@@ -126,6 +127,14 @@ class KubernetesStore implements KeyValueStore {
 		await this.#write().catch((error: unknown) =>
 			this.#logger.warn("what this worker published stays until its pod is deleted", { error }),
 		);
+	}
+
+	/** Events that arrive together are one change. */
+	#changed(): void {
+		this.#joining ??= setImmediate(() => {
+			this.#joining = null;
+			this.#join();
+		});
 	}
 
 	/** What is known of the workers that are ready. A pod of the same name and another uid is another pod. */

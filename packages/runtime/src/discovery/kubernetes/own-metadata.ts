@@ -92,6 +92,7 @@ export class OwnMetadata {
 		try {
 			if (this.#entries.size > 0) await this.#apply();
 			else if (this.#mayExist) await this.#delete();
+			if (this.#failing) this.#logger.info("what this worker publishes is written");
 			this.#failing = false;
 		} catch (error) {
 			if (!this.#failing)
