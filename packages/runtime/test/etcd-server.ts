@@ -9,6 +9,8 @@ import { join } from "node:path";
 export interface EtcdServerOptions {
 	/** Files for TLS; with `trustedCa` clients need a certificate too. */
 	readonly tls?: { readonly cert: string; readonly key: string; readonly trustedCa?: string };
+	/** Files of an RSA key: users get signed tokens. */
+	readonly jwt?: { readonly publicKey: string; readonly privateKey: string };
 }
 
 /** Why there is no etcd here, or null when there is. */
@@ -35,7 +37,7 @@ export class EtcdServer {
 	}
 
 	/** An address and a folder; nothing runs yet. */
-	static async prepare({ tls }: EtcdServerOptions = {}): Promise<EtcdServer> {
+	static async prepare({ tls, jwt }: EtcdServerOptions = {}): Promise<EtcdServer> {
 		const folder = await mkdtemp(join(tmpdir(), "dyn-etcd-"));
 		const endpoint = `${tls ? "https" : "http"}://127.0.0.1:${await freePort()}`;
 		const peer = `http://127.0.0.1:${await freePort()}`;
@@ -52,6 +54,12 @@ export class EtcdServer {
 			],
 			tls ? ["--cert-file", tls.cert, "--key-file", tls.key] : [],
 			tls?.trustedCa ? ["--client-cert-auth", "--trusted-ca-file", tls.trustedCa] : [],
+			jwt
+				? [
+						"--auth-token",
+						`jwt,pub-key=${jwt.publicKey},priv-key=${jwt.privateKey},sign-method=RS256,ttl=10m`,
+					]
+				: [],
 		].flat();
 		return new EtcdServer(endpoint, folder, args);
 	}

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import { once } from "node:events";
-import { connect, createServer, type Socket } from "node:net";
 import { createLogger, DynError, type LogRecord } from "@dyn/common";
 import { createEtcdStore, type EtcdStoreOptions } from "@dyn/runtime/etcd";
 import { Etcd3 } from "etcd3";
 import { afterEach, describe, expect, test } from "vitest";
-import type { KeyValueStore, StoreEvent } from "../../src/discovery/key-value-store.js";
+import type { KeyValueStore } from "../../src/discovery/key-value-store.js";
 import { EtcdServer, etcdMissing } from "../etcd-server.js";
+import { startWire } from "../severable-wire.js";
+import { StoreObserver } from "../store-observer.js";
 
 const missing = etcdMissing();
 if (missing) console.warn(`etcd tests skipped: ${missing}`);
@@ -44,83 +44,10 @@ function openRaw(endpoint: string): Etcd3 {
 	return raw;
 }
 
-/** Follows a prefix and keeps what it was told. */
-class Observer {
-	readonly events: string[] = [];
-	readonly entries = new Map<string, string>();
-	readonly #stop = new AbortController();
-	#check = () => {};
-
-	constructor(store: KeyValueStore, prefix: string = PREFIX) {
-		void this.#follow(store.watch(prefix, this.#stop.signal));
-		cleanups.push(async () => this.#stop.abort());
-	}
-
-	/** Resolves when the entries are these; the test's time-out is the deadline. */
-	has(entries: Record<string, string>): Promise<void> {
-		const wanted = JSON.stringify(Object.entries(entries).sort());
-		return this.until(() => JSON.stringify([...this.entries].sort()) === wanted);
-	}
-
-	synced(): Promise<void> {
-		return this.until(() => this.events.includes("synced"));
-	}
-
-	async until(condition: () => boolean): Promise<void> {
-		while (!condition())
-			await new Promise<void>((resolve) => {
-				const others = this.#check;
-				this.#check = () => {
-					others();
-					resolve();
-				};
-			});
-	}
-
-	async #follow(events: AsyncIterable<StoreEvent>): Promise<void> {
-		for await (const event of events) {
-			if (event.type === "put") this.entries.set(event.key, event.value);
-			if (event.type === "delete") this.entries.delete(event.key);
-			const key = event.type === "synced" ? "" : ` ${event.key.slice(-1)}`;
-			this.events.push(event.type + key + (event.type === "put" ? `=${event.value}` : ""));
-			const check = this.#check;
-			this.#check = () => {};
-			check();
-		}
-		this.events.push("end");
-	}
-}
-
-/** A wire to etcd that can be cut while etcd goes on. */
-async function startWire(endpoint: string) {
-	const { hostname, port } = new URL(endpoint);
-	const sockets = new Set<Socket>();
-	let whole = true;
-	const wire = createServer((near) => {
-		const far = connect(Number(port), hostname);
-		for (const socket of [near, far]) {
-			sockets.add(socket);
-			socket.on("error", () => {});
-			socket.on("close", () => {
-				sockets.delete(socket);
-				near.destroy();
-				far.destroy();
-			});
-		}
-		if (whole) near.pipe(far).pipe(near);
-		else near.destroy();
-	}).listen(0, "127.0.0.1");
-	await once(wire, "listening");
-	const cut = () => {
-		whole = false;
-		for (const socket of sockets) socket.destroy();
-	};
-	cleanups.push(async () => {
-		cut();
-		wire.close();
-	});
-	const address = wire.address() as { port: number };
-	return { endpoint: `http://127.0.0.1:${address.port}`, cut, mend: () => (whole = true) };
+function observe(store: KeyValueStore): StoreObserver {
+	const observer = new StoreObserver(store, PREFIX);
+	cleanups.push(async () => observer.stop());
+	return observer;
 }
 
 const unavailable = (promise: Promise<void>) =>
@@ -134,7 +61,7 @@ describe.skipIf(missing)("etcd", { timeout: 60_000 }, () => {
 		const lease = await worker.lease();
 		await worker.put(A, '{"id":18446744073709551615}', lease);
 		await worker.put(B, "1", lease);
-		const observer = new Observer(frontend);
+		const observer = observe(frontend);
 		await observer.synced();
 		expect(observer.events.slice().sort()).toEqual(
 			['put a={"id":18446744073709551615}', "put b=1", "synced"].sort(),
@@ -159,7 +86,7 @@ describe.skipIf(missing)("etcd", { timeout: 60_000 }, () => {
 		const server = await startServer();
 		const [worker, frontend] = [await open(server.endpoint), await open(server.endpoint)];
 		await worker.put(A, "1", await worker.lease());
-		const observer = new Observer(frontend);
+		const observer = observe(frontend);
 		await observer.has({ [A]: "1" });
 		await longerThanTheLease();
 		expect(observer.events).toEqual(["put a=1", "synced"]);
@@ -173,7 +100,7 @@ describe.skipIf(missing)("etcd", { timeout: 60_000 }, () => {
 		const records: LogRecord[] = [];
 		const logger = createLogger("info", (record) => records.push(record));
 		const store = await open(server.endpoint, { logger });
-		const observer = new Observer(store);
+		const observer = observe(store);
 		await unavailable(store.put(A, "1", await store.lease()));
 		expect(store.status).toBe("disconnected");
 		await longerThanTheLease();
@@ -205,7 +132,7 @@ describe.skipIf(missing)("etcd", { timeout: 60_000 }, () => {
 			await worker.put(A, "1", lease);
 			await worker.put(B, "1", lease);
 			await leaver.put(`${PREFIX}x`, "1", await leaver.lease());
-			const observer = new Observer(frontend);
+			const observer = observe(frontend);
 			await observer.has({ [A]: "1", [B]: "1", [`${PREFIX}x`]: "1" });
 
 			await server.kill();
@@ -226,7 +153,7 @@ describe.skipIf(missing)("etcd", { timeout: 60_000 }, () => {
 			expect(performance.now() - began).toBeLessThan(15_000);
 			await longerThanTheLease();
 			expect(Object.fromEntries(observer.entries)).toEqual(right);
-			const late = new Observer(await open(server.endpoint));
+			const late = observe(await open(server.endpoint));
 			await late.synced();
 			expect(Object.fromEntries(late.entries)).toEqual(right);
 			expect(stores.map(({ status }) => status)).toEqual(["connected", "connected", "connected"]);
@@ -237,7 +164,7 @@ describe.skipIf(missing)("etcd", { timeout: 60_000 }, () => {
 		const server = await startServer();
 		const [worker, frontend] = [await open(server.endpoint), await open(server.endpoint)];
 		await worker.put(A, "1", await worker.lease());
-		const observer = new Observer(frontend);
+		const observer = observe(frontend);
 		await observer.has({ [A]: "1" });
 		const raw = openRaw(server.endpoint);
 		const { kvs } = await raw.kv.range({ key: Buffer.from(A) });
@@ -249,11 +176,12 @@ describe.skipIf(missing)("etcd", { timeout: 60_000 }, () => {
 	test("tells what was lost to compaction while it was away, and what stayed not again", async () => {
 		const server = await startServer();
 		const wire = await startWire(server.endpoint);
+		cleanups.push(async () => wire.close());
 		const [worker, frontend] = [await open(server.endpoint), await open(wire.endpoint)];
 		const lease = await worker.lease();
 		await worker.put(A, "1", lease);
 		await worker.put(B, "1", lease);
-		const observer = new Observer(frontend);
+		const observer = observe(frontend);
 		await observer.synced();
 		wire.cut();
 		await worker.delete(A);
@@ -274,7 +202,7 @@ describe.skipIf(missing)("etcd", { timeout: 60_000 }, () => {
 		const [worker, frontend] = [await open(server.endpoint), await open(server.endpoint)];
 		const lease = await worker.lease();
 		await worker.put(A, "1", lease);
-		const observer = new Observer(frontend);
+		const observer = observe(frontend);
 		await observer.has({ [A]: "1" });
 		server.freeze();
 		const put = worker.put(B, "1", lease).catch((error) => error);
@@ -291,7 +219,9 @@ describe.skipIf(missing)("etcd", { timeout: 60_000 }, () => {
 		const store = await open(server.endpoint);
 		const lease = await store.lease();
 		await store.put(A, "1", lease);
-		const observer = new Observer(store);
+		// One after the other these would take their time.
+		for (let i = 0; i < 8; i++) await store.put(B + i, "1", await store.lease());
+		const observer = observe(store);
 		await observer.synced();
 		if (state === "dead") await server.kill();
 		else server.freeze();
@@ -310,6 +240,6 @@ describe.skipIf(missing)("etcd", { timeout: 60_000 }, () => {
 		const store = await open("", { endpoints: [dead.endpoint, server.endpoint] });
 		expect(store.status).toBe("connected");
 		await store.put(A, "1", await store.lease());
-		await new Observer(store).has({ [A]: "1" });
+		await observe(store).has({ [A]: "1" });
 	});
 });

@@ -23,20 +23,21 @@ export class Contact {
 	/** `talker` has no connection. It tries again by itself. */
 	lost(talker: unknown, error: unknown): void {
 		const now = performance.now();
-		if (this.connected) this.#lostMs = now;
-		else if (now - this.#warnedMs < REPEAT_MS) {
-			this.#lost.add(talker);
-			return;
-		}
+		const isNews = this.connected;
 		this.#lost.add(talker);
+		if (isNews) this.#lostMs = now;
+		else if (now - this.#warnedMs < REPEAT_MS) return;
 		this.#warnedMs = now;
 		this.#logger.warn("etcd cannot be reached: what is known stays, trying again", { error });
 	}
 
-	/** `talker` is connected, or has ended. */
 	reached(talker: unknown): void {
-		if (!this.#lost.delete(talker) || this.#lost.size > 0) return;
-		const awayMs = Math.round(performance.now() - this.#lostMs);
-		this.#logger.info("etcd is reached again", { awayMs });
+		if (!this.#lost.delete(talker) || !this.connected) return;
+		this.#logger.info("etcd is reached again", { awayMs: Math.round(performance.now() - this.#lostMs) });
+	}
+
+	/** `talker` has ended. */
+	left(talker: unknown): void {
+		this.#lost.delete(talker);
 	}
 }

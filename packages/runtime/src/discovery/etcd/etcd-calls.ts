@@ -3,6 +3,7 @@ import { DynError } from "@dyn/common";
 import type { Etcd3 } from "etcd3";
 import { etcdError } from "./etcd-error.js";
 import { createEtcd3, type Etcd3Module, loadEtcd3 } from "./load-etcd3.js";
+import { Login } from "./login.js";
 import type { ResolvedOptions } from "./options.js";
 
 export interface WatchObserver {
@@ -25,13 +26,17 @@ const PROBED_KEY = "v1/instances/";
 export class EtcdCalls {
 	readonly #etcd3: Etcd3Module;
 	readonly #options: ResolvedOptions;
+	readonly #login: Login;
 	readonly #clients: readonly Etcd3[];
 	#current = 0;
 
 	private constructor(etcd3: Etcd3Module, options: ResolvedOptions) {
 		this.#etcd3 = etcd3;
 		this.#options = options;
-		this.#clients = options.endpoints.map((endpoint) => createEtcd3(etcd3, endpoint, options));
+		this.#login = new Login(options.auth);
+		this.#clients = options.endpoints.map((endpoint) =>
+			createEtcd3(etcd3, endpoint, options, this.#login.interceptors),
+		);
 	}
 
 	/** Loads etcd3; connects with the first call. */
@@ -88,16 +93,10 @@ export class EtcdCalls {
 	 */
 	put(key: string, value: string, leaseId: string): Promise<boolean> {
 		const entry = { key: Buffer.from(key), value: Buffer.from(value), lease: leaseId };
-		const equal = { key: entry.key, result: "Equal" } as const;
 		return this.#call(`putting ${key}`, async ({ kv }) => {
 			try {
-				await kv.txn({
-					compare: [
-						{ ...equal, target: "Value", value: entry.value },
-						{ ...equal, target: "Lease", lease: leaseId },
-					],
-					failure: [{ request_put: entry }],
-				});
+				const [present] = (await kv.range({ key: entry.key })).kvs;
+				if (present?.lease !== leaseId || !present.value.equals(entry.value)) await kv.put(entry);
 				return true;
 			} catch (error) {
 				if (error instanceof this.#etcd3.EtcdLeaseInvalidError) return false;
@@ -181,7 +180,7 @@ export class EtcdCalls {
 	async #callOnce<T>(doing: string, call: (client: Etcd3) => Promise<T>): Promise<T> {
 		const index = this.#current;
 		try {
-			return await call(this.#clients[index]!);
+			return await this.#login.as(this.#clients[index]!, call);
 		} catch (error) {
 			const failure = etcdError(this.#etcd3, error, this.#options.endpoints[index]!, doing);
 			if (failure.code === "UNAVAILABLE" && this.#current === index)

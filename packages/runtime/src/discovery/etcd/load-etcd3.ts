@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError } from "@dyn/common";
 import type { Etcd3, IOptions } from "etcd3";
+import type { Interceptors } from "./login.js";
 import type { ResolvedOptions } from "./options.js";
 
 export type Etcd3Module = typeof import("etcd3");
@@ -35,16 +36,23 @@ export async function loadEtcd3(): Promise<Etcd3Module> {
 }
 
 /** A client of one endpoint. */
-export function createEtcd3(etcd3: Etcd3Module, endpoint: string, options: ResolvedOptions): Etcd3 {
-	const { auth, tls, callTimeoutMs } = options;
+export function createEtcd3(
+	etcd3: Etcd3Module,
+	endpoint: string,
+	options: ResolvedOptions,
+	interceptors: Interceptors,
+): Etcd3 {
+	const { tls, callTimeoutMs } = options;
 	const bytes = (pem: string | Uint8Array | undefined) => (pem === undefined ? undefined : Buffer.from(pem));
 	return new etcd3.Etcd3({
 		hosts: [endpoint],
 		grpcOptions: GRPC_OPTIONS,
 		faultHandling: { host: () => straight, global: straight },
-		// Also for the login. gRPC turns the deadline into a duration at once, so the clock on the wall may be set meanwhile.
-		defaultCallOptions: ({ isStream }) => (isStream ? {} : { deadline: Date.now() + callTimeoutMs }),
-		...(auth && { auth }),
+		// gRPC turns the deadline into a duration at once, so the clock on the wall may be set meanwhile.
+		defaultCallOptions: ({ isStream }) => ({
+			interceptors,
+			...(isStream ? {} : { deadline: Date.now() + callTimeoutMs }),
+		}),
 		...(tls && { credentials: credentials(bytes(tls.ca), bytes(tls.key), bytes(tls.cert)) }),
 	});
 }

@@ -74,5 +74,5 @@ async function follow(
 		}
 	}
 	signal.removeEventListener("abort", skipPause);
-	contact.reached(view);
+	contact.left(view);
 }

@@ -138,7 +138,7 @@ export class Registrations {
 		let failures = 0;
 		while (!this.#closed || this.#leases.size > 0) {
 			try {
-				await this.#step();
+				if (!(await this.#step())) continue;
 				failures = 0;
 				this.#reached = true;
 				this.#contact.reached(this);
@@ -147,31 +147,37 @@ export class Registrations {
 				if (!this.#closed) await this.#work.wait(backoffMs(failures++), true);
 			}
 		}
-		this.#contact.reached(this);
+		this.#contact.left(this);
 		this.#rejectWaiters(new DynError("UNAVAILABLE", "the discovery store is closed"));
 	}
 
-	async #step(): Promise<void> {
+	/** @returns false when there was nothing to ask etcd */
+	async #step(): Promise<boolean> {
 		const now = performance.now();
 		let next: OwnLease | undefined;
 		for (const lease of this.#leases) if (!next || lease.dueMs < next.dueMs) next = lease;
 		const [key] = this.#doubtful;
-		if (next && next.dueMs <= now) await this.#tend(next, now);
-		else if (key !== undefined) await this.#settle(key);
-		else if (!this.#reached) await this.#calls.probe();
-		else await this.#work.wait(next && next.dueMs - now);
+		if (next && next.dueMs <= now) return next.revoked ? this.#end(next) : this.#tend(next, now);
+		if (key !== undefined) return this.#settle(key);
+		if (this.#reached) {
+			await this.#work.wait(next && next.dueMs - now);
+			return false;
+		}
+		await this.#calls.probe();
+		return true;
 	}
 
-	async #tend(lease: OwnLease, now: number): Promise<void> {
-		if (lease.revoked) {
-			this.#leases.delete(lease);
-			try {
-				if (lease.id !== null) await this.#calls.revoke(lease.id);
-			} finally {
-				lease.onEnd();
-			}
-			return;
+	async #end(lease: OwnLease): Promise<boolean> {
+		this.#leases.delete(lease);
+		try {
+			if (lease.id !== null) await this.#calls.revoke(lease.id);
+			return lease.id !== null;
+		} finally {
+			lease.onEnd();
 		}
+	}
+
+	async #tend(lease: OwnLease, now: number): Promise<true> {
 		if (lease.id !== null && !(await this.#calls.keepAlive(lease.id))) {
 			this.#logger.warn("the lease in etcd has ended: registering again under a new one", {
 				lease: lease.id,
@@ -184,9 +190,10 @@ export class Registrations {
 		}
 		lease.dueMs = lease.revoked ? 0 : now + this.#options.keepAliveMs;
 		for (const key of this.#refused) this.#doubtful.add(key);
+		return true;
 	}
 
-	async #settle(key: string): Promise<void> {
+	async #settle(key: string): Promise<true> {
 		this.#doubtful.delete(key);
 		const waiters = this.#waiting.filter((waiter) => waiter.key === key);
 		const wanted = this.#wanted.get(key);
@@ -196,7 +203,7 @@ export class Registrations {
 				wanted.lease.id = null;
 				wanted.lease.dueMs = 0;
 				this.#doubtful.add(key);
-				return;
+				return true;
 			}
 			this.#refused.delete(key);
 			this.#answer(waiters, (waiter) => waiter.resolve());
@@ -209,6 +216,7 @@ export class Registrations {
 			this.#refused.add(key);
 			this.#answer(waiters, (waiter) => waiter.reject(error));
 		}
+		return true;
 	}
 
 	/** Nothing is certain any more: what the call did, which leases are left, what the keys are. */
