@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
-import { createInterface } from "node:readline";
+import { spawnSync } from "node:child_process";
+// @boundaries-ignore the one way in which tests start other software
+import { startPeer } from "../../../scripts/peers/peer-process.mjs";
 
 /** Why there is no NATS server on this machine, or null. */
 export function natsServerMissing(): string | null {
 	return spawnSync("nats-server", ["--version"]).status === 0
 		? null
-		: "nats-server is not installed: apt-get install nats-server";
+		: "nats-server is not in PATH: apt-get install nats-server";
 }
 
 /** A NATS server of a test, on loopback and a port of its own. */
 export class NatsServer implements AsyncDisposable {
 	readonly #args: readonly string[];
-	#process: ChildProcess | null = null;
+	#process: { readonly pid: number; kill(signal: string): Promise<unknown> } | null = null;
 	#port = -1;
 
 	private constructor(args: readonly string[]) {
@@ -32,38 +32,33 @@ export class NatsServer implements AsyncDisposable {
 
 	/** Starts again, on the same port, what was killed. */
 	async start(): Promise<void> {
-		const child = spawn("nats-server", ["-a", "127.0.0.1", "-p", String(this.#port), ...this.#args], {
-			stdio: ["ignore", "ignore", "pipe"],
+		const { value, peer } = await startPeer({
+			name: "nats-server",
+			command: "nats-server",
+			args: ["-a", "127.0.0.1", "-p", String(this.#port), ...this.#args],
+			ready: (log: string) =>
+				log.includes("Server is ready")
+					? /Listening for client connections on .*:(\d+)/.exec(log)?.[1]
+					: undefined,
 		});
-		this.#process = child;
-		const lines = createInterface(child.stderr!);
-		let output = "";
-		for await (const line of lines) {
-			output += `${line}\n`;
-			const listening = /Listening for client connections on .*:(\d+)/.exec(line);
-			if (listening) this.#port = Number(listening[1]);
-			if (line.includes("Server is ready")) break;
-		}
-		if (!output.includes("Server is ready")) throw new Error(`nats-server did not start:\n${output}`);
-		child.stderr!.resume(); // a full pipe would stop the server
+		this.#port = Number(value);
+		this.#process = peer;
 	}
 
 	/** As if the machine had lost its power. */
 	async kill(): Promise<void> {
-		const child = this.#process;
-		if (!child) return;
+		const stopped = this.#process?.kill("SIGKILL");
 		this.#process = null;
-		child.kill("SIGKILL");
-		await once(child, "exit");
+		await stopped;
 	}
 
 	/** Stops answering without closing a connection, until `thaw`. */
 	freeze(): void {
-		this.#process?.kill("SIGSTOP");
+		if (this.#process) process.kill(this.#process.pid, "SIGSTOP");
 	}
 
 	thaw(): void {
-		this.#process?.kill("SIGCONT");
+		if (this.#process) process.kill(this.#process.pid, "SIGCONT");
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
