@@ -16,7 +16,7 @@ const HOUSE: Record<string, { floor: string; exports: string[]; bin?: string[] }
 	"@dyn/engine": { floor: "core", exports: [".", "./conformance"] },
 	"@dyn/runtime": {
 		floor: "core",
-		exports: [".", "./prometheus", "./nats", "./file", "./tcp", "./etcd", "./kubernetes", "./zmq"],
+		exports: [".", "./prometheus", "./nats", "./file", "./tcp", "./http", "./etcd", "./kubernetes", "./zmq"],
 	},
 	"@dyn/logits": { floor: "core", exports: ["."] },
 	"@dyn/text": { floor: "core", exports: ["."] },

@@ -13,6 +13,7 @@ import type { FrontendMetrics } from "./frontend-metrics.js";
 import { metricLabel } from "./http/error-body.js";
 import { readBody } from "./http/read-body.js";
 import { SseStream } from "./http/sse-stream.js";
+import { readTraceContext } from "./http/trace-context.js";
 import type { Readmission } from "./migration/readmission.js";
 import type { ModelDirectory, ServableModel } from "./models/model-directory.js";
 import type { AnswerFormat } from "./openai/answer-format.js";
@@ -145,7 +146,13 @@ export async function serveGeneration(
 			promptField: endpoint.promptField,
 			migration: { options: options.migration, metrics, readmission },
 		});
-		const context = createRequestContext({ id: requestId, signal: gone.signal, logger });
+		const trace = readTraceContext(request);
+		const context = createRequestContext({
+			id: requestId,
+			signal: gone.signal,
+			logger,
+			...(trace ? { trace } : {}),
+		});
 		const delivery = {
 			generation,
 			context,

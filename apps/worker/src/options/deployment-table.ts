@@ -39,9 +39,9 @@ export const deployment: readonly OptionSpec[] = [
 		env: ["DYN_REQUEST_PLANE"],
 		type: "string",
 		value: "PLANE",
-		choices: ["tcp", "nats"],
+		choices: ["tcp", "nats", "http"],
 		default: "tcp",
-		help: "How requests reach workers",
+		help: "How requests reach this process",
 		group: "Deployment",
 	},
 	{

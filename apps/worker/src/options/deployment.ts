@@ -77,7 +77,7 @@ async function openNats(values: Values, logger: Logger) {
 	return { library, link: await library.connectNats({ servers, logger }) };
 }
 
-/** The chosen plane serves. TCP can always call, so that workers of either plane are reached where both are open. */
+/** The chosen plane serves; TCP and HTTP need nothing else and can always call. */
 async function openRequestPlanes(
 	values: Values,
 	nats: Nats | null,
@@ -93,16 +93,13 @@ async function openRequestPlanes(
 		...(host === undefined ? {} : { host }),
 		...(port === undefined ? {} : { port }),
 	});
-	if (values["requestPlane"] !== "nats" || !nats) return [tcp];
+	const { createHttpPlane } = await import("@dyn/runtime/http");
+	const http = createHttpPlane({ ...own, ...(host === undefined ? {} : { host }) });
+	if (values["requestPlane"] === "http") return [http, tcp];
+	if (values["requestPlane"] !== "nats" || !nats) return [tcp, http];
 	const { createNatsRequestPlane } = nats.library;
-	return [
-		createNatsRequestPlane({
-			...own,
-			nats: nats.link,
-			...(host === undefined ? {} : { responseHost: host }),
-		}),
-		tcp,
-	];
+	const responseHost = host === undefined ? {} : { responseHost: host };
+	return [createNatsRequestPlane({ ...own, ...responseHost, nats: nats.link }), tcp, http];
 }
 
 async function openEventPlane(values: Values, nats: Nats | null): Promise<EventPlaneFactory> {
