@@ -99,7 +99,7 @@ export async function* migrate(call: MigratableCall): AsyncGenerator<EngineOutpu
 				context.logger.warn("request goes on at another instance", {
 					from: instance.id.toString(16),
 					to: next.id.toString(16),
-					error,
+					reason: DynError.from(error).message,
 				});
 				instance = next;
 			}
