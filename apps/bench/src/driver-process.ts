@@ -10,6 +10,11 @@ export type DriverQuestion =
 	/** `steps` steps of `batch` sequences that hold `ctx` tokens each; every row's logits available after every step, no sampling. */
 	| { readonly op: "dec"; readonly batch: number; readonly ctx: number; readonly steps: number };
 
+/** The CPU time that the process has used; `cpuMs` of the answer. */
+export interface CpuQuestion {
+	readonly op: "cpu";
+}
+
 export interface DriverAnswer {
 	readonly ms?: number;
 	readonly tokens?: number;
@@ -42,7 +47,7 @@ export class DriverProcess {
 		return this.#child.pid ?? 0;
 	}
 
-	ask(question: DriverQuestion): Promise<DriverAnswer> {
+	ask(question: DriverQuestion | CpuQuestion): Promise<DriverAnswer> {
 		if (this.#exit) return Promise.reject(this.#exit);
 		return new Promise((resolve, reject) => {
 			this.#waiting.push({ resolve, reject });

@@ -20,6 +20,10 @@ const commands: Record<string, () => Promise<BenchModule>> = {
 		const { logitsBench, usage } = await import("./logits-bench.js");
 		return { run: logitsBench, usage };
 	},
+	plane: async () => {
+		const { planeBench, usage } = await import("./plane-bench.js");
+		return { run: planeBench, usage };
+	},
 };
 
 const [name = "", ...argv] = process.argv.slice(2);
