@@ -2,6 +2,9 @@
 import { DynError } from "@dyn/common";
 import type { Socket } from "zeromq";
 
+/** How long opening a publisher or a subscription may wait for its connections, ms. */
+const REACH_MS = 1000;
+
 /**
  * Binds and resolves with the endpoint, which has the port in it where `endpoint` has `*`. Closes the socket on failure.
  * @throws DynError INVALID_ARGUMENT
@@ -39,6 +42,23 @@ export function connectSocket(socket: Socket, endpoints: readonly string[]): voi
 				cause,
 			);
 		}
+}
+
+/**
+ * Resolves when `socket`, which was just connected to so many endpoints, has reached them all, or the time is up: one may
+ * be gone and not known to be. What comes through a connection before it is there is lost.
+ */
+export function reachAll(socket: Socket, endpoints: number): Promise<void> {
+	return new Promise((resolve) => {
+		let missing = endpoints;
+		const timer = setTimeout(resolve, REACH_MS).unref();
+		socket.events.on("handshake", () => {
+			if (--missing > 0) return;
+			clearTimeout(timer);
+			resolve();
+		});
+		socket.events.on("end", () => resolve());
+	});
 }
 
 function unusable(what: string, instead: string, cause: unknown): DynError {

@@ -12,7 +12,8 @@ const OTHER_BROKER_MS = 250;
 
 /** Reads a topic from every broker. Each event comes once for each of them; the first is taken. */
 export class BrokerSubscription {
-	readonly ready: Promise<void> = Promise.resolve();
+	/** Resolves when the brokers are reached, or do not seem to be there. */
+	readonly ready: Promise<void>;
 	readonly #receiver: EventReceiver;
 
 	/** @throws DynError INVALID_ARGUMENT when an endpoint is malformed */
@@ -34,6 +35,7 @@ export class BrokerSubscription {
 			onEvent: (event) => gaps.accept(event),
 			onConnected: () => {},
 		});
+		this.ready = this.#receiver.reached;
 	}
 
 	close(): void {

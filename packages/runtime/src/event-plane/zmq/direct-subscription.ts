@@ -22,7 +22,7 @@ interface Link {
 
 /** Follows the publishers of a topic in discovery and reads from each of them. */
 export class DirectSubscription {
-	/** Resolves when every publisher that was there at the beginning is being connected to. */
+	/** Resolves when every publisher that is there at the beginning is reached, or does not seem to be there. */
 	readonly ready: Promise<void>;
 	readonly #context: ZmqContext;
 	readonly #topic: string;
@@ -49,8 +49,9 @@ export class DirectSubscription {
 				else if (previous) this.#leave(previous.publisherId);
 			},
 		);
-		this.ready = this.#channels.synced.then(() => {
+		this.ready = this.#channels.synced.then(async () => {
 			this.#synced = true;
+			await Promise.all([...this.#links.values()].map(({ receiver }) => receiver.reached));
 		});
 	}
 

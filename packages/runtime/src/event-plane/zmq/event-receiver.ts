@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Subscriber } from "zeromq";
-import { connectSocket } from "./attach-socket.js";
+import { connectSocket, reachAll } from "./attach-socket.js";
 import { HIGH_WATER_MARK, KEEP_ALIVE, MAX_MESSAGE_BYTES, usesIpv6 } from "./socket-options.js";
 import type { ZmqContext } from "./zmq-context.js";
 import { decodeMessage, openEnvelope, type UncountedEvent } from "./zmq-message.js";
@@ -17,6 +17,8 @@ export interface EventReceiverOptions {
 
 /** A SUB socket: connects, as often as it takes, and reads events until it is closed. What is no event is counted. */
 export class EventReceiver {
+	/** Resolves when every endpoint is reached, or does not seem to be there. */
+	readonly reached: Promise<void>;
 	readonly #context: ZmqContext;
 	readonly #options: EventReceiverOptions;
 	readonly #socket: Subscriber;
@@ -37,6 +39,7 @@ export class EventReceiver {
 		this.#socket.events.on("handshake", options.onConnected);
 		this.#socket.subscribe(options.route);
 		connectSocket(this.#socket, options.endpoints);
+		this.reached = reachAll(this.#socket, options.endpoints.length);
 		void this.#read();
 	}
 

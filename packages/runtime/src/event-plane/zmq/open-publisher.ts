@@ -4,7 +4,7 @@ import { DynError } from "@dyn/common";
 import type { Publisher } from "zeromq";
 import type { EventScope, PublishOptions } from "../event-plane.js";
 import { eventChannelKey, eventSubject } from "../subject.js";
-import { bindSocket, connectSocket } from "./attach-socket.js";
+import { bindSocket, connectSocket, reachAll } from "./attach-socket.js";
 import { ReplayBuffer } from "./replay-buffer.js";
 import { ReplayServer } from "./replay-server.js";
 import { HIGH_WATER_MARK, KEEP_ALIVE, LINGER_MS, tcpUrl, usesIpv6 } from "./socket-options.js";
@@ -52,15 +52,16 @@ export async function openDirectPublisher(
 }
 
 /** Opens a publisher that sends through brokers; nobody needs to find it. */
-export function openBrokerPublisher(
+export async function openBrokerPublisher(
 	context: ZmqContext,
 	brokers: readonly string[],
 	scope: EventScope,
 	topic: string,
 	options: PublishOptions,
-): ZmqEventPublisher {
+): Promise<ZmqEventPublisher> {
 	const socket = createPublisherSocket(context, brokers);
 	connectSocket(socket, brokers);
+	await reachAll(socket, brokers.length);
 	return new ZmqEventPublisher(context, {
 		id: newPublisherId(),
 		topic,

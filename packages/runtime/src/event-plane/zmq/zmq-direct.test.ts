@@ -7,7 +7,7 @@ import { MemoryStore } from "../../discovery/memory-store.js";
 import type { EventPlane, PublishOptions, SubscribeOptions } from "../event-plane.js";
 import { eventChannelPrefix } from "../subject.js";
 import { type Counts, createPlane, PuppetPublisher, Reader, scope, topic } from "./__fixtures__/planes.js";
-import { encodeReplayRequest } from "./replay-protocol.js";
+import { decodeReplayReply, encodeReplayRequest } from "./replay-protocol.js";
 import { decodeZmqChannel, type ZmqChannel } from "./zmq-channel.js";
 import { decodeMessage, encodeFrame, encodeMessage } from "./zmq-message.js";
 
@@ -218,6 +218,26 @@ describe("between planes", () => {
 		expect(await reader.next()).toMatchObject({ publisherId: second.id, sequence: 0n, missed: 0n });
 	});
 
+	it("subscribes when the publishers that are there are reached", async () => {
+		const port = await puppet();
+		port.close();
+		await port.announce(store, 7n, { endpoint: port.endpoint });
+		let subscribed = false;
+		const subscription = subscribe().then((made) => {
+			subscribed = true;
+			return made;
+		});
+		for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+		expect(subscribed).toBe(false);
+		const late = new PuppetPublisher();
+		cleanUp.push(() => late.close());
+		await late.bind(port.endpoint);
+		const reader = new Reader(await subscription);
+		expect(await late.subscription()).toBe(topic);
+		await late.send(message(7n, 0));
+		expect(await reader.take(1)).toEqual(["0"]);
+	});
+
 	it("leaves a publisher that is gone from discovery", async () => {
 		const stock = await puppet();
 		await stock.announce(store, 7n, { endpoint: stock.endpoint });
@@ -311,7 +331,8 @@ describe("replay", () => {
 		await socket.send("garbage");
 		await socket.send(encodeReplayRequest({ publisherId: publisher.id + 1n, from: 0n, to: 9n }));
 		await socket.send(encodeReplayRequest({ publisherId: publisher.id, from: 0n, to: 9n }));
-		const [, ...frames] = await socket.receive();
+		const [head, ...frames] = await socket.receive();
+		expect(decodeReplayReply(head!)).toEqual({ publisherId: publisher.id, next: 3n });
 		expect(frames).toHaveLength(2);
 	});
 });

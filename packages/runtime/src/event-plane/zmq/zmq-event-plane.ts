@@ -54,9 +54,9 @@ class ZmqEventPlane implements EventPlane {
 	async publish(scope: EventScope, topic: string, options: PublishOptions = {}): Promise<EventPublisher> {
 		const context = await this.#enter();
 		const { host = "127.0.0.1", broker } = this.#options;
-		const publisher = broker
+		const publisher = await (broker
 			? openBrokerPublisher(context, broker.xsub, scope, topic, options)
-			: await openDirectPublisher(context, host, scope, topic, options);
+			: openDirectPublisher(context, host, scope, topic, options));
 		this.#open.add(publisher);
 		void publisher.closed.then(() => this.#open.delete(publisher));
 		if (this.#closed) await publisher.close(); // while it was opened

@@ -68,6 +68,7 @@ describe("refuses", () => {
 			"another version",
 			() => [...good().slice(0, 3), Buffer.concat([Buffer.from([2]), good()[3].subarray(1)])],
 		],
+		["a frame that says it is longer", () => [...good().slice(0, 3), lengthened(good()[3])]],
 		["a cut frame", () => [...good().slice(0, 3), good()[3].subarray(0, -1)]],
 		["another's publisher id", () => [good()[0], Buffer.alloc(8), good()[2], good()[3]]],
 		["another sequence", () => [good()[0], good()[1], Buffer.alloc(8, 1), good()[3]]],
@@ -76,3 +77,8 @@ describe("refuses", () => {
 		expect(() => decodeMessage(frames())).toThrow();
 	});
 });
+
+function lengthened(frame: Buffer): Buffer {
+	frame.writeUInt32BE(frame.readUInt32BE(1) + 1, 1);
+	return frame;
+}

@@ -56,8 +56,8 @@ export class Reader {
 export class PuppetPublisher {
 	readonly #socket = new XPublisher({ linger: 0 });
 
-	async bind(): Promise<string> {
-		await this.#socket.bind("tcp://127.0.0.1:*");
+	async bind(endpoint = "tcp://127.0.0.1:*"): Promise<string> {
+		await this.#socket.bind(endpoint);
 		return this.#socket.lastEndpoint!;
 	}
 
