@@ -8,7 +8,7 @@ import type { ZmqContext } from "./zmq-context.js";
 import type { UncountedEvent } from "./zmq-message.js";
 
 /** An event that one broker lost may come from another so much later, ms. */
-const OTHER_BROKER_MS = 250;
+const OTHER_BROKER_MS = 500;
 
 /** Reads a topic from every broker. Each event comes once for each of them; the first is taken. */
 export class BrokerSubscription {

@@ -342,7 +342,7 @@ describe("bounds", () => {
 		const subscription = await subscribe({ capacity: 10 });
 		const publisher = await publish({ replay: 100 });
 		for (let i = 0; i < 100; i++) publisher.send(i);
-		await vi.waitFor(() => expect(subscription.dropped).toBe(90));
+		await vi.waitFor(() => expect(subscription.dropped).toBe(90), { timeout: 10_000 });
 		expect(await new Reader(subscription).take(2)).toEqual(["90(90)", "91"]);
 		expect(counts.get(`dyn_event_plane_dropped_total ${topic} subscriber`)).toBe(90);
 	});
