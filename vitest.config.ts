@@ -4,7 +4,8 @@ import { defineConfig } from "vitest/config";
 const conditions = ["@dyn/source", "module", "node"];
 const shared = {
 	resolve: { conditions: [...conditions, "development|production"] },
-	ssr: { resolve: { conditions, externalConditions: conditions } },
+	// Node loads what is external, and it knows nothing of "module".
+	ssr: { resolve: { conditions, externalConditions: ["@dyn/source", "node"] } },
 };
 const exclude = ["**/node_modules/**", "**/dist/**", "**/build/**"];
 
