@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { defineConfig } from "vitest/config";
 
-const conditions = ["@dyn/source", "module", "node"];
+/** As Node resolves, with our sources first: "module" would give Node files that only bundlers understand. */
+const conditions = ["@dyn/source", "node"];
 const shared = {
 	resolve: { conditions: [...conditions, "development|production"] },
-	// Node loads what is external, and it knows nothing of "module".
-	ssr: { resolve: { conditions, externalConditions: ["@dyn/source", "node"] } },
+	ssr: { resolve: { conditions, externalConditions: conditions } },
 };
 const exclude = ["**/node_modules/**", "**/dist/**", "**/build/**"];
 
