@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { cachedKey } from "./key-cache.js";
 
 /** Deeper nesting is refused: it would overflow the stack. */
 const MAX_DEPTH = 512;
@@ -21,12 +22,14 @@ class Reader {
 	readonly #bytes: Buffer;
 
 	constructor(bytes: Uint8Array) {
-		this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+		this.#bytes = Buffer.isBuffer(bytes)
+			? bytes
+			: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 	}
 
 	read(depth: number): unknown {
 		if (depth > MAX_DEPTH) throw new RangeError(`MessagePack is nested deeper than ${MAX_DEPTH}`);
-		const code = this.#take(1)[0]!;
+		const code = this.#bytes[this.#skip(1)]!;
 		if (code < 0x80) return code;
 		if (code < 0x90) return this.#map(code & 0x0f, depth);
 		if (code < 0xa0) return this.#array(code & 0x0f, depth);
@@ -42,56 +45,65 @@ class Reader {
 			case 0xc4:
 			case 0xc5:
 			case 0xc6:
-				return this.#take(this.#size(code - 0xc4));
+				return this.#binary(this.#unsigned(code - 0xc4));
 			case 0xca:
-				return this.#take(4).readFloatBE();
+				return this.#bytes.readFloatBE(this.#skip(4));
 			case 0xcb:
-				return this.#take(8).readDoubleBE();
+				return this.#bytes.readDoubleBE(this.#skip(8));
 			case 0xcc:
 			case 0xcd:
 			case 0xce:
-				return this.#size(code - 0xcc);
+				return this.#unsigned(code - 0xcc);
 			case 0xcf:
-				return exact(this.#take(8).readBigUInt64BE());
+				return exact(this.#bytes.readBigUInt64BE(this.#skip(8)));
 			case 0xd0:
-				return this.#take(1).readInt8();
+				return this.#bytes.readInt8(this.#skip(1));
 			case 0xd1:
-				return this.#take(2).readInt16BE();
+				return this.#bytes.readInt16BE(this.#skip(2));
 			case 0xd2:
-				return this.#take(4).readInt32BE();
+				return this.#bytes.readInt32BE(this.#skip(4));
 			case 0xd3:
-				return exact(this.#take(8).readBigInt64BE());
+				return exact(this.#bytes.readBigInt64BE(this.#skip(8)));
 			case 0xd9:
 			case 0xda:
 			case 0xdb:
-				return this.#string(this.#size(code - 0xd9));
+				return this.#string(this.#unsigned(code - 0xd9));
 			case 0xdc:
 			case 0xdd:
-				return this.#array(this.#size(code - 0xdb), depth);
+				return this.#array(this.#unsigned(code - 0xdb), depth);
 			case 0xde:
 			case 0xdf:
-				return this.#map(this.#size(code - 0xdd), depth);
+				return this.#map(this.#unsigned(code - 0xdd), depth);
 			default:
 				throw new RangeError(`0x${code.toString(16)} starts no MessagePack value that is known here`);
 		}
 	}
 
-	#take(count: number): Buffer {
-		const end = this.offset + count;
-		if (end > this.#bytes.length) throw new RangeError("MessagePack ends in the middle of a value");
-		const part = this.#bytes.subarray(this.offset, end);
-		this.offset = end;
-		return part;
+	/** Goes on by `count` bytes, which are there; returns where they begin. */
+	#skip(count: number): number {
+		const start = this.offset;
+		if (start + count > this.#bytes.length) throw new RangeError("MessagePack ends in the middle of a value");
+		this.offset = start + count;
+		return start;
 	}
 
 	/** An unsigned integer of 1, 2 or 4 bytes for `width` 0, 1 or 2. */
-	#size(width: number): number {
-		const part = this.#take(1 << width);
-		return part.readUIntBE(0, part.length);
+	#unsigned(width: number): number {
+		let at = this.#skip(1 << width);
+		const bytes = this.#bytes;
+		let value = 0;
+		while (at < this.offset) value = value * 256 + bytes[at++]!;
+		return value;
 	}
 
-	#string(bytes: number): string {
-		return this.#take(bytes).toString("utf8");
+	#string(count: number): string {
+		const start = this.#skip(count);
+		return this.#bytes.toString("utf8", start, this.offset);
+	}
+
+	#binary(count: number): Buffer {
+		const start = this.#skip(count);
+		return this.#bytes.subarray(start, this.offset);
 	}
 
 	#array(count: number, depth: number): unknown[] {
@@ -105,12 +117,19 @@ class Reader {
 		this.#require(count * 2);
 		const map: Record<string, unknown> = {};
 		for (let i = 0; i < count; i++) {
-			const key = String(this.read(depth + 1));
+			const key = this.#key(depth);
 			const value = this.read(depth + 1);
 			if (key === "__proto__") Object.defineProperty(map, key, { value, enumerable: true });
 			else map[key] = value;
 		}
 		return map;
+	}
+
+	#key(depth: number): string {
+		const code = this.#bytes[this.offset]!;
+		if (code < 0xa0 || code >= 0xc0) return String(this.read(depth + 1));
+		const count = code & 0x1f;
+		return cachedKey(this.#bytes, this.#skip(1 + count) + 1, count);
 	}
 
 	/** Every value takes a byte at least: a header that promises more is refused before memory is taken for it. */

@@ -3,6 +3,12 @@
 /** Bytes written so far; shared by all encodings, since one never waits in the middle. */
 let buffer: Buffer = Buffer.allocUnsafe(16 * 1024);
 let length = 0;
+let omitsNull = false;
+
+export interface EncodeMsgpackOptions {
+	/** Leave null fields of maps out as well; maps inside arrays keep theirs. Default false. */
+	readonly omitNull?: boolean;
+}
 
 /**
  * MessagePack as Rust's rmp writes named structs: maps with string keys, every header and integer in its smallest form.
@@ -11,12 +17,17 @@ let length = 0;
  * @returns bytes of the caller's own
  * @throws TypeError for what has no msgpack form: functions, symbols, integers beyond 64 bits
  */
-export function encodeMsgpack(value: unknown): Uint8Array {
-	length = 0;
-	write(value);
-	const bytes = Buffer.from(buffer.subarray(0, length));
+export function encodeMsgpack(value: unknown, options?: EncodeMsgpackOptions): Uint8Array {
+	return Buffer.from(borrowMsgpack(value, options));
+}
+
+/** As `encodeMsgpack`, without a copy: what comes is only good until the next call of either. */
+export function borrowMsgpack(value: unknown, { omitNull = false }: EncodeMsgpackOptions = {}): Uint8Array {
 	if (buffer.length > 1 << 20) buffer = Buffer.allocUnsafe(16 * 1024); // one large message must not stay for ever
-	return bytes;
+	length = 0;
+	omitsNull = omitNull;
+	write(value);
+	return buffer.subarray(0, length);
 }
 
 function reserve(bytes: number): void {
@@ -94,6 +105,7 @@ function writeBigInteger64(value: bigint): void {
 }
 
 function writeString(value: string): void {
+	if (value.length < 32 && writeShortAscii(value)) return;
 	// A UTF-16 unit takes at most three bytes of UTF-8: with room for that, short texts are written in one pass.
 	if (value.length < 11) {
 		reserve(1 + value.length * 3);
@@ -112,6 +124,20 @@ function writeString(value: string): void {
 	length += buffer.write(value, length);
 }
 
+/** Keys and ids: leaving JavaScript for these few bytes takes longer than writing them. False when the text is not ASCII. */
+function writeShortAscii(value: string): boolean {
+	const count = value.length;
+	reserve(1 + count);
+	for (let i = 0; i < count; i++) {
+		const code = value.charCodeAt(i);
+		if (code >= 0x80) return false;
+		buffer[length + 1 + i] = code;
+	}
+	buffer[length] = 0xa0 | count;
+	length += 1 + count;
+	return true;
+}
+
 function writeBinary(value: Uint8Array): void {
 	reserve(5 + value.length);
 	if (value.length < 0x100) {
@@ -125,18 +151,29 @@ function writeBinary(value: Uint8Array): void {
 function writeArray(items: ArrayLike<unknown>): void {
 	if (items.length < 16) buffer[length++] = 0x90 | items.length;
 	else writeHeader(0xdc, items.length);
+	const outside = omitsNull;
+	omitsNull = false;
 	for (let i = 0; i < items.length; i++) write(items[i]);
+	omitsNull = outside;
 }
 
 function writeMap(map: Record<string, unknown>): void {
-	const keys = Object.keys(map).filter((key) => map[key] !== undefined);
-	if (keys.length < 16) buffer[length++] = 0x80 | keys.length;
-	else writeHeader(0xde, keys.length);
+	const keys = Object.keys(map);
+	let count = 0;
+	for (const key of keys) if (isWritten(map[key])) count++;
+	if (count < 16) buffer[length++] = 0x80 | count;
+	else writeHeader(0xde, count);
 	for (const key of keys) {
+		const value = map[key];
+		if (!isWritten(value)) continue;
 		reserve(9);
 		writeString(key);
-		write(map[key]);
+		write(value);
 	}
+}
+
+function isWritten(value: unknown): boolean {
+	return value !== undefined && !(omitsNull && value === null);
 }
 
 /** A header with a 16-bit size, or the next code's with a 32-bit size. */

@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: Apache-2.0
 export { decodeMsgpack } from "./decode-msgpack.js";
-export { encodeMsgpack } from "./encode-msgpack.js";
+export { borrowMsgpack, type EncodeMsgpackOptions, encodeMsgpack } from "./encode-msgpack.js";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeMsgpack, encodeMsgpack } from "./index.js";
+import { borrowMsgpack, decodeMsgpack, encodeMsgpack } from "./index.js";
 
 const hex = (value: unknown) => Buffer.from(encodeMsgpack(value)).toString("hex");
 
@@ -64,7 +64,36 @@ describe("the smallest form", () => {
 	});
 });
 
+describe("omitting null", () => {
+	it("leaves it out of maps, and keeps it in arrays and below them", () => {
+		const value = { a: null, b: { c: null, d: 1 }, e: [null, { f: null }], g: null, h: [] };
+		const bytes = encodeMsgpack(value, { omitNull: true });
+		expect(decodeMsgpack(bytes)).toEqual({ b: { d: 1 }, e: [null, { f: null }], h: [] });
+		expect(decodeMsgpack(encodeMsgpack(value))).toEqual(value);
+	});
+
+	it("does not outlast an encoding that fails", () => {
+		expect(() => encodeMsgpack({ a: null, b: [Symbol("s")] }, { omitNull: true })).toThrow(TypeError);
+		expect(hex({ a: null })).toBe("81a161c0");
+	});
+});
+
+it("lends bytes that the next encoding overwrites", () => {
+	const lent = borrowMsgpack("first");
+	expect(decodeMsgpack(lent)).toBe("first");
+	const own = encodeMsgpack("other");
+	expect(decodeMsgpack(lent)).toBe("other");
+	borrowMsgpack("third");
+	expect(decodeMsgpack(own)).toBe("other");
+});
+
 describe("decoding", () => {
+	it("tells keys with equal hashes apart", () => {
+		// 31 * a + b of the two is the same, so they share a slot.
+		for (const key of ["Aa", "BB", "Aa"])
+			expect(decodeMsgpack(encodeMsgpack({ [key]: 1 }))).toEqual({ [key]: 1 });
+	});
+
 	it("gives back what was encoded", () => {
 		const value = fc.letrec((tie) => ({
 			value: fc.oneof(
