@@ -233,6 +233,17 @@ describe.skipIf(missing)("etcd", { timeout: 60_000 }, () => {
 		await store.delete(A);
 	});
 
+	test("tells a list longer than a gRPC message usually is", async () => {
+		const server = await startServer();
+		const store = await open(server.endpoint);
+		const lease = await store.lease();
+		const value = "x".repeat(1.4 * 1024 * 1024);
+		for (const key of [A, B, C, `${PREFIX}d`]) await store.put(key, value, lease);
+		const observer = observe(store);
+		await observer.synced();
+		expect([...observer.entries.values()].map(({ length }) => length)).toEqual(Array(4).fill(value.length));
+	});
+
 	test("goes to the endpoint that answers", async () => {
 		const server = await startServer();
 		const dead = await EtcdServer.prepare();

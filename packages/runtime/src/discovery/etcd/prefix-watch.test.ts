@@ -92,6 +92,10 @@ test("waits for an etcd that is not there, and can be stopped meanwhile", async 
 	expect(one.told).toEqual(["synced"]);
 	expect(etcd.followed.length).toBe(1);
 	expect(vi.getTimerCount()).toBe(0);
+	// The first try after a good connection is a quick one again.
+	etcd.break(new DynError("UNAVAILABLE", "etcd is away"));
+	await vi.advanceTimersByTimeAsync(100);
+	expect(etcd.followed.length).toBe(2);
 	one.stop.abort();
 	await one.ended;
 });

@@ -139,6 +139,27 @@ test("remembers what was put and deleted while etcd was away", async () => {
 	]);
 });
 
+test("a delete that fails first is not forgotten", async () => {
+	const { etcd, registrations } = await start();
+	await registrations.put("a", "1", registrations.lease());
+	etcd.away = true;
+	await unavailable(registrations.delete("a"));
+	etcd.away = false;
+	await backoff();
+	expect(etcd.keys.size).toBe(0);
+});
+
+test("puts again what etcd has lost while it was away", async () => {
+	const { etcd, registrations } = await start();
+	await registrations.put("a", "1", registrations.lease());
+	etcd.away = true;
+	await vi.advanceTimersByTimeAsync(KEEP_ALIVE_MS);
+	etcd.keys.clear();
+	etcd.away = false;
+	await backoff();
+	expect([...etcd.keys]).toEqual([["a", "1 under lease 1"]]);
+});
+
 test("starts without etcd and looks for it without haste", async () => {
 	const { etcd, contact, registrations } = await start(true);
 	await vi.advanceTimersByTimeAsync(10_000);
