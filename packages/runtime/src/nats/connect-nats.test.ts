@@ -5,7 +5,7 @@ import { reconnectDelayMs } from "./connect-nats.js";
 describe("reconnectDelayMs", () => {
 	it("grows with the outage, from 100 ms to 2 s", () => {
 		expect([0, 1000, 4000, 3_600_000].map((awayMs) => reconnectDelayMs(awayMs, 0))).toEqual([
-			100, 250, 1000, 2000,
+			100, 100, 400, 2000,
 		]);
 	});
 

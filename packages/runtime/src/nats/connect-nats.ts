@@ -61,7 +61,7 @@ export async function connectNats(options: NatsOptions = {}): Promise<NatsLink> 
 
 /** Time between two attempts: short at first, longer the longer NATS is away, and never the same for all its clients. */
 export function reconnectDelayMs(awayMs: number, random: number): number {
-	return Math.min(2000, Math.max(100, awayMs / 4)) * (1 + random / 2);
+	return Math.min(2000, Math.max(100, awayMs / 10)) * (1 + random / 2);
 }
 
 async function loadLibrary(): Promise<typeof import("@nats-io/transport-node")> {

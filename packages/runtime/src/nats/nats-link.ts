@@ -35,7 +35,8 @@ export interface NatsLink {
 		signal: AbortSignal,
 	): Promise<Uint8Array>;
 	/**
-	 * Resolves when the server knows of it, or will once there is a connection. Returns what ends it.
+	 * Resolves when the server knows of it, or will once there is a connection. Returns what ends it; messages that are on
+	 * their way still come.
 	 * @throws DynError UNAUTHENTICATED when the user may not subscribe to `subject`
 	 */
 	subscribe(subject: string, onMessage: (message: NatsMessage) => void): Promise<() => void>;
@@ -133,7 +134,8 @@ export class LibraryNatsLink implements NatsLink {
 				"UNAUTHENTICATED",
 				`NATS at ${where} does not let this user subscribe to ${subject}: grant the permission`,
 			);
-		return () => subscription.unsubscribe();
+		// Until the server knows, messages still come, and somebody may wait for their answer.
+		return () => void subscription.drain().catch(() => {});
 	}
 
 	close(): Promise<void> {

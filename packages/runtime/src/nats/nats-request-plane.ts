@@ -66,8 +66,10 @@ class NatsRequestPlane implements RequestPlane {
 
 	unregister(target: Pick<ServedTarget, "id" | "path">): void {
 		const subject = subjectOf(target);
-		this.#registrations.get(subject)?.unsubscribe();
+		const registration = this.#registrations.get(subject);
 		this.#registrations.delete(subject);
+		registration?.server.leave();
+		registration?.unsubscribe();
 	}
 
 	async *call(

@@ -18,6 +18,7 @@ export class NatsRequestServer {
 	readonly #maxInflight: number;
 	readonly #logger: Logger;
 	readonly #answering = new Set<ResponseSender>();
+	#left = false;
 
 	constructor(target: ServedTarget, maxInflight: number, logger: Logger) {
 		this.#target = target;
@@ -32,6 +33,7 @@ export class NatsRequestServer {
 
 	/** Begins a request; returns what the caller is told at once, empty for accepted (as in Dynamo). */
 	#accept({ body, headers }: NatsMessage): string {
+		if (this.#left) return refusals.unavailable("the endpoint is not served here any more");
 		if (this.#admission.isFull) return refusals.overloaded(`${this.#maxInflight} requests are being served`);
 		try {
 			const queue = new ByteQueue();
@@ -45,8 +47,14 @@ export class NatsRequestServer {
 		}
 	}
 
+	/** Refuses new requests; running ones go on. */
+	leave(): void {
+		this.#left = true;
+	}
+
 	/** Breaks off what is being answered. */
 	close(): void {
+		this.leave();
 		for (const sender of this.#answering) sender.destroy();
 	}
 

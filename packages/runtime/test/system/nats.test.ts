@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createRequestContext, DynError } from "@dyn/common";
@@ -20,7 +22,7 @@ import {
 	type NatsRequestPlaneOptions,
 } from "@dyn/runtime/nats";
 import { nkeys } from "@nats-io/transport-node";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { NatsServer, natsServerMissing } from "../nats-server.js";
 
 const missing = natsServerMissing();
@@ -281,7 +283,25 @@ describe.skipIf(missing)("requests over NATS", () => {
 		};
 		const nobody = await failure(all(plane.call(gone, {}, createRequestContext(), codec)));
 		expect(nobody.message).toBe("[UNAVAILABLE] nobody serves dyn_backend.generate-0 any more");
+		await served.drain();
+		await worker.nats.flush(); // the server has heard that it left
+		const drained = await failure(all(plane.call(served.instance, {}, createRequestContext(), codec)));
+		expect(drained.message).toBe(`[UNAVAILABLE] nobody serves ${transport.subject} any more`);
 		await plane.close();
+	});
+
+	it("refuses a request that crossed with the worker's leaving", async () => {
+		const nats = await connectNats({ servers: [server.url] });
+		const plane = createNatsRequestPlane({ nats });
+		const target = { id: 9n, path: { namespace: "dyn", component: "backend", endpoint: "generate" }, codec };
+		const reached = await plane.register({ ...target, handler: async function* () {} });
+		const { subject } = reached.transport as { subject: string };
+		const asked = nats.request(subject, new Uint8Array(), {}, createRequestContext().signal);
+		plane.unregister(target); // the server gets this after the request
+		const answer = new TextDecoder().decode(await asked);
+		expect(answer).toBe("Server unavailable: the endpoint is not served here any more");
+		await plane.close();
+		await nats.close();
 	});
 
 	it("tells a broken worker from a proper end", async () => {
@@ -353,7 +373,15 @@ describe.skipIf(missing)("requests while NATS is away", () => {
 		await worker.runtime.endpoint("dyn.backend.generate").serve(async function* () {});
 		const client = caller.runtime.endpoint("dyn.backend.generate").client();
 		server.freeze();
+		const requests = vi.spyOn(caller.nats, "request");
+		const abort = new AbortController();
+		const context = createRequestContext({ signal: abort.signal });
+		const aborted = client.generate({}, context)[Symbol.asyncIterator]().next();
+		await vi.waitUntil(() => requests.mock.calls.length === 1);
+		abort.abort();
+		expect((await failure(aborted)).code).toBe("CANCELLED");
 		const waiting = failure(all(client.generate({}, createRequestContext())));
+		await vi.waitUntil(() => requests.mock.calls.length === 2);
 		await server.kill();
 		expect((await waiting).code).toBe("UNAVAILABLE");
 	});
@@ -372,6 +400,19 @@ describe.skipIf(missing)("requests while NATS is away", () => {
 		expect(error.message).toMatch(/^\[UNAVAILABLE\] dyn_backend\.generate-\w+ did not answer within 100 ms$/);
 		server.thaw();
 		expect(await all(client.generate({}, createRequestContext()))).toEqual([1]);
+	});
+});
+
+describe.skipIf(missing)("a link", () => {
+	it("comes back after any number of attempts", async () => {
+		await using server = await NatsServer.start();
+		const nats = await connectNats({ servers: [server.url] });
+		await server.kill();
+		await refuseConnections(server.url, 11); // the library's own limit is 10
+		const back = new Promise<boolean>((resolve) => nats.onChange((connected) => connected && resolve(true)));
+		await server.start();
+		await back;
+		await nats.close();
 	});
 });
 
@@ -496,6 +537,12 @@ describe.skipIf(missing)("events over NATS", () => {
 		await take(watching, 20);
 		expect(slow.dropped).toBe(15);
 		const events = await take(slow, 5);
+		await Promise.all([slow.close(), watching.close()]);
+		await reading.nats.flush();
+		const { signal } = createRequestContext();
+		const subject = "namespace.dyn%2E1.component.backend.kv-events";
+		const nobody = await failure(publishing.nats.request(subject, new Uint8Array(), {}, signal));
+		expect(nobody.message).toBe(`[UNAVAILABLE] nobody serves ${subject} any more`);
 		expect(events.map(({ payload, missed }) => [payload, missed])).toEqual([
 			[15, 15n],
 			[16, 0n],
@@ -526,6 +573,16 @@ async function take(subscription: AsyncIterable<ReceivedEvent>, count: number): 
 	const events: ReceivedEvent[] = [];
 	while (events.length < count) events.push((await iterator.next()).value);
 	return events;
+}
+
+/** Accepts `count` connections at that address and closes them at once. */
+async function refuseConnections(url: string, count: number): Promise<void> {
+	const listener = createServer((socket) => {
+		socket.destroy();
+		if (--count === 0) listener.close();
+	});
+	listener.listen(Number(new URL(url).port), "127.0.0.1");
+	await once(listener, "close");
 }
 
 async function entries(store: KeyValueStore): Promise<Map<string, string>> {
