@@ -8,7 +8,7 @@ import { generateCodec } from "@dyn/protocols/dynamo";
 import { createRuntime, type KeyValueStore, type Runtime } from "@dyn/runtime";
 import { createFileStore } from "@dyn/runtime/file";
 import { createTcpPlane } from "@dyn/runtime/tcp";
-import { createZmqEventPlane } from "@dyn/runtime/zmq";
+import { createZmqBroker, createZmqEventPlane } from "@dyn/runtime/zmq";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 // @boundaries-ignore started from here only, by scripts that .ci/run uses too; install: node scripts/peers/install-dynamo.mjs
 import { DYNAMO_FOLDER, pythonOf } from "../../../../scripts/peers/dynamo-folder.mjs";
@@ -89,6 +89,44 @@ describe.skipIf(missing)("stock Dynamo over ZeroMQ", () => {
 			{ timeout: 30_000, interval: 100 },
 		);
 		expect(await batchesRead()).toBeLessThanOrEqual(before + sent);
+	});
+
+	it("sends its events through our brokers", async () => {
+		const anywhere = { xsubBind: "tcp://127.0.0.1:*", xpubBind: "tcp://127.0.0.1:*" };
+		const brokers = [await createZmqBroker(anywhere), await createZmqBroker(anywhere)];
+		const xsub = brokers.map((broker) => broker.xsub);
+		const xpub = brokers.map((broker) => broker.xpub);
+		const folder = join(work, "store-of-brokers");
+		const worker = await startStockMocker({
+			store: folder,
+			env: { HOME: work, DYN_ZMQ_BROKER_URL: `xsub=${xsub.join(";")} , xpub=${xpub.join(";")}` },
+			modelDirectory: join(work, "model"),
+			modelName: "stock",
+			flags: ["--speedup-ratio", "1000000"],
+		});
+		const discovery = createFileStore({ directory: folder });
+		const brokered = await createRuntime({
+			discovery,
+			requestPlanes: [createTcpPlane()],
+			eventPlane: createZmqEventPlane({ broker: { xsub, xpub } }),
+		});
+		try {
+			const client = brokered.endpoint("dynamo.backend.generate").client();
+			const instance = await client.choose();
+			const subscription = await brokered.events.subscribe(instance.path, "kv-events");
+			for (let i = 0; i < 5; i++)
+				for await (const _ of client.call(instance, request(i), createRequestContext()));
+			let read = 0;
+			for await (const { sequence, missed, payload } of subscription) {
+				expect({ sequence, missed }).toEqual({ sequence: BigInt(read), missed: 0n });
+				expect(payload).toMatchObject([{ worker_id: instance.id, event: { data: { stored: {} } } }]);
+				if (++read === 5) break;
+			}
+		} finally {
+			await brokered.close();
+			await discovery.close();
+			await Promise.all([worker.kill(), ...brokers.map((broker) => broker.close())]);
+		}
 	});
 
 	/** Batches of KV events that the stock frontend has read from ZeroMQ, from all workers. */

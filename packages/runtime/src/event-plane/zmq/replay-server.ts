@@ -27,7 +27,7 @@ export class ReplayServer {
 		this.#publisherId = publisherId;
 		this.#kept = kept;
 		this.#logger = logger;
-		void this.#serve();
+		this.#serve().catch((error) => logger.error("missed events cannot be asked for any more", { error }));
 	}
 
 	/**
@@ -49,15 +49,14 @@ export class ReplayServer {
 	}
 
 	async #serve(): Promise<void> {
-		while (!this.#socket.closed) {
+		for await (const [peer, body] of this.#socket) {
 			try {
-				const [peer, body] = await this.#socket.receive();
 				const { publisherId, from, to } = decodeReplayRequest(body ?? Buffer.alloc(0));
 				if (publisherId !== this.#publisherId) continue; // meant for whoever had this port before
 				const head = encodeReplayReply(publisherId, this.#kept.next);
 				await this.#socket.send([peer!, head, ...this.#kept.range(from, to)]);
 			} catch (error) {
-				if (!this.#socket.closed) this.#logger.debug("a replay request cannot be answered", { error });
+				this.#logger.debug("a replay request cannot be answered", { error });
 			}
 		}
 	}
