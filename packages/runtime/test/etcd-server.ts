@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+// @boundaries-ignore the one way in which tests start other software
+import { startPeer } from "../../../scripts/peers/peer-process.mjs";
 
 export interface EtcdServerOptions {
 	/** Files for TLS; with `trustedCa` clients need a certificate too. */
@@ -13,14 +15,11 @@ export interface EtcdServerOptions {
 	readonly jwt?: { readonly publicKey: string; readonly privateKey: string };
 }
 
-/** Why there is no etcd here, or null when there is. */
+/** Why there is no etcd on this machine, or null. */
 export function etcdMissing(): string | null {
-	try {
-		execFileSync("etcd", ["--version"], { stdio: "ignore" });
-		return null;
-	} catch {
-		return "etcd is not in PATH: apt-get install etcd-server";
-	}
+	return spawnSync("etcd", ["--version"]).status === 0
+		? null
+		: "etcd is not in PATH: apt-get install etcd-server";
 }
 
 /** An etcd of one member on a free port, with its data in a folder of its own. */
@@ -28,7 +27,7 @@ export class EtcdServer {
 	readonly endpoint: string;
 	readonly #folder: string;
 	readonly #arguments: readonly string[];
-	#process: ChildProcess | null = null;
+	#process: { readonly pid: number; kill(signal: string): Promise<unknown> } | null = null;
 
 	private constructor(endpoint: string, folder: string, args: readonly string[]) {
 		this.endpoint = endpoint;
@@ -72,40 +71,29 @@ export class EtcdServer {
 
 	/** Resolves when it serves clients. */
 	async start(): Promise<void> {
-		const data = join(this.#folder, "data");
-		const child = spawn("etcd", [...this.#arguments, "--data-dir", data], {
-			stdio: ["ignore", "ignore", "pipe"],
+		const { peer } = await startPeer({
+			name: "etcd",
+			command: "etcd",
+			args: [...this.#arguments, "--data-dir", join(this.#folder, "data")],
+			ready: (log: string) => log.includes("ready to serve client requests") || undefined,
 		});
-		this.#process = child;
-		const log = child.stderr.setEncoding("utf8");
-		let told = "";
-		await new Promise<void>((resolve, reject) => {
-			log.on("data", (text: string) => {
-				told += text;
-				if (told.includes("ready to serve client requests")) resolve();
-			});
-			child.once("error", reject);
-			child.once("exit", (code, signal) => reject(new Error(`etcd ended (${code ?? signal}):\n${told}`)));
-		});
-		log.removeAllListeners("data").resume();
+		this.#process = peer;
 	}
 
-	/** SIGKILL. */
+	/** As if the machine had lost its power. */
 	async kill(): Promise<void> {
-		const child = this.#process;
-		if (!child || child.exitCode !== null || child.signalCode !== null) return;
-		const exit = once(child, "exit");
-		child.kill("SIGKILL");
-		await exit;
+		const stopped = this.#process?.kill("SIGKILL");
+		this.#process = null;
+		await stopped;
 	}
 
-	/** SIGSTOP: it holds its connections and answers nothing until `thaw`. */
+	/** Holds its connections and answers nothing until `thaw`. */
 	freeze(): void {
-		this.#process?.kill("SIGSTOP");
+		if (this.#process) process.kill(this.#process.pid, "SIGSTOP");
 	}
 
 	thaw(): void {
-		this.#process?.kill("SIGCONT");
+		if (this.#process) process.kill(this.#process.pid, "SIGCONT");
 	}
 
 	/** Makes the next start an etcd that knows nothing. */

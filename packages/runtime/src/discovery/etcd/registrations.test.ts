@@ -246,6 +246,8 @@ test("closes with one try per lease, whether etcd is there or not", async () => 
 		await registrations.close();
 		expect(etcd.asked()).toEqual(["revoke", "revoke"]);
 		await unavailable(registrations.put("a", "2", lease));
+		expect(() => registrations.lease()).toThrow(DynError);
+		await lease.revoke();
 		await registrations.delete("a");
 		await vi.advanceTimersByTimeAsync(10_000);
 		expect(etcd.asked()).toEqual([]);

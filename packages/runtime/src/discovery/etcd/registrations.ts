@@ -74,7 +74,9 @@ export class Registrations {
 		this.#running = this.#run();
 	}
 
+	/** @throws DynError UNAVAILABLE when closed */
 	lease(): Lease {
+		if (this.#closed) throw new DynError("UNAVAILABLE", "the discovery store is closed");
 		const lease: OwnLease = {
 			id: null,
 			dueMs: 0,
