@@ -22,7 +22,7 @@ export interface NatsRequestPlaneOptions {
 	/** How bodies of requests to this process should be written. Default msgpack. */
 	readonly codec?: WireFormat;
 	/** Requests that an instance serves at once; more are refused as overloaded. Default 10,000. */
-	readonly maxInflight?: number;
+	readonly maxRunning?: number;
 	readonly logger?: Logger;
 }
 
@@ -43,7 +43,7 @@ class NatsRequestPlane implements RequestPlane {
 	readonly kind = "nats_tcp";
 	readonly #nats: NatsLink;
 	readonly #codec: WireFormat;
-	readonly #maxInflight: number;
+	readonly #maxRunning: number;
 	readonly #logger: Logger;
 	readonly #responses: ResponseListener;
 	readonly #registrations = new Map<string, Registration>();
@@ -51,14 +51,14 @@ class NatsRequestPlane implements RequestPlane {
 	constructor(options: NatsRequestPlaneOptions) {
 		this.#nats = options.nats;
 		this.#codec = options.codec ?? "msgpack";
-		this.#maxInflight = options.maxInflight ?? 10_000;
+		this.#maxRunning = options.maxRunning ?? 10_000;
 		this.#logger = options.logger ?? silentLogger;
 		this.#responses = new ResponseListener(options.responseHost ?? "127.0.0.1", options.responsePort ?? 0);
 	}
 
 	async register(target: ServedTarget): Promise<Reachability> {
 		const subject = subjectOf(target);
-		const server = new NatsRequestServer(target, this.#maxInflight, this.#logger);
+		const server = new NatsRequestServer(target, this.#maxRunning, this.#logger);
 		const unsubscribe = await this.#nats.subscribe(subject, (message) => server.receive(message));
 		this.#registrations.set(subject, { server, unsubscribe });
 		return { transport: { kind: "nats_tcp", subject }, requestCodec: this.#codec, multiplexed: false };

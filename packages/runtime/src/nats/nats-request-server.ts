@@ -15,15 +15,15 @@ import type { NatsMessage } from "./nats-link.js";
 export class NatsRequestServer {
 	readonly #target: ServedTarget;
 	readonly #admission: Admission;
-	readonly #maxInflight: number;
+	readonly #maxRunning: number;
 	readonly #logger: Logger;
 	readonly #answering = new Set<ResponseSender>();
 	#left = false;
 
-	constructor(target: ServedTarget, maxInflight: number, logger: Logger) {
+	constructor(target: ServedTarget, maxRunning: number, logger: Logger) {
 		this.#target = target;
-		this.#admission = new Admission(maxInflight, 0);
-		this.#maxInflight = maxInflight;
+		this.#admission = new Admission(maxRunning, 0);
+		this.#maxRunning = maxRunning;
 		this.#logger = logger;
 	}
 
@@ -34,7 +34,7 @@ export class NatsRequestServer {
 	/** Begins a request; returns what the caller is told at once, empty for accepted (as in Dynamo). */
 	#accept({ body, headers }: NatsMessage): string {
 		if (this.#left) return refusals.unavailable("the endpoint is not served here any more");
-		if (this.#admission.isFull) return refusals.overloaded(`${this.#maxInflight} requests are being served`);
+		if (this.#admission.isFull) return refusals.overloaded(`${this.#maxRunning} requests are being served`);
 		try {
 			const queue = new ByteQueue();
 			queue.push(Buffer.from(body.buffer, body.byteOffset, body.length));

@@ -187,6 +187,45 @@ describe.skipIf(missing)("requests over NATS", () => {
 		expect(received.deadlineMs).toBeGreaterThan(performance.now());
 	});
 
+	it("mixes 200 requests without mixing them up", async () => {
+		const discovery = new MemoryStore();
+		await using worker = await Peer.start(server, discovery);
+		await using caller = await Peer.start(server, discovery);
+		const echo = async function* (request: unknown) {
+			for (let i = 0; i < 20; i++) {
+				if (i % 5 === 0) await new Promise(setImmediate);
+				yield [request, i];
+			}
+		};
+		await worker.runtime.endpoint("dyn.backend.generate").serve(echo);
+		const client = caller.runtime.endpoint("dyn.backend.generate").client();
+		const streams = Array.from({ length: 200 }, (_, id) => all(client.generate(id, createRequestContext())));
+		for (const [id, items] of (await Promise.all(streams)).entries())
+			expect(items).toEqual(Array.from({ length: 20 }, (_, i) => [id, i]));
+	});
+
+	it("refuses while it drains, and finishes what runs", async () => {
+		const discovery = new MemoryStore();
+		await using worker = await Peer.start(server, discovery);
+		await using caller = await Peer.start(server, discovery);
+		const release = signalled();
+		const served = await worker.runtime.endpoint("dyn.backend.generate").serve(async function* () {
+			yield 1;
+			await release.promise;
+			yield 2;
+		});
+		const client = caller.runtime.endpoint("dyn.backend.generate").client();
+		const running = client.generate({}, createRequestContext())[Symbol.asyncIterator]();
+		await running.next();
+		const drained = served.drain();
+		const refused = await failure(all(client.call(served.instance, {}, createRequestContext())));
+		expect(refused.code).toBe("DRAINING");
+		release.resolve();
+		expect((await running.next()).value).toBe(2);
+		expect((await running.next()).done).toBe(true);
+		await drained;
+	});
+
 	it("carries an error of the handler with its code", async () => {
 		const discovery = new MemoryStore();
 		await using worker = await Peer.start(server, discovery);
@@ -234,7 +273,7 @@ describe.skipIf(missing)("requests over NATS", () => {
 
 	it("refuses what is more than an instance may serve, and serves on", async () => {
 		const discovery = new MemoryStore();
-		await using worker = await Peer.start(server, discovery, { maxInflight: 1 });
+		await using worker = await Peer.start(server, discovery, { maxRunning: 1 });
 		await using caller = await Peer.start(server, discovery);
 		const release = signalled();
 		await worker.runtime.endpoint("dyn.backend.generate").serve(async function* () {
