@@ -41,6 +41,8 @@ export interface PayloadCodec {
 	decodeRequest(data: unknown): unknown;
 	encodeItem(item: unknown): unknown;
 	decodeItem(data: unknown): unknown;
+	/** Its decoders take an absent field for null, except inside arrays: peers of this project leave such fields out. Default false. */
+	readonly nullMayBeAbsent?: boolean;
 }
 
 /** Serves one request as a stream. With everything in one process this is called directly: no socket, no copy. */

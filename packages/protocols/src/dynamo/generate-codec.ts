@@ -10,4 +10,5 @@ export const generateCodec = {
 	decodeRequest: (data: unknown): unknown => decodePreprocessedRequest(data),
 	encodeItem: (item: unknown): unknown => encodeLlmEngineOutput(item as EngineOutput),
 	decodeItem: (data: unknown): unknown => decodeLlmEngineOutput(data),
+	nullMayBeAbsent: true,
 };

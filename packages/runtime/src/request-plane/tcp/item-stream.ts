@@ -3,22 +3,32 @@
 /** Items that wait before their source is asked to pause. */
 const HIGH_WATER = 64;
 
+/** Where the items of a stream come from. */
+export interface ItemSource<Raw, Item> {
+	/** What the reader gets for what came; called when the reader takes it. What it throws ends the stream. */
+	open(raw: Raw): Item;
+	/** Many wait: nothing should come until `resume`. */
+	pause(): void;
+	resume(): void;
+	/** The reader leaves before the end. Called once. */
+	leave(): void;
+}
+
 /**
  * Items of one answer between the connection that brings them and the one reader that takes them. The source is paused
  * while many wait, so a slow reader slows its worker and nothing else.
  */
-export class ItemStream<T> implements AsyncIterator<T, undefined> {
-	readonly #source: { pause(): void; resume(): void; leave(): void };
-	#items: T[] = [];
+export class ItemStream<Raw, Item> implements AsyncIterator<Item, undefined> {
+	readonly #source: ItemSource<Raw, Item>;
+	#items: Raw[] = [];
 	#paused = false;
 	#end: { readonly error: unknown } | "complete" | null = null;
 	#waiting: {
-		readonly resolve: (result: IteratorResult<T, undefined>) => void;
+		readonly resolve: (result: IteratorResult<Item, undefined>) => void;
 		readonly reject: (error: unknown) => void;
 	} | null = null;
 
-	/** @param source told to pause and go on, and once when the reader leaves before the end */
-	constructor(source: { pause(): void; resume(): void; leave(): void }) {
+	constructor(source: ItemSource<Raw, Item>) {
 		this.#source = source;
 	}
 
@@ -26,12 +36,12 @@ export class ItemStream<T> implements AsyncIterator<T, undefined> {
 		return this.#end !== null;
 	}
 
-	push(item: T): void {
+	push(item: Raw): void {
 		if (this.#end) return;
 		if (this.#waiting) {
-			const { resolve } = this.#waiting;
+			const { resolve, reject } = this.#waiting;
 			this.#waiting = null;
-			resolve({ value: item, done: false });
+			this.#give(item, resolve, reject);
 			return;
 		}
 		this.#items.push(item);
@@ -58,37 +68,51 @@ export class ItemStream<T> implements AsyncIterator<T, undefined> {
 		reject(error);
 	}
 
-	next(): Promise<IteratorResult<T, undefined>> {
-		if (this.#items.length > 0) {
-			const value = this.#items.shift()!;
-			if (this.#paused && this.#items.length < HIGH_WATER / 2) {
+	next(): Promise<IteratorResult<Item, undefined>> {
+		return new Promise((resolve, reject) => {
+			if (this.#items.length > 0) {
+				this.#give(this.#items.shift()!, resolve, reject);
+				if (!this.#paused || this.#items.length >= HIGH_WATER / 2) return;
 				this.#paused = false;
 				this.#source.resume();
+			} else if (this.#end === null) this.#waiting = { resolve, reject };
+			else if (this.#end === "complete") resolve({ value: undefined, done: true });
+			else {
+				const { error } = this.#end;
+				this.#end = "complete";
+				reject(error);
 			}
-			return Promise.resolve({ value, done: false });
-		}
-		if (this.#end && this.#end !== "complete") {
-			const { error } = this.#end;
-			this.#end = "complete";
-			return Promise.reject(error);
-		}
-		if (this.#end) return Promise.resolve({ value: undefined, done: true });
-		return new Promise((resolve, reject) => {
-			this.#waiting = { resolve, reject };
 		});
 	}
 
 	/** The reader leaves. */
-	async return(): Promise<IteratorResult<T, undefined>> {
-		this.#items = [];
-		if (!this.#end) {
-			this.complete();
-			this.#source.leave();
-		}
+	async return(): Promise<IteratorResult<Item, undefined>> {
+		this.#leave();
 		return { value: undefined, done: true };
 	}
 
 	[Symbol.asyncIterator](): this {
 		return this;
+	}
+
+	#give(
+		raw: Raw,
+		resolve: (result: IteratorResult<Item, undefined>) => void,
+		reject: (error: unknown) => void,
+	): void {
+		try {
+			resolve({ value: this.#source.open(raw), done: false });
+		} catch (error) {
+			reject(error);
+			this.#leave();
+		}
+	}
+
+	#leave(): void {
+		this.#items = [];
+		const isEarly = this.#end === null;
+		this.complete();
+		this.#end = "complete"; // nor is an error wanted any more
+		if (isEarly) this.#source.leave();
 	}
 }

@@ -19,7 +19,7 @@ export interface ExpectedResponse {
 	readonly address: string;
 	readonly subject: string;
 	/** Items of the answer. */
-	readonly items: ItemStream<unknown>;
+	readonly items: ItemStream<unknown, unknown>;
 	/** Nobody will bring it: the call failed before. */
 	abandon(): void;
 	/** Ends it with `error` and tells the worker to stop. */
@@ -105,7 +105,7 @@ export class ResponseListener {
 class Response implements ExpectedResponse {
 	readonly address: string;
 	readonly subject: string;
-	readonly items: ItemStream<unknown>;
+	readonly items: ItemStream<unknown, unknown>;
 	readonly #format: WireFormat;
 	readonly #forget: () => void;
 	#socket: Socket | null = null;
@@ -116,7 +116,8 @@ class Response implements ExpectedResponse {
 		this.address = address;
 		this.subject = subject;
 		this.#forget = forget;
-		this.items = new ItemStream<unknown>({
+		this.items = new ItemStream<unknown, unknown>({
+			open: (item) => item,
 			pause: () => this.#socket?.pause(),
 			resume: () => this.#socket?.resume(),
 			leave: () => this.#hangUp(KILL),

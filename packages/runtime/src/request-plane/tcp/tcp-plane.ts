@@ -4,6 +4,7 @@ import type { Instance, PayloadCodec } from "../../types.js";
 import type { Reachability, RequestPlane, ServedTarget } from "../request-plane.js";
 import { ConnectionPool } from "./connection-pool.js";
 import { encodeControlHeader } from "./control-header.js";
+import { LazyItems } from "./lazy-items.js";
 import { MuxClientConnection } from "./mux/mux-client-connection.js";
 import { headersOf } from "./request-context.js";
 import { encodeRequestFrame } from "./request-frame.js";
@@ -130,27 +131,18 @@ class TcpPlane implements RequestPlane {
 		}
 	}
 
-	async *#callMultiplexed(
+	#callMultiplexed(
 		address: string,
 		path: string,
 		request: unknown,
 		context: RequestContext,
 		codec: PayloadCodec,
-	): AsyncGenerator<unknown, void> {
-		const { signal } = context;
-		const link = await this.#link(address);
-		if (signal.aborted) throw cancellationError(signal);
-		const stream = link.call(path, headersOf(context), codec.encodeRequest(request));
-		const abort = () => {
-			stream.items.fail(cancellationError(signal));
-			stream.cancel();
-		};
-		signal.addEventListener("abort", abort, { once: true });
-		try {
-			for await (const item of stream.items) yield codec.decodeItem(stream.take(item));
-		} finally {
-			signal.removeEventListener("abort", abort);
-		}
+	): AsyncIterable<unknown> {
+		return new LazyItems(async () => {
+			const link = await this.#link(address);
+			if (context.signal.aborted) throw cancellationError(context.signal);
+			return link.call(path, request, context, codec);
+		});
 	}
 
 	#link(address: string): Promise<MuxClientConnection> {

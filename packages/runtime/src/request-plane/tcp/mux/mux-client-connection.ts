@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 import { connect } from "node:net";
-import { DynError } from "@dyn/common";
+import { DynError, type RequestContext } from "@dyn/common";
 import { decodeDynamoError } from "@dyn/protocols/dynamo";
 import { parseJson } from "@dyn/protocols/json";
-import { decodeMsgpack, encodeMsgpack } from "@dyn/protocols/msgpack";
+import { borrowMsgpack } from "@dyn/protocols/msgpack";
+import type { PayloadCodec } from "../../../types.js";
 import { ByteQueue } from "../byte-queue.js";
-import { ItemStream } from "../item-stream.js";
+import type { ItemStream } from "../item-stream.js";
 import { parseHostPort } from "../listen.js";
+import { headersOf } from "../request-context.js";
 import { encodeRequestFrame, refusalError, takeAck } from "../request-frame.js";
-import { FrameKind, MuxLink, WINDOW_BYTES } from "./mux-link.js";
+import { CalledStream } from "./called-stream.js";
+import { FrameKind, MuxLink } from "./mux-link.js";
 import { MUX_PATH } from "./mux-server-connection.js";
 
 /** Time to connect and to be accepted, ms. */
 const OPEN_MS = 5000;
-/** What was read is told to the worker in portions of this size. */
-const CREDIT_BYTES = WINDOW_BYTES / 4;
 
 /** The caller's end of a multiplexed connection to one worker. */
 export class MuxClientConnection {
@@ -31,8 +32,7 @@ export class MuxClientConnection {
 			onClose: (reason) => {
 				onGone();
 				for (const stream of this.#streams.values())
-					stream.items.fail(new DynError("DISCONNECTED", `the connection to the worker is lost: ${reason}`));
-				this.#streams.clear();
+					stream.fail(new DynError("DISCONNECTED", `the connection to the worker is lost: ${reason}`));
 			},
 		});
 	}
@@ -67,16 +67,28 @@ export class MuxClientConnection {
 		});
 	}
 
-	/** Begins a request; its items as plain data. @throws TypeError when the request cannot be encoded */
-	call(path: string, headers: Readonly<Record<string, string>>, request: unknown): CalledStream {
+	/** Begins a request; its items, decoded. @throws TypeError when the request cannot be encoded */
+	call(
+		path: string,
+		request: unknown,
+		context: RequestContext,
+		codec: PayloadCodec,
+	): ItemStream<Buffer, unknown> {
+		const omitNull = codec.nullMayBeAbsent ?? false;
+		const message = { path, headers: headersOf(context), request: codec.encodeRequest(request) };
+		const payload = borrowMsgpack(message, { omitNull });
 		const id = this.#nextStream;
 		this.#nextStream = id === 0xffffffff ? 1 : id + 1;
-		const opening = Buffer.from(`${JSON.stringify({ path, headers })}\0`);
-		const body = encodeMsgpack(request);
-		const stream = new CalledStream(this.#link, id, () => this.#streams.delete(id));
+		const stream = new CalledStream({
+			link: this.#link,
+			id,
+			signal: context.signal,
+			codec,
+			onEnd: () => this.#streams.delete(id),
+		});
 		this.#streams.set(id, stream);
-		this.#link.send(FrameKind.REQUEST, id, Buffer.concat([opening, body]));
-		return stream;
+		this.#link.send(FrameKind.REQUEST, id, payload);
+		return stream.items;
 	}
 
 	close(): void {
@@ -87,11 +99,8 @@ export class MuxClientConnection {
 		const stream = this.#streams.get(id);
 		if (!stream) return; // cancelled here, while its worker had sent more
 		if (kind === FrameKind.ITEM) stream.items.push(payload);
-		else {
-			this.#streams.delete(id);
-			if (kind === FrameKind.END) stream.items.complete();
-			else stream.items.fail(decodeDynamoError(parse(payload)));
-		}
+		else if (kind === FrameKind.END) stream.complete();
+		else stream.fail(decodeDynamoError(parse(payload)));
 	}
 }
 
@@ -100,40 +109,5 @@ function parse(payload: Buffer): unknown {
 		return parseJson(payload.toString());
 	} catch {
 		return null;
-	}
-}
-
-/** One answer at the caller's end. */
-export class CalledStream {
-	/** Items in MessagePack, as they came. */
-	readonly items: ItemStream<Buffer>;
-	readonly #link: MuxLink;
-	readonly #id: number;
-	readonly #forget: () => void;
-	#read = 0;
-
-	constructor(link: MuxLink, id: number, forget: () => void) {
-		this.#link = link;
-		this.#id = id;
-		this.#forget = forget;
-		// A slow reader is the worker's to wait for: it stops when the window is full.
-		this.items = new ItemStream<Buffer>({ pause: () => {}, resume: () => {}, leave: () => this.cancel() });
-	}
-
-	/** Decodes an item and lets the worker send as much again. */
-	take(item: Buffer): unknown {
-		this.#read += item.length;
-		if (this.#read >= CREDIT_BYTES) {
-			const credit = Buffer.allocUnsafe(4);
-			credit.writeUInt32BE(this.#read, 0);
-			this.#read = 0;
-			this.#link.send(FrameKind.CREDIT, this.#id, credit);
-		}
-		return decodeMsgpack(item);
-	}
-
-	cancel(): void {
-		this.#forget();
-		this.#link.send(FrameKind.CANCEL, this.#id);
 	}
 }

@@ -7,7 +7,7 @@ import { MAX_FRAME_BYTES } from "../two-part.js";
 // u8 kind, u32 stream id, payload; big-endian. The caller numbers the streams.
 
 export const FrameKind = {
-	/** Caller: JSON {path, headers}, NUL, the request in MessagePack. */
+	/** Caller: {path, headers, request} in MessagePack. */
 	REQUEST: 1,
 	/** Worker: one item in MessagePack. */
 	ITEM: 2,
@@ -71,6 +71,7 @@ export class MuxLink {
 		if (queue.length > 0) queueMicrotask(() => this.#read(queue));
 	}
 
+	/** Copies the payload. */
 	send(kind: FrameKind, stream: number, payload: Uint8Array | null = null): void {
 		if (this.#socket.destroyed) return;
 		const size = payload?.length ?? 0;
@@ -108,13 +109,15 @@ export class MuxLink {
 	#read(queue: ByteQueue): void {
 		try {
 			for (;;) {
-				const length = queue.peek(4)?.readUInt32BE(0);
-				if (length === undefined) return;
+				const length = queue.uint32At(0);
+				if (length === null) return;
 				if (length < PREFIX - 4 || length > MAX_FRAME_BYTES)
 					throw new RangeError(`a frame of ${length} bytes is no frame`);
-				const frame = queue.take(4 + length);
-				if (!frame) return;
-				this.#receive(frame[4]!, frame.readUInt32BE(5), frame.subarray(PREFIX));
+				if (queue.length < 4 + length) return;
+				const kind = queue.byteAt(4)!;
+				const stream = queue.uint32At(5)!;
+				queue.skip(PREFIX);
+				this.#receive(kind, stream, queue.take(4 + length - PREFIX)!);
 			}
 		} catch (error) {
 			this.destroy((error as Error).message);

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { DynError, type Logger } from "@dyn/common";
 import { encodeDynamoError, PlainData } from "@dyn/protocols/dynamo";
 import { stringifyJson } from "@dyn/protocols/json";
-import { decodeMsgpack, encodeMsgpack } from "@dyn/protocols/msgpack";
+import { borrowMsgpack, decodeMsgpack } from "@dyn/protocols/msgpack";
 import type { ServedTarget } from "../../request-plane.js";
 import type { Admission } from "../admission.js";
 import type { ByteQueue } from "../byte-queue.js";
@@ -50,11 +50,13 @@ export class MuxServerConnection {
 		this.#streams.set(id, stream);
 		let isAdmitted = false;
 		try {
-			const { target, headers, body } = this.#open(payload);
+			const { target, headers, data } = this.#open(payload);
+			const { codec } = target;
+			const omitNull = codec.nullMayBeAbsent ?? false;
 			if (admission.isFull) throw new DynError("OVERLOADED", "too many requests wait here");
 			isAdmitted = await admission.enter(stream.signal);
 			if (!isAdmitted) return;
-			const request = target.codec.decodeRequest(decodeMsgpack(body));
+			const request = codec.decodeRequest(data);
 			const context = contextOf(
 				headers["request-id"] ?? `stream-${id}`,
 				headers,
@@ -63,9 +65,10 @@ export class MuxServerConnection {
 			);
 			for await (const item of target.handler(request, context)) {
 				if (stream.signal.aborted) return;
-				const bytes = encodeMsgpack(target.codec.encodeItem(item));
+				const bytes = borrowMsgpack(codec.encodeItem(item), { omitNull });
 				this.#link.send(FrameKind.ITEM, id, bytes);
-				await stream.spend(bytes.length);
+				const room = stream.spend(bytes.length);
+				if (room) await room;
 			}
 			if (!stream.signal.aborted) this.#link.send(FrameKind.END, id);
 		} catch (error) {
@@ -80,17 +83,17 @@ export class MuxServerConnection {
 	#open(payload: Buffer): {
 		readonly target: ServedTarget;
 		readonly headers: Readonly<Record<string, string>>;
-		readonly body: Buffer;
+		/** The request as plain data. */
+		readonly data: unknown;
 	} {
-		const end = payload.indexOf(0);
-		const opening = new PlainData(JSON.parse(payload.toString("utf8", 0, Math.max(end, 0))), "opening");
+		const opening = new PlainData(decodeMsgpack(payload), "opening");
 		const path = opening.string("path") ?? "";
 		const target = this.#options.find(path);
 		if (!target) throw new DynError("UNAVAILABLE", `unknown endpoint ${path}`);
 		return {
 			target,
 			headers: (opening.raw("headers") ?? {}) as Readonly<Record<string, string>>,
-			body: payload.subarray(end + 1),
+			data: opening.raw("request"),
 		};
 	}
 }
