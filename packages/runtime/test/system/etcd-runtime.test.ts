@@ -48,8 +48,8 @@ describe.skipIf(missing)("runtimes over etcd", { timeout: 60_000 }, () => {
 
 		await worker.endpoint(ENDPOINT).serve(countTo);
 		const client = frontend.endpoint(ENDPOINT).client();
-		const found = () => vi.waitFor(() => expect(client.instances().length).toBe(1), 10_000);
-		await found();
+		const finds = (count: number) => vi.waitFor(() => expect(client.instances().length).toBe(count), 10_000);
+		await finds(1);
 		await seen.until(() => seen.entries.size === 1);
 		const generate = async () => {
 			const numbers: unknown[] = [];
@@ -67,11 +67,12 @@ describe.skipIf(missing)("runtimes over etcd", { timeout: 60_000 }, () => {
 		cleanups.push(async () => late.stop());
 		await late.until(() => late.entries.size === 1);
 		await seen.has(Object.fromEntries(late.entries));
-		await found();
+		await finds(1);
 		expect(await generate()).toEqual([1, 2, 3]);
 
 		await worker.close();
 		await Promise.all([seen, late].map((observer) => observer.until(() => observer.entries.size === 0)));
+		await finds(0);
 		await expect(generate()).rejects.toSatisfy((error) => DynError.is(error, "UNAVAILABLE"));
 	});
 });
