@@ -31,3 +31,11 @@ export {
 	type RequestContextOptions,
 	type TraceContext,
 } from "./request-context.js";
+export {
+	noTracer,
+	type Span,
+	type SpanAttributes,
+	type SpanOptions,
+	type Tracer,
+	traceFields,
+} from "./tracer.js";

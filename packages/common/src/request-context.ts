@@ -16,6 +16,8 @@ export interface RequestContext {
 	/** Point on the monotonic clock (`performance.now()`, ms), or null for none. */
 	readonly deadlineMs: number | null;
 	readonly trace: TraceContext | null;
+	/** When the caller sent it, ms since the Unix epoch by the caller's clock; null when it did not say or is this process. */
+	readonly sentAtMs: number | null;
 	readonly logger: Logger;
 }
 
@@ -24,6 +26,7 @@ export interface RequestContextOptions {
 	readonly signal?: AbortSignal;
 	readonly deadlineMs?: number;
 	readonly trace?: TraceContext;
+	readonly sentAtMs?: number;
 	readonly logger?: Logger;
 }
 
@@ -36,6 +39,7 @@ export function createRequestContext(options: RequestContextOptions = {}): Reque
 		signal: options.signal ?? neverAborted(),
 		deadlineMs: options.deadlineMs ?? null,
 		trace: options.trace ?? null,
+		sentAtMs: options.sentAtMs ?? null,
 		logger: options.logger ?? silentLogger,
 	};
 }

@@ -6,8 +6,10 @@ import {
 	type Logger,
 	type Metrics,
 	noMetrics,
+	noTracer,
 	silentLogger,
 	systemClock,
+	type Tracer,
 } from "@dyn/common";
 import { DiscoveryClient } from "./component/client.js";
 import { ComponentMetrics } from "./component/component-metrics.js";
@@ -45,6 +47,8 @@ export interface RuntimeOptions {
 	readonly deviceType?: string;
 	readonly logger?: Logger;
 	readonly metrics?: Metrics;
+	/** Gets a span of each request served here. Default: none. Whoever made it closes it, after the runtime. */
+	readonly tracer?: Tracer;
 	/** Measures durations. Default: the system's. */
 	readonly clock?: Clock;
 }
@@ -65,6 +69,7 @@ class ProcessRuntime implements Runtime {
 	readonly #lease: Lease;
 	readonly #logger: Logger;
 	readonly #metrics: Metrics;
+	readonly #tracer: Tracer;
 	readonly #clock: Clock;
 	readonly #ownsStore: boolean;
 	readonly #id = newInstanceId();
@@ -82,6 +87,7 @@ class ProcessRuntime implements Runtime {
 		this.#lease = lease;
 		this.#logger = options.logger ?? silentLogger;
 		this.#metrics = options.metrics ?? noMetrics;
+		this.#tracer = options.tracer ?? noTracer;
 		this.#clock = options.clock ?? systemClock;
 		this.#deviceType = options.deviceType ?? null;
 		this.#planes = options.requestPlanes ?? [];
@@ -162,7 +168,7 @@ class ProcessRuntime implements Runtime {
 			id,
 			path,
 			handler,
-			new ComponentMetrics(this.#metrics, path, this.#clock),
+			{ metrics: new ComponentMetrics(this.#metrics, path, this.#clock), tracer: this.#tracer },
 			{
 				// A store that cannot be reached must not keep the process: the entry goes with the lease.
 				leave: () =>

@@ -1,10 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Clock, DynError, type Metrics } from "@dyn/common";
+import type { Clock, Metrics } from "@dyn/common";
 import type { EndpointPath } from "../types.js";
 
-const DURATION_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
+const DURATION_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600];
+const FIRST_RESPONSE_BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const TRANSIT_BUCKETS = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1];
 
-/** `dynamo_component_*` series of one endpoint (names and labels as in Dynamo). */
+/** How a request ended. */
+export interface Ending {
+	readonly cancelled: boolean;
+	readonly error?: unknown;
+}
+
+/** One request's clock. */
+export interface ComponentMeter {
+	/** The first item is there. */
+	responded(): void;
+	end(ending: Ending): void;
+}
+
+/** `dynamo_component_*` series of one endpoint (names, labels and buckets as in Dynamo). */
 export class ComponentMetrics {
 	readonly #clock: Clock;
 	readonly #labels;
@@ -13,6 +28,8 @@ export class ComponentMetrics {
 	readonly #duration;
 	readonly #errors;
 	readonly #cancellations;
+	readonly #firstResponse;
+	readonly #transit;
 
 	constructor(metrics: Metrics, { namespace, component, endpoint }: EndpointPath, clock: Clock) {
 		this.#clock = clock;
@@ -44,19 +61,33 @@ export class ComponentMetrics {
 			help: "Requests whose caller went away",
 			labels,
 		});
+		this.#firstResponse = metrics.histogram({
+			name: "dynamo_component_time_to_first_response_seconds",
+			help: "Time from call to first item",
+			buckets: FIRST_RESPONSE_BUCKETS,
+		});
+		this.#transit = metrics.histogram({
+			name: "dynamo_component_network_transit_seconds",
+			help: "Time from the caller's sending, by its own clock, to the call",
+			buckets: TRANSIT_BUCKETS,
+		});
 	}
 
-	/** Call at the start of a request; call what it returns at the end, with what was thrown if anything was. */
-	begin(): (ending: { readonly cancelled: boolean; readonly error?: unknown }) => void {
+	/** @param sentAtMs when the caller sent the request, ms since the Unix epoch, or null */
+	begin(sentAtMs: number | null): ComponentMeter {
 		const began = this.#clock.monotonicMs();
+		const seconds = () => (this.#clock.monotonicMs() - began) / 1000;
+		if (sentAtMs !== null) this.#transit.observe(Math.max(0, this.#clock.wallMs() - sentAtMs) / 1000);
 		this.#requests.inc(this.#labels);
 		this.#inflight.inc(this.#labels);
-		return ({ cancelled, error }) => {
-			this.#inflight.dec(this.#labels);
-			this.#duration.observe((this.#clock.monotonicMs() - began) / 1000, this.#labels);
-			if (cancelled) this.#cancellations.inc(this.#labels);
-			else if (error !== undefined)
-				this.#errors.inc({ ...this.#labels, error_type: DynError.from(error).code.toLowerCase() });
+		return {
+			responded: () => this.#firstResponse.observe(seconds()),
+			end: ({ cancelled, error }) => {
+				this.#inflight.dec(this.#labels);
+				this.#duration.observe(seconds(), this.#labels);
+				if (cancelled) this.#cancellations.inc(this.#labels);
+				else if (error !== undefined) this.#errors.inc({ ...this.#labels, error_type: "generate" });
+			},
 		};
 	}
 }

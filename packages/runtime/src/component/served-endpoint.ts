@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { DynError, linkSignals, type RequestContext } from "@dyn/common";
+import { DynError, linkSignals, type RequestContext, type Span, type Tracer, traceFields } from "@dyn/common";
 import type { EndpointHandler, EndpointPath, Instance, ServedEndpoint } from "../types.js";
 import type { ComponentMetrics } from "./component-metrics.js";
 
@@ -17,6 +17,7 @@ export class Serving implements ServedEndpoint {
 	instance: Instance;
 	readonly #handler: EndpointHandler;
 	readonly #metrics: ComponentMetrics;
+	readonly #tracer: Tracer;
 	readonly #departure: Departure;
 	readonly #closing = new AbortController();
 	#inflight = 0;
@@ -29,7 +30,7 @@ export class Serving implements ServedEndpoint {
 		id: bigint,
 		path: EndpointPath,
 		handler: EndpointHandler,
-		metrics: ComponentMetrics,
+		{ metrics, tracer }: { readonly metrics: ComponentMetrics; readonly tracer: Tracer },
 		departure: Departure,
 	) {
 		this.instance = {
@@ -42,6 +43,7 @@ export class Serving implements ServedEndpoint {
 		};
 		this.#handler = handler;
 		this.#metrics = metrics;
+		this.#tracer = tracer;
 		this.#departure = departure;
 	}
 
@@ -52,13 +54,20 @@ export class Serving implements ServedEndpoint {
 	/** The handler as the request plane calls it. */
 	async *handle(request: unknown, context: RequestContext): AsyncGenerator<unknown, void> {
 		if (this.#isRefusing) throw new DynError("DRAINING", `instance ${this.instance.id} is shutting down`);
-		const end = this.#metrics.begin();
+		const meter = this.#metrics.begin(context.sentAtMs);
+		const span = this.#span(context);
 		this.#inflight++;
 		const { signal, unlink } = linkSignals(context.signal, this.#closing.signal);
+		const logger = context.logger.child({ request: context.id, ...traceFields(span.trace) });
 		let error: unknown;
+		let responded = false;
 		let finished = false;
 		try {
-			yield* this.#handler(request, { ...context, signal });
+			for await (const item of this.#handler(request, { ...context, signal, logger, trace: span.trace })) {
+				if (!responded) meter.responded();
+				responded = true;
+				yield item;
+			}
 			finished = true;
 		} catch (thrown) {
 			error = thrown;
@@ -66,9 +75,23 @@ export class Serving implements ServedEndpoint {
 		} finally {
 			unlink();
 			this.#inflight--;
-			end({ cancelled: context.signal.aborted || (!finished && error === undefined), error });
+			const cancelled = context.signal.aborted || (!finished && error === undefined);
+			meter.end({ cancelled, error });
+			if (cancelled) span.set({ cancelled });
+			else if (error !== undefined) span.fail(error);
+			span.end();
 			if (this.#inflight === 0) this.#onIdle();
 		}
+	}
+
+	/** The span of one request (name and attributes as in Dynamo). */
+	#span({ trace }: RequestContext): Span {
+		const { id, path } = this.instance;
+		return this.#tracer.start("handle_payload", {
+			parent: trace,
+			kind: "server",
+			attributes: { ...path, instance_id: id.toString() },
+		});
 	}
 
 	drain({ graceMs = 0 }: { readonly graceMs?: number } = {}): Promise<void> {

@@ -3,6 +3,8 @@ import { createRequestContext, type Logger, type RequestContext } from "@dyn/com
 
 /** Time that the caller still gives the request, ms: clocks of two machines cannot be compared. */
 const REMAINING_MS = "x-dyn-remaining-ms";
+/** When the caller sent the request, ns since the Unix epoch in decimal digits (Dynamo's name). */
+const SENT_NS = "x-frontend-send-ts-ns";
 
 /** What a request's headers say about it. */
 export function contextOf(
@@ -12,12 +14,14 @@ export function contextOf(
 	logger: Logger,
 ): RequestContext {
 	const { traceparent, tracestate } = headers;
+	const sentNs = headers[SENT_NS];
 	const remainingMs = Number(headers[REMAINING_MS] ?? Number.NaN);
 	return createRequestContext({
 		id,
 		signal,
 		logger,
 		...(Number.isFinite(remainingMs) ? { deadlineMs: performance.now() + remainingMs } : {}),
+		...(sentNs && /^\d{1,20}$/.test(sentNs) ? { sentAtMs: Number(sentNs) / 1e6 } : {}),
 		...(traceparent ? { trace: { traceparent, ...(tracestate ? { tracestate } : {}) } } : {}),
 	});
 }
@@ -26,7 +30,7 @@ export function contextOf(
 export function headersOf({ id, trace, deadlineMs }: RequestContext): Record<string, string> {
 	return {
 		"request-id": id,
-		"x-frontend-send-ts-ns": `${Date.now()}000000`,
+		[SENT_NS]: `${Date.now()}000000`,
 		...(deadlineMs === null
 			? {}
 			: { [REMAINING_MS]: String(Math.max(0, Math.round(deadlineMs - performance.now()))) }),
