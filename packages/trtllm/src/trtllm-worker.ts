@@ -12,7 +12,7 @@ export interface TrtllmWorker {
 	readonly card: ModelCard;
 	readonly runtime: Runtime;
 	readonly served: ServedEndpoint;
-	/** The engine is alive and the canary, if any, was answered. */
+	/** The engine is alive, the canary, if any, was answered, and the worker is not on its way out. */
 	readonly healthy: boolean;
 	/** Sends a request through the handler, without the request plane. */
 	generate(request: GenerateRequest, context?: RequestContext): AsyncIterable<EngineOutput>;
@@ -50,6 +50,7 @@ export class ServingWorker implements TrtllmWorker {
 	readonly #parts: WorkerParts;
 	readonly #stopWatching: () => void;
 	#resolveClosed!: () => void;
+	#isLeaving = false;
 	#closing: Promise<void> | null = null;
 
 	constructor(parts: WorkerParts) {
@@ -69,6 +70,7 @@ export class ServingWorker implements TrtllmWorker {
 	}
 
 	get healthy(): boolean {
+		if (this.#isLeaving) return false;
 		return this.engine.health().status === "healthy" && (this.#parts.canary?.healthy ?? true);
 	}
 
@@ -81,6 +83,7 @@ export class ServingWorker implements TrtllmWorker {
 	}
 
 	async drain(options: { readonly graceMs?: number } = {}): Promise<void> {
+		this.#isLeaving = true;
 		await this.#parts.withdraw();
 		await this.served.drain(options);
 		await this.engine.drain();
@@ -88,6 +91,7 @@ export class ServingWorker implements TrtllmWorker {
 	}
 
 	close(): Promise<void> {
+		this.#isLeaving = true;
 		this.#closing ??= this.#close();
 		return this.#closing;
 	}

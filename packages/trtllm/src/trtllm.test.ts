@@ -280,6 +280,13 @@ describe("createTrtllmWorker", () => {
 		health = { status: "dead", reason: "gone" };
 		expect(worker.healthy).toBe(false);
 	});
+
+	it("is unhealthy from the moment it begins to drain", async () => {
+		const worker = await createTrtllmWorker({ engine: scripted([]), modelStore });
+		const drained = worker.drain({ graceMs: 1 });
+		expect(worker.healthy).toBe(false);
+		await drained;
+	});
 });
 
 describe("engine arguments", () => {
