@@ -68,8 +68,8 @@ export class Pipe {
 		if (this.#timer || this.#to.destroyed) return;
 		const { bytesPerSecond, dropped, endHidden } = this.#weather;
 		for (let first = this.#held[0]; first; first = this.#held[0]) {
-			const now = performance.now();
-			const waitMs = Math.max(first.dueMs, this.#freeAtMs) - now;
+			const beginMs = Math.max(first.dueMs, this.#freeAtMs);
+			const waitMs = beginMs - performance.now();
 			if (waitMs > 0) {
 				this.#timer = setTimeout(() => {
 					this.#timer = null;
@@ -80,7 +80,7 @@ export class Pipe {
 			this.#held.shift();
 			this.#heldBytes -= first.bytes.length;
 			if (!dropped) this.#to.write(first.bytes);
-			this.#freeAtMs = Math.max(now, this.#freeAtMs) + (first.bytes.length / bytesPerSecond) * 1000;
+			this.#freeAtMs = beginMs + (first.bytes.length / bytesPerSecond) * 1000;
 		}
 		if (this.#from.isPaused()) this.#from.resume();
 		if (this.#ended && !endHidden) this.#to.end();

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { DynProcess, type DynProcessOptions } from "../../dyn-process.js";
+import { eventually } from "../../server-process.js";
+
+const lightWorker = fileURLToPath(new URL("./light-worker.mjs", import.meta.url));
+
+/** Processes that find each other through a folder of their own, or through etcd. */
+export class Deployment implements AsyncDisposable {
+	readonly folder: string = mkdtempSync(join(tmpdir(), "dyn-faults-"));
+	/** In the order of their starts. */
+	readonly processes: DynProcess[] = [];
+	readonly #etcd: string | null;
+
+	/** @param etcd address of the server to use instead of the folder */
+	constructor(etcd: string | null = null) {
+		this.#etcd = etcd;
+	}
+
+	/** A worker with the real model. One thread each: two workers share the cores that one has elsewhere. */
+	worker(args: readonly string[] = []): Promise<DynProcess> {
+		return this.#start(["worker", "--threads", "1", ...this.#discovery, ...args]);
+	}
+
+	/** A worker of the model "light", see light-worker.mjs. */
+	light(folder: string = this.folder): Promise<DynProcess> {
+		return this.#start(this.#etcd ? ["etcd", this.#etcd] : ["file", folder], { script: lightWorker });
+	}
+
+	frontend(args: readonly string[] = [], options: DynProcessOptions = {}): Promise<DynProcess> {
+		return this.#start(["frontend", "--http-port", "0", ...this.#discovery, ...args], options);
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await Promise.all(this.processes.map((each) => each[Symbol.asyncDispose]()));
+		rmSync(this.folder, { recursive: true, force: true });
+	}
+
+	get #discovery(): readonly string[] {
+		return this.#etcd
+			? ["--discovery-backend", "etcd", "--etcd-endpoints", this.#etcd]
+			: ["--discovery-backend", "file", "--file-kv", this.folder];
+	}
+
+	async #start(args: readonly string[], options: DynProcessOptions = {}): Promise<DynProcess> {
+		const started = await DynProcess.start(args, options);
+		this.processes.push(started);
+		return started;
+	}
+}
+
+/** Instances that a frontend knows, as in its /health. */
+export async function instancesOf(
+	frontend: DynProcess,
+): Promise<readonly { readonly instance_id: number; readonly transport: { readonly address: string } }[]> {
+	return (await (await fetch(`${frontend.address}/health`)).json()).instances;
+}
+
+/** Resolves, with the time that it took in ms, when `frontend` knows so many instances. */
+export function untilInstances(frontend: DynProcess, count: number, limitMs?: number): Promise<number> {
+	return eventually(
+		`${count} instances at the frontend`,
+		async () => (await instancesOf(frontend)).length === count,
+		limitMs,
+	);
+}
+
+/** Sum of the samples of a metric. */
+export async function metricSum(process: DynProcess, name: string): Promise<number> {
+	const text = await (await fetch(`${process.address}/metrics`)).text();
+	const values = [...text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\S+)$`, "gm"))];
+	return values.reduce((sum, [, value]) => sum + Number(value), 0);
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// A worker whose answers cost nothing, for thousands of streams: the token at position p of a sequence is FIRST + p modulo
+// TOKENS, so whoever takes a request over continues it. A token every `seed` ms of the request. Writes what happens to
+// requests, a line each: "begin <request id>", and "abort <request id> <monotonic ns, the same in every process>".
+// light-worker.mjs file <folder> | etcd <endpoint>
+import { createRuntime } from "@dyn/runtime";
+import { createTcpPlane } from "@dyn/runtime/tcp";
+import { createTrtllmWorker } from "@dyn/trtllm";
+
+const FIRST = 300;
+const TOKENS = 500;
+
+async function openStore(kind, where) {
+	if (kind === "file") return (await import("@dyn/runtime/file")).createFileStore({ directory: where });
+	return (await import("@dyn/runtime/etcd")).createEtcdStore({ endpoints: [where] });
+}
+
+function pause(ms, signal) {
+	return new Promise((resolve) => {
+		const end = () => {
+			clearTimeout(timer);
+			signal.removeEventListener("abort", end);
+			resolve();
+		};
+		const timer = setTimeout(end, ms);
+		signal.addEventListener("abort", end);
+	});
+}
+
+const light = {
+	name: "light",
+	async *generate(request, { id, signal }) {
+		process.stdout.write(`begin ${id}\n`);
+		signal.addEventListener("abort", () => process.stdout.write(`abort ${id} ${process.hrtime.bigint()}\n`));
+		const promptTokens = request.tokenIds.length;
+		const paceMs = request.sampling.seed ?? 0;
+		const maxTokens = request.stop.maxTokens ?? 1;
+		for (let count = 1; count <= maxTokens; count++) {
+			const isLast = count === maxTokens;
+			if (paceMs > 0) await pause(paceMs, signal);
+			if (signal.aborted) return;
+			yield {
+				index: 0,
+				tokenIds: [FIRST + ((promptTokens + count) % TOKENS)],
+				logprobs: null,
+				finishReason: isLast ? "length" : null,
+				stopTokenId: null,
+				usage: isLast ? { promptTokens, completionTokens: count, cachedTokens: 0 } : null,
+			};
+		}
+	},
+};
+
+const [kind, where] = process.argv.slice(2);
+const runtime = await createRuntime({
+	discovery: await openStore(kind, where),
+	requestPlanes: [createTcpPlane({ maxRunning: 100_000 })],
+});
+await createTrtllmWorker({
+	runtime,
+	servedModelName: "light",
+	handler: () => light,
+	engineArgs: { kv_cache_config: { num_blocks: 256 }, threads: 1 },
+});
+process.stdout.write("light is served as a worker\n");
