@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError, silentLogger } from "@dyn/common";
-import { LibraryNatsLink, type NatsLink } from "./nats-link.js";
+import { LibraryNatsLink } from "./library-nats-link.js";
+import type { NatsLink } from "./nats-link.js";
 import { createAuthenticator, describeAuth, type NatsOptions } from "./nats-options.js";
 
 const PACKAGE = "@nats-io/transport-node";

@@ -66,13 +66,20 @@ export class NatsRequestServer {
 	): Promise<void> {
 		const cancel = new AbortController();
 		let sender: ResponseSender;
+		const undeliverable = (error: unknown) => {
+			const { id, address } = control;
+			this.#logger.warn("an answer cannot be delivered", { request: id, address, error });
+		};
 		try {
-			sender = new ResponseSender(control, (reason) => cancel.abort(reason));
+			sender = new ResponseSender(control, (reason) => {
+				if (reason.cause) undeliverable(reason.cause);
+				cancel.abort(reason);
+			});
 		} catch (error) {
-			this.#logger.warn("an answer cannot be delivered", { request: control.id, error });
+			undeliverable(error);
 			return;
 		}
-		await this.#admission.enter(cancel.signal);
+		if (!(await this.#admission.enter(cancel.signal))) return;
 		this.#answering.add(sender);
 		try {
 			const { codec, handler } = this.#target;
