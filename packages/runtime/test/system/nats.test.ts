@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createRequestContext, DynError } from "@dyn/common";
+import { createLogger, createRequestContext, DynError, type LogRecord } from "@dyn/common";
 import {
 	createRuntime,
 	type Instance,
@@ -327,6 +327,37 @@ describe.skipIf(missing)("requests over NATS", () => {
 		const drained = await failure(all(plane.call(served.instance, {}, createRequestContext(), codec)));
 		expect(drained.message).toBe(`[UNAVAILABLE] nobody serves ${transport.subject} any more`);
 		await plane.close();
+	});
+
+	it("says in the log where an answer could not be delivered, and stops the handler", async () => {
+		const warned = signalled<LogRecord>();
+		const logger = createLogger("warn", warned.resolve);
+		await using worker = await Peer.start(server, new MemoryStore(), { logger });
+		const stopped = signalled();
+		const served = await worker.runtime.endpoint("dyn.backend.generate").serve(async function* (
+			_request,
+			{ signal },
+		) {
+			if (!signal.aborted)
+				await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+			stopped.resolve();
+		});
+		const { subject } = served.instance.transport as { subject: string };
+		const info = { address: "127.0.0.1:1", subject: "s", context: "r", stream_type: "response" };
+		const connection = { transport: "tcp_server", info: JSON.stringify(info) };
+		const header = JSON.stringify({ id: "r", request_type: "single_in", connection_info: connection });
+		const lengths = Buffer.alloc(24);
+		lengths.writeBigUInt64BE(BigInt(header.length), 0);
+		lengths.writeBigUInt64BE(2n, 8);
+		const message = Buffer.concat([lengths, Buffer.from(`${header}{}`)]);
+		const answer = await worker.nats.request(subject, message, {}, createRequestContext().signal);
+		expect(answer).toHaveLength(0); // accepted
+		expect((await warned.promise).fields).toMatchObject({
+			request: "r",
+			address: "127.0.0.1:1",
+			error: { code: "ECONNREFUSED" },
+		});
+		await stopped.promise;
 	});
 
 	it("refuses a request that crossed with the worker's leaving", async () => {
