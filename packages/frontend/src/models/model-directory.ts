@@ -3,7 +3,13 @@ import { access } from "node:fs/promises";
 import { DynError, type Logger } from "@dyn/common";
 import type { ModelCard } from "@dyn/protocols";
 import { generateCodec } from "@dyn/protocols/dynamo";
-import type { EndpointClient, ModelEntry, Runtime } from "@dyn/runtime";
+import {
+	type EndpointClient,
+	type EndpointPath,
+	formatEndpointPath,
+	type ModelEntry,
+	type Runtime,
+} from "@dyn/runtime";
 import { type ChatTemplate, loadChatTemplate, loadTokenizer, type Tokenizer } from "@dyn/text";
 import { fetchModelFiles } from "./fetch-model-files.js";
 
@@ -13,7 +19,9 @@ export interface ServableModel {
 	readonly tokenizer: Tokenizer;
 	readonly template: ChatTemplate;
 	readonly client: EndpointClient;
-	/** Instances whose cards name it. */
+	/** Where it is served, "dyn://namespace.component.endpoint". */
+	readonly endpoint: string;
+	/** Instances of the endpoint whose cards name it. */
 	readonly instances: Set<bigint>;
 }
 
@@ -22,7 +30,8 @@ export class ModelDirectory {
 	readonly #runtime: Runtime;
 	readonly #cacheDirectory: string;
 	readonly #logger: Logger;
-	readonly #models = new Map<string, ServableModel>();
+	/** By name, one for each endpoint that serves it, oldest first. The first gets the requests. */
+	readonly #models = new Map<string, readonly ServableModel[]>();
 	readonly #stop = new AbortController();
 	readonly #onAdded: (card: ModelCard) => void;
 
@@ -35,12 +44,12 @@ export class ModelDirectory {
 	}
 
 	list(): readonly ServableModel[] {
-		return [...this.#models.values()];
+		return [...this.#models.values()].map(([first]) => first!);
 	}
 
 	/** @throws DynError MODEL_NOT_FOUND */
 	get(name: string): ServableModel {
-		const model = this.#models.get(name);
+		const model = this.#models.get(name)?.[0];
 		if (model) return model;
 		throw new DynError(
 			"MODEL_NOT_FOUND",
@@ -65,7 +74,7 @@ export class ModelDirectory {
 	}
 
 	async #add({ card, id, path }: ModelEntry): Promise<void> {
-		const known = this.#models.get(card.name);
+		const known = this.#find(card.name, path);
 		if (known) {
 			known.instances.add(id);
 			return;
@@ -79,16 +88,17 @@ export class ModelDirectory {
 				tokenizer: await loadTokenizer(tokenizerPath),
 				template: await loadChatTemplate(tokenizerPath, card.chatTemplatePath ?? undefined),
 				client,
+				endpoint: formatEndpointPath(path),
 				instances: new Set([id]),
 			};
 			await client.choose().catch(() => {}); // cards come before instances
-			this.#models.set(card.name, model);
+			this.#models.set(card.name, [...(this.#models.get(card.name) ?? []), model]);
 		} catch (error) {
 			await client.close();
 			throw error;
 		}
 		this.#onAdded(card);
-		this.#logger.info("model added", { model: card.name });
+		this.#logger.info("model added", { model: card.name, endpoint: formatEndpointPath(path) });
 	}
 
 	/** The worker's own path when it is on this machine, else a folder with the files of the card. */
@@ -107,12 +117,19 @@ export class ModelDirectory {
 		);
 	}
 
-	async #remove({ card, id }: ModelEntry): Promise<void> {
-		const known = this.#models.get(card.name);
+	async #remove({ card, id, path }: ModelEntry): Promise<void> {
+		const known = this.#find(card.name, path);
 		known?.instances.delete(id);
 		if (!known || known.instances.size > 0) return;
-		this.#models.delete(card.name);
+		const others = this.#models.get(card.name)!.filter((each) => each !== known);
+		if (others.length > 0) this.#models.set(card.name, others);
+		else this.#models.delete(card.name);
 		await known.client.close();
-		this.#logger.info("model removed", { model: card.name });
+		this.#logger.info("model removed", { model: card.name, endpoint: known.endpoint });
+	}
+
+	#find(name: string, path: EndpointPath): ServableModel | undefined {
+		const endpoint = formatEndpointPath(path);
+		return this.#models.get(name)?.find((each) => each.endpoint === endpoint);
 	}
 }
