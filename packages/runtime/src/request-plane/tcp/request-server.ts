@@ -120,7 +120,7 @@ export class RequestServer {
 		try {
 			sender = new ResponseSender(control, (reason) => {
 				this.#senders.delete(sender);
-				cancel.abort(reason);
+				if (reason) cancel.abort(reason);
 			});
 			this.#senders.add(sender);
 		} catch (error) {
@@ -133,7 +133,8 @@ export class RequestServer {
 			const context = contextOf(control.id, headers, cancel.signal, this.#options.logger);
 			for await (const item of target.handler(request, context)) {
 				if (sender.gone) return;
-				await sender.send(target.codec.encodeItem(item));
+				const room = sender.send(target.codec.encodeItem(item));
+				if (room) await room;
 			}
 			await sender.complete();
 		} catch (error) {

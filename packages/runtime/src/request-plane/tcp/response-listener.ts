@@ -151,6 +151,7 @@ class Response implements ExpectedResponse {
 
 	disconnected(): void {
 		this.#forget();
+		if (this.items.ended) return;
 		this.items.fail(
 			new DynError("DISCONNECTED", "the worker's connection broke before its answer was complete"),
 		);

@@ -6,7 +6,7 @@ import type { ControlHeader } from "./control-header.js";
 import { parseHostPort } from "./listen.js";
 import { COMPLETE_FINAL, wrapError, wrapItem } from "./stream-item.js";
 import { encodeTwoPart, takeTwoPart } from "./two-part.js";
-import { encodeBody, type WireFormat } from "./wire-format.js";
+import { borrowBody, type WireFormat } from "./wire-format.js";
 
 const PROLOGUE = encodeTwoPart(Buffer.from('{"error":null}'), null);
 const SENTINEL = encodeTwoPart(Buffer.from('"sentinel"'), null);
@@ -26,12 +26,14 @@ export class ResponseSender {
 	#waitingBytes = 0;
 	#flushing = false;
 	#drained: (() => void) | null = null;
+	#isComplete = false;
 
 	/**
 	 * Connects at once.
-	 * @param onGone called once when the caller wants nothing any more: it said so, or its connection is gone
+	 * @param onGone called once when the caller wants nothing any more: it said so, or its connection is gone. Without a
+	 *   reason when the answer was complete before
 	 */
-	constructor({ address, subject, format }: ControlHeader, onGone: (reason: DynError) => void) {
+	constructor({ address, subject, format }: ControlHeader, onGone: (reason: DynError | null) => void) {
 		this.#format = format;
 		const { host, port } = parseHostPort(address);
 		this.#socket = connect({ host, port, noDelay: true });
@@ -46,7 +48,7 @@ export class ResponseSender {
 			if (isGone) return;
 			isGone = true;
 			clearTimeout(late);
-			onGone(new DynError("CANCELLED", why, { cause }));
+			onGone(this.#isComplete ? null : new DynError("CANCELLED", why, { cause }));
 			socket.destroy();
 			this.#wakeWriter();
 		};
@@ -74,13 +76,13 @@ export class ResponseSender {
 		return this.#socket.destroyed;
 	}
 
-	/** Resolves when more may be written. @throws TypeError when the item cannot be encoded */
-	async send(item: unknown): Promise<void> {
-		await this.#write(encodeTwoPart(null, encodeBody(wrapItem(item), this.#format)));
+	/** Resolves when more may be written; nothing when it may already. @throws TypeError when the item cannot be encoded */
+	send(item: unknown): Promise<void> | void {
+		return this.#write(encodeTwoPart(null, borrowBody(wrapItem(item), this.#format)));
 	}
 
 	async complete(): Promise<void> {
-		await this.#write(encodeTwoPart(null, encodeBody(COMPLETE_FINAL, this.#format)));
+		await this.#write(encodeTwoPart(null, borrowBody(COMPLETE_FINAL, this.#format)));
 		await this.#write(SENTINEL);
 		this.#flush();
 		this.#end();
@@ -88,7 +90,7 @@ export class ResponseSender {
 
 	/** Reports what was thrown, then ends properly: the answer was complete, and it is an error. */
 	async fail(error: unknown): Promise<void> {
-		await this.#write(encodeTwoPart(null, encodeBody(wrapError(error), this.#format)));
+		await this.#write(encodeTwoPart(null, borrowBody(wrapError(error), this.#format)));
 		await this.complete();
 	}
 
@@ -98,6 +100,7 @@ export class ResponseSender {
 	}
 
 	#end(): void {
+		this.#isComplete = true;
 		const socket = this.#socket;
 		if (socket.destroyed) return;
 		const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();

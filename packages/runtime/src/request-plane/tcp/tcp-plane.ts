@@ -11,7 +11,7 @@ import { encodeRequestFrame } from "./request-frame.js";
 import { RequestServer } from "./request-server.js";
 import { ResponseListener } from "./response-listener.js";
 import { encodeTwoPart } from "./two-part.js";
-import { encodeBody, type WireFormat } from "./wire-format.js";
+import { borrowBody, type WireFormat } from "./wire-format.js";
 
 export interface TcpPlaneOptions {
 	/** Numeric address at which others reach this process, for requests. Default 127.0.0.1. */
@@ -117,7 +117,7 @@ class TcpPlane implements RequestPlane {
 				address: response.address,
 				subject: response.subject,
 			});
-			const body = encodeBody(codec.encodeRequest(request), format);
+			const body = borrowBody(codec.encodeRequest(request), format);
 			const headers = { "x-endpoint-path": path, ...headersOf(context) };
 			await this.#pool.send(
 				address,

@@ -17,7 +17,7 @@ export interface TwoPart {
 export function encodeTwoPart(header: Uint8Array | null, body: Uint8Array | null): Buffer {
 	const headerLength = header?.length ?? 0;
 	const bodyLength = body?.length ?? 0;
-	const frame = Buffer.alloc(PREFIX + headerLength + bodyLength);
+	const frame = Buffer.allocUnsafe(PREFIX + headerLength + bodyLength).fill(0, 0, PREFIX);
 	frame.writeUInt32BE(headerLength, 4);
 	frame.writeUInt32BE(bodyLength, 12);
 	if (header) frame.set(header, PREFIX);
@@ -31,16 +31,17 @@ export function encodeTwoPart(header: Uint8Array | null, body: Uint8Array | null
  * @throws DynError DISCONNECTED when the lengths are beyond reason; the connection cannot be used any more
  */
 export function takeTwoPart(queue: ByteQueue): TwoPart | null {
-	const prefix = queue.peek(PREFIX);
-	if (!prefix) return null;
-	const headerLength = Number(prefix.readBigUInt64BE(0));
-	const bodyLength = Number(prefix.readBigUInt64BE(8));
+	if (queue.length < PREFIX) return null;
+	const headerLength = uint64At(queue, 0);
+	const bodyLength = uint64At(queue, 8);
 	if (headerLength + bodyLength > MAX_FRAME_BYTES)
 		throw new DynError("DISCONNECTED", `a frame of ${headerLength + bodyLength} bytes is no frame`);
-	const frame = queue.take(PREFIX + headerLength + bodyLength);
-	if (!frame) return null;
-	return {
-		header: frame.subarray(PREFIX, PREFIX + headerLength),
-		body: frame.subarray(PREFIX + headerLength),
-	};
+	if (queue.length < PREFIX + headerLength + bodyLength) return null;
+	queue.skip(PREFIX);
+	return { header: queue.take(headerLength)!, body: queue.take(bodyLength)! };
+}
+
+/** Inexact beyond 2^53, where it is refused anyway. */
+function uint64At(queue: ByteQueue, offset: number): number {
+	return queue.uint32At(offset)! * 2 ** 32 + queue.uint32At(offset + 4)!;
 }
