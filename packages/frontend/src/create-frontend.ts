@@ -2,9 +2,10 @@
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { DynError } from "@dyn/common";
+import { DynError, noTracer, type Span, traceFields } from "@dyn/common";
 import { stringifyJson } from "@dyn/protocols/json";
 import { formatEndpointPath } from "@dyn/runtime";
+import { startEventLoopCanary } from "./event-loop-canary.js";
 import { FrontendMetrics } from "./frontend-metrics.js";
 import { chatEndpoint, completionEndpoint, serveGeneration } from "./generation-route.js";
 import { createApiKeyCheck } from "./http/api-keys.js";
@@ -14,6 +15,7 @@ import { linger } from "./http/linger.js";
 import { OpenResponses, settled } from "./http/open-responses.js";
 import { refuseConnection } from "./http/refuse-connection.js";
 import { serveStaticFile } from "./http/static-files.js";
+import { readTraceContext } from "./http/trace-context.js";
 import { Readmission } from "./migration/readmission.js";
 import { ModelDirectory, type ServableModel } from "./models/model-directory.js";
 import { type FrontendOptions, type ResolvedFrontendOptions, resolveFrontendOptions } from "./options.js";
@@ -39,7 +41,12 @@ export async function createFrontend(options: FrontendOptions): Promise<Frontend
 	return frontend;
 }
 
-type Route = (request: IncomingMessage, response: ServerResponse, parameter: string) => Promise<void> | void;
+type Route = (
+	request: IncomingMessage,
+	response: ServerResponse,
+	parameter: string,
+	span: Span,
+) => Promise<void> | void;
 
 class HttpFrontend implements Frontend {
 	readonly ready: Promise<void>;
@@ -56,6 +63,7 @@ class HttpFrontend implements Frontend {
 	#address = "";
 	#inflight = 0;
 	#idle: (() => void)[] = [];
+	#stopCanary: () => void = () => {};
 	#resolveClosed!: () => void;
 
 	constructor(options: ResolvedFrontendOptions) {
@@ -76,11 +84,12 @@ class HttpFrontend implements Frontend {
 		});
 		const generate =
 			(endpoint: typeof chatEndpoint): Route =>
-			(request, response) =>
+			(request, response, _parameter, span) =>
 				serveGeneration(
 					endpoint,
 					{ models: this.#models, metrics: this.#metrics, readmission: this.#readmission, options },
 					String(response.getHeader("x-request-id")),
+					span,
 					request,
 					response,
 				);
@@ -146,6 +155,7 @@ class HttpFrontend implements Frontend {
 				const anywhere = bound.address === "0.0.0.0" || bound.address === "::";
 				const name = anywhere ? "localhost" : bound.family === "IPv6" ? `[${bound.address}]` : bound.address;
 				this.#address = `http://${name}:${bound.port}`;
+				this.#stopCanary = startEventLoopCanary(this.#options.metrics);
 				resolve();
 			});
 		});
@@ -162,6 +172,7 @@ class HttpFrontend implements Frontend {
 		this.#state = "closed";
 		this.#models.close();
 		this.#readmission.close();
+		this.#stopCanary();
 		this.#server.close(this.#resolveClosed);
 		this.#server.closeAllConnections();
 		return this.closed;
@@ -178,17 +189,24 @@ class HttpFrontend implements Frontend {
 		const path = request.url?.split("?", 1)[0] ?? "/";
 		const counted = path.startsWith("/v1/");
 		if (counted) this.#inflight++;
+		const span = (counted ? this.#options.tracer : noTracer).start("http-request", {
+			parent: readTraceContext(request),
+			kind: "server",
+			attributes: { request_id: requestId, method: request.method, path: path.slice(0, 200) },
+		});
 		try {
-			await this.#route(path, request, response);
+			await this.#route(path, request, response, span);
 		} catch (error) {
-			this.#fail(path, requestId, request, response, error);
+			this.#fail(path, requestId, request, response, error, span);
 		} finally {
 			await settled(request, response, this.#options.limits.slowClientMs);
+			span.set({ status: response.headersSent ? response.statusCode : null });
+			span.end();
 			if (counted && --this.#inflight === 0) for (const resolve of this.#idle.splice(0)) resolve();
 		}
 	}
 
-	async #route(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+	async #route(path: string, request: IncomingMessage, response: ServerResponse, span: Span): Promise<void> {
 		checkHeaders(request);
 		const isModel = path.startsWith("/v1/models/") && path.length > "/v1/models/".length;
 		const name = isModel ? "/v1/models/*" : path;
@@ -209,7 +227,8 @@ class HttpFrontend implements Frontend {
 			this.#checkApiKey(request.headers.authorization);
 			if (this.#state !== "serving") throw new DynError("DRAINING", "the server is shutting down");
 		}
-		await found.route(request, response, isModel ? decodeModelId(path.slice("/v1/models/".length)) : "");
+		const parameter = isModel ? decodeModelId(path.slice("/v1/models/".length)) : "";
+		await found.route(request, response, parameter, span);
 	}
 
 	/** Answers with an error, unless the client is gone or has part of an answer already. */
@@ -219,10 +238,18 @@ class HttpFrontend implements Frontend {
 		request: IncomingMessage,
 		response: ServerResponse,
 		thrown: unknown,
+		span: Span,
 	): void {
 		const error = DynError.from(thrown);
+		if (error.code === "CANCELLED") span.set({ cancelled: true });
+		else span.fail(error);
 		if (error.httpStatus >= 500 && error.code !== "DRAINING")
-			this.#options.logger.error("request failed", { request: requestId, path, error });
+			this.#options.logger.error("request failed", {
+				request: requestId,
+				...traceFields(span.trace),
+				path,
+				error,
+			});
 		if (response.destroyed) return;
 		if (response.headersSent) return void response.destroy();
 		const body = JSON.stringify(errorBody(error));

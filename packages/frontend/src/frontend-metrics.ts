@@ -2,13 +2,16 @@
 import type { Metrics } from "@dyn/common";
 import type { ModelCard, Usage } from "@dyn/protocols";
 
-/** Dynamo's buckets: `count` log-spaced bounds from min to max, two significant figures, 0 first. */
+/** Dynamo's buckets: `count` log-spaced bounds from min to max, two significant figures, 0 in the place of the first. */
 function buckets(min: number, max: number, count: number): number[] {
 	const values = Array.from({ length: count }, (_, i) =>
-		Number((min * (max / min) ** (i / (count - 1))).toPrecision(2)),
+		i === 0 ? 0 : Number((min * (max / min) ** (i / (count - 1))).toPrecision(2)),
 	);
-	return [0, ...new Set(values)];
+	return [...new Set(values)];
 }
+
+/** Dynamo's bounds of what a request waits for before an instance has it. */
+const STAGE_BUCKETS = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5];
 
 export interface RequestLabels {
 	readonly model: string;
@@ -38,6 +41,7 @@ export class FrontendMetrics implements MigrationMetrics {
 	readonly #started;
 	readonly #requests;
 	readonly #inflight;
+	readonly #queued;
 	readonly #disconnected;
 	readonly #cancelled;
 	readonly #outputTokens;
@@ -48,6 +52,7 @@ export class FrontendMetrics implements MigrationMetrics {
 	readonly #firstToken;
 	readonly #interToken;
 	readonly #tokenizer;
+	readonly #stages;
 	readonly #migrations;
 	readonly #contextExceeded;
 	readonly #migrationDuration;
@@ -69,8 +74,16 @@ export class FrontendMetrics implements MigrationMetrics {
 			help: "Requests that ended",
 			labels: [...request, "status", "error_type"],
 		});
-		this.#inflight = metrics.gauge({ name: name("inflight_requests"), help: "Requests being served" });
-		this.#inflight.set(0);
+		this.#inflight = metrics.gauge({
+			name: name("inflight_requests"),
+			help: "Requests being served",
+			labels: ["model"],
+		});
+		this.#queued = metrics.gauge({
+			name: name("queued_requests"),
+			help: "Requests that wait for their first token",
+			labels: ["model"],
+		});
 		this.#disconnected = metrics.gauge({
 			name: name("disconnected_clients"),
 			help: "Clients that went away before their answer ended",
@@ -113,13 +126,19 @@ export class FrontendMetrics implements MigrationMetrics {
 		this.#interToken = histogram(
 			"inter_token_latency_seconds",
 			"Time between tokens of a choice",
-			buckets(0.001, 2, 13),
+			buckets(0.001, 80, 20),
 		);
 		this.#tokenizer = histogram(
 			"tokenizer_latency_ms",
 			"Time to template and tokenize",
 			[0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512],
 			["operation"],
+		);
+		this.#stages = histogram(
+			"stage_duration_seconds",
+			"Time that a stage of the pipeline takes",
+			STAGE_BUCKETS,
+			["stage"],
 		);
 		this.#migrationLimit = migrationLimit;
 		this.#migrations = metrics.counter({
@@ -156,13 +175,15 @@ export class FrontendMetrics implements MigrationMetrics {
 
 	begin(labels: RequestLabels): RequestMeter {
 		this.#started.inc({ ...labels });
-		this.#inflight.inc();
+		const model = { model: labels.model };
+		this.#inflight.inc(model);
+		this.#queued.inc(model);
 		return new RequestMeter(labels, {
-			firstToken: (seconds) => this.#firstToken.observe(seconds, { model: labels.model }),
-			interToken: (seconds) => this.#interToken.observe(seconds, { model: labels.model }),
+			answered: () => this.#queued.dec(model),
+			firstToken: (seconds) => this.#firstToken.observe(seconds, model),
+			interToken: (seconds) => this.#interToken.observe(seconds, model),
 			end: (seconds, usage, errorType) => {
-				const model = { model: labels.model };
-				this.#inflight.dec();
+				this.#inflight.dec(model);
 				this.#requests.inc({
 					...labels,
 					status: errorType === "" ? "success" : "error",
@@ -182,8 +203,10 @@ export class FrontendMetrics implements MigrationMetrics {
 		});
 	}
 
+	/** A prompt was templated and tokenized: all of the stage before routing. */
 	tokenized(ms: number): void {
 		this.#tokenizer.observe(ms, { operation: "tokenize" });
+		this.#stages.observe(ms / 1000, { stage: "preprocess" });
 	}
 
 	modelAdded(card: ModelCard): void {
@@ -212,12 +235,16 @@ export class RequestMeter {
 	readonly labels: RequestLabels;
 	readonly #began = performance.now();
 	readonly #report;
+	/** Time from request to first token, ms; null before it. */
+	firstTokenMs: number | null = null;
 	#last: number | null = null;
 	#ended = false;
 
 	constructor(
 		labels: RequestLabels,
 		report: {
+			/** The first token came, or none will. */
+			answered(): void;
 			firstToken(seconds: number): void;
 			interToken(seconds: number): void;
 			end(seconds: number, usage: Usage, errorType: string): void;
@@ -230,8 +257,11 @@ export class RequestMeter {
 	/** `count` tokens arrived together. */
 	tokens(count: number): void {
 		const now = performance.now();
-		if (this.#last === null) this.#report.firstToken((now - this.#began) / 1000);
-		else this.#report.interToken((now - this.#last) / 1000 / count);
+		if (this.#last === null) {
+			this.firstTokenMs = now - this.#began;
+			this.#report.answered();
+			this.#report.firstToken(this.firstTokenMs / 1000);
+		} else this.#report.interToken((now - this.#last) / 1000 / count);
 		this.#last = now;
 	}
 
@@ -239,6 +269,7 @@ export class RequestMeter {
 	end(usage: Usage, errorType: string): void {
 		if (this.#ended) return;
 		this.#ended = true;
+		if (this.#last === null) this.#report.answered();
 		this.#report.end((performance.now() - this.#began) / 1000, usage, errorType);
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { cancellationError, createRequestContext, DynError } from "@dyn/common";
+import { cancellationError, createRequestContext, DynError, type Span, traceFields } from "@dyn/common";
 import type { EndpointType } from "@dyn/protocols";
 import {
 	type CommonFields,
@@ -9,11 +9,10 @@ import {
 	readCompletionRequest,
 } from "@dyn/protocols/openai";
 import { encodeChat } from "@dyn/text";
-import type { FrontendMetrics } from "./frontend-metrics.js";
+import type { FrontendMetrics, MigrationMetrics } from "./frontend-metrics.js";
 import { metricLabel } from "./http/error-body.js";
 import { readBody } from "./http/read-body.js";
 import { SseStream } from "./http/sse-stream.js";
-import { readTraceContext } from "./http/trace-context.js";
 import type { Readmission } from "./migration/readmission.js";
 import type { ModelDirectory, ServableModel } from "./models/model-directory.js";
 import type { AnswerFormat } from "./openai/answer-format.js";
@@ -108,6 +107,7 @@ export async function serveGeneration(
 		readonly options: ResolvedFrontendOptions;
 	},
 	requestId: string,
+	span: Span,
 	request: IncomingMessage,
 	response: ServerResponse,
 ): Promise<void> {
@@ -126,12 +126,22 @@ export async function serveGeneration(
 			{ details: { param: "model" } },
 		);
 	}
-	const meter = metrics.begin({
+	const labels = {
 		model: model.card.name,
 		endpoint: endpoint.name,
-		request_type: fields.stream ? "stream" : "unary",
-	});
-	const logger = options.logger.child({ request: requestId });
+		request_type: fields.stream ? ("stream" as const) : ("unary" as const),
+	};
+	const meter = metrics.begin(labels);
+	span.set(labels);
+	const logger = options.logger.child({ request: requestId, ...traceFields(span.trace) });
+	let migrations = 0;
+	const migrationMetrics: MigrationMetrics = {
+		migrating(name, type) {
+			migrations++;
+			return metrics.migrating(name, type);
+		},
+		contextExceeded: (name) => metrics.contextExceeded(name),
+	};
 	let generation: Generation | null = null;
 	let failure: unknown = null;
 	try {
@@ -144,14 +154,13 @@ export async function serveGeneration(
 			logprobs,
 			prompts,
 			promptField: endpoint.promptField,
-			migration: { options: options.migration, metrics, readmission },
+			migration: { options: options.migration, metrics: migrationMetrics, readmission },
 		});
-		const trace = readTraceContext(request);
 		const context = createRequestContext({
 			id: requestId,
 			signal: gone.signal,
 			logger,
-			...(trace ? { trace } : {}),
+			...(span.trace ? { trace: span.trace } : {}),
 		});
 		const delivery = {
 			generation,
@@ -165,14 +174,21 @@ export async function serveGeneration(
 				include: fields.includeUsage,
 				continuous: fields.continuousUsage,
 			});
+			if (failure !== null) span.fail(failure);
 		} else await deliverWhole(delivery, response);
 	} catch (error) {
 		failure = gone.signal.aborted ? cancellationError(gone.signal) : error;
 		throw failure;
 	} finally {
-		meter.end(
-			generation?.usage ?? { promptTokens: 0, completionTokens: 0, cachedTokens: 0 },
-			failure === null ? "" : metricLabel(failure),
-		);
+		const usage = generation?.usage ?? { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
+		meter.end(usage, failure === null ? "" : metricLabel(failure));
+		span.set({
+			input_tokens: usage.promptTokens,
+			output_tokens: usage.completionTokens,
+			cached_tokens: usage.cachedTokens,
+			ttft_ms: meter.firstTokenMs,
+			finish_reason: [...(generation?.finishReasons ?? [])].join(",") || null,
+			migrations,
+		});
 	}
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { type Logger, type Metrics, noMetrics, silentLogger } from "@dyn/common";
+import { type Logger, type Metrics, noMetrics, noTracer, silentLogger, type Tracer } from "@dyn/common";
 import type { Runtime } from "@dyn/runtime";
 
 export interface FrontendLimits {
@@ -43,6 +43,8 @@ export interface FrontendOptions {
 	readonly migration?: Partial<MigrationOptions>;
 	readonly logger?: Logger;
 	readonly metrics?: Metrics;
+	/** Gets a span of each request. Default: none; the trace of a client passes through. */
+	readonly tracer?: Tracer;
 }
 
 export interface ResolvedFrontendOptions
@@ -62,6 +64,7 @@ export function resolveFrontendOptions(options: FrontendOptions): ResolvedFronte
 		cacheDirectory: options.cacheDirectory ?? join(homedir(), ".cache", "dyn", "models-of-workers"),
 		logger: options.logger ?? silentLogger,
 		metrics: options.metrics ?? noMetrics,
+		tracer: options.tracer ?? noTracer,
 		limits: {
 			bodyBytes: 45 * 2 ** 20,
 			headerHoldMs: 10_000,

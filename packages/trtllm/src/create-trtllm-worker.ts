@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Clock, type Logger, type Metrics, noMetrics, silentLogger, systemClock } from "@dyn/common";
+import {
+	type Clock,
+	type Logger,
+	type Metrics,
+	noMetrics,
+	silentLogger,
+	systemClock,
+	type Tracer,
+} from "@dyn/common";
 import type { Engine, EngineInfo } from "@dyn/engine";
 import type { LogitsProcessorFactory } from "@dyn/logits";
 import { createModelStore, DEFAULT_MODEL, type ModelStore } from "@dyn/models/store";
@@ -12,6 +20,7 @@ import { embeddedEngineArgs } from "./engine-args/embedded-engine-args.js";
 import { type EngineArgs, mergeEngineArgs } from "./engine-args/merge-engine-args.js";
 import { aggregatedHandler } from "./handlers/aggregated-handler.js";
 import { applyMiddleware, type Handler, type HandlerMiddleware } from "./handlers/handler.js";
+import { traceGeneration } from "./handlers/trace-generation.js";
 import { touchCanary } from "./health/canary-traffic.js";
 import { healthCheckPayload } from "./health/health-check-payload.js";
 import { ServingWorker, type TrtllmWorker } from "./trtllm-worker.js";
@@ -55,6 +64,8 @@ export interface TrtllmWorkerOptions {
 	readonly clock?: Clock | undefined;
 	readonly logger?: Logger | undefined;
 	readonly metrics?: Metrics | undefined;
+	/** Gets a span of each generation. Default: none. */
+	readonly tracer?: Tracer | undefined;
 	/** Aborting gives up the creation, a download included. */
 	readonly signal?: AbortSignal | undefined;
 }
@@ -87,7 +98,11 @@ async function assemble(
 	if (typeof options.engine === "object") made.push(() => (options.engine as Engine).close());
 	const runtime =
 		options.runtime ??
-		(await createRuntime({ logger, ...(options.metrics ? { metrics: options.metrics } : {}) }));
+		(await createRuntime({
+			logger,
+			...(options.metrics ? { metrics: options.metrics } : {}),
+			...(options.tracer ? { tracer: options.tracer } : {}),
+		}));
 	if (!options.runtime) made.push(() => runtime.close());
 	// Names are checked before anything slow begins.
 	const endpoint = runtime.endpoint({
@@ -113,7 +128,10 @@ async function assemble(
 	const info = await engine.start();
 	signal?.throwIfAborted();
 
-	const handler = applyMiddleware((options.handler ?? aggregatedHandler)(engine), options.middleware ?? []);
+	const handler = applyMiddleware((options.handler ?? aggregatedHandler)(engine), [
+		...(options.tracer ? [traceGeneration(options.tracer)] : []),
+		...(options.middleware ?? []),
+	]);
 	const canary =
 		options.canaryWaitMs === undefined
 			? null

@@ -52,6 +52,8 @@ export class Generation {
 	readonly choices: number;
 	readonly #options: GenerationOptions;
 	#completionTokens = 0;
+	/** Why choices ended so far, each reason once. */
+	readonly finishReasons: Set<string> = new Set();
 	/** Per prompt. */
 	readonly #cachedTokens: number[];
 
@@ -150,6 +152,8 @@ export class Generation {
 		const { model, logprobs } = this.#options;
 		const { text, stopped } = choice.push(output.tokenIds, output.finishReason !== null);
 		this.#completionTokens += output.tokenIds.length;
+		const finishReason = stopped ? "stop" : FINISH_REASONS[output.finishReason ?? "none"];
+		if (finishReason) this.finishReasons.add(finishReason);
 		return {
 			index,
 			text,
@@ -158,7 +162,7 @@ export class Generation {
 				logprobs === null
 					? null
 					: (output.logprobs ?? []).map((entry) => showLogprobs(model.tokenizer, entry)),
-			finishReason: stopped ? "stop" : FINISH_REASONS[output.finishReason ?? "none"],
+			finishReason,
 		};
 	}
 
