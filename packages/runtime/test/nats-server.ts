@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawnSync } from "node:child_process";
+import { readdir, readFile } from "node:fs/promises";
 // @boundaries-ignore the one way in which tests start other software
 import { startPeer } from "../../../scripts/peers/peer-process.mjs";
 
@@ -53,12 +54,21 @@ export class NatsServer implements AsyncDisposable {
 	}
 
 	/** Stops answering without closing a connection, until `thaw`. */
-	freeze(): void {
-		if (this.#process) process.kill(this.#process.pid, "SIGSTOP");
+	async freeze(): Promise<void> {
+		const { pid } = this.#process!;
+		process.kill(pid, "SIGSTOP");
+		// It takes effect some time later, thread by thread.
+		const isStopped = async (thread: string) =>
+			/\) [Tt] /.test(await readFile(`/proc/${pid}/task/${thread}/stat`, "utf8"));
+		let stopped = false;
+		while (!stopped) {
+			const threads = await readdir(`/proc/${pid}/task`);
+			stopped = (await Promise.all(threads.map(isStopped))).every(Boolean);
+		}
 	}
 
 	thaw(): void {
-		if (this.#process) process.kill(this.#process.pid, "SIGCONT");
+		process.kill(this.#process!.pid, "SIGCONT");
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {

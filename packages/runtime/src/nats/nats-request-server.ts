@@ -72,8 +72,8 @@ export class NatsRequestServer {
 		};
 		try {
 			sender = new ResponseSender(control, (reason) => {
-				if (reason.cause) undeliverable(reason.cause);
-				cancel.abort(reason);
+				if (reason?.cause) undeliverable(reason.cause);
+				if (reason) cancel.abort(reason);
 			});
 		} catch (error) {
 			undeliverable(error);

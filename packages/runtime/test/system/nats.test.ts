@@ -430,6 +430,7 @@ describe.skipIf(missing)("requests while NATS is away", () => {
 
 		await server.start();
 		await Promise.all([worker.becomes(true), caller.becomes(true)]);
+		await worker.nats.flush(); // it is subscribed again
 		expect(await all(client.generate({}, createRequestContext()))).toEqual([1, 2]);
 		const other = caller.runtime.endpoint("dyn.backend.other").client();
 		expect(await all(other.call(second.instance, {}, createRequestContext()))).toEqual(["other"]);
@@ -442,7 +443,7 @@ describe.skipIf(missing)("requests while NATS is away", () => {
 		await using caller = await Peer.start(server, discovery, { requestTimeoutMs: 600_000 });
 		await worker.runtime.endpoint("dyn.backend.generate").serve(async function* () {});
 		const client = caller.runtime.endpoint("dyn.backend.generate").client();
-		server.freeze();
+		await server.freeze();
 		const requests = vi.spyOn(caller.nats, "request");
 		const abort = new AbortController();
 		const context = createRequestContext({ signal: abort.signal });
@@ -465,7 +466,7 @@ describe.skipIf(missing)("requests while NATS is away", () => {
 			yield 1;
 		});
 		const client = caller.runtime.endpoint("dyn.backend.generate").client();
-		server.freeze();
+		await server.freeze();
 		const error = await failure(all(client.generate({}, createRequestContext())));
 		expect(error.message).toMatch(/^\[UNAVAILABLE\] dyn_backend\.generate-\w+ did not answer within 100 ms$/);
 		server.thaw();
