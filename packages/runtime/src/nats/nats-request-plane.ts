@@ -7,7 +7,7 @@ import { headersOf } from "../request-plane/tcp/request-context.js";
 import { refusalError } from "../request-plane/tcp/request-frame.js";
 import { ResponseListener } from "../request-plane/tcp/response-listener.js";
 import { encodeTwoPart } from "../request-plane/tcp/two-part.js";
-import { encodeBody, type WireFormat } from "../request-plane/tcp/wire-format.js";
+import { borrowBody, type WireFormat } from "../request-plane/tcp/wire-format.js";
 import type { Instance, PayloadCodec } from "../types.js";
 import type { NatsLink } from "./nats-link.js";
 import { NatsRequestServer } from "./nats-request-server.js";
@@ -89,7 +89,7 @@ class NatsRequestPlane implements RequestPlane {
 		try {
 			const { address, subject } = response;
 			const control = encodeControlHeader({ id: context.id, format, address, subject });
-			const message = encodeTwoPart(control, encodeBody(codec.encodeRequest(request), format));
+			const message = encodeTwoPart(control, borrowBody(codec.encodeRequest(request), format));
 			const answer = await this.#nats.request(transport.subject, message, headersOf(context), signal);
 			const refusal = refusalError(new TextDecoder().decode(answer));
 			if (refusal) throw refusal;

@@ -87,7 +87,8 @@ export class NatsRequestServer {
 			const context = contextOf(control.id, headers, cancel.signal, this.#logger);
 			for await (const item of handler(request, context)) {
 				if (sender.gone) return;
-				await sender.send(codec.encodeItem(item));
+				const room = sender.send(codec.encodeItem(item));
+				if (room) await room;
 			}
 			await sender.complete();
 		} catch (error) {
