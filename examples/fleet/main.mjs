@@ -16,9 +16,16 @@ const cli = join(dirname(createRequire(import.meta.url).resolve("dyn-worker/pack
 const directory = await mkdtemp(join(tmpdir(), "dyn-fleet-"));
 const shared = ["--file-kv", directory, "--log-level", "warn", ...process.argv.slice(2)];
 
+/** Nothing stays behind, however this ends. */
+const children = [];
+process.on("exit", () => {
+	for (const child of children) child.kill("SIGKILL");
+});
+
 /** Starts a process of the deployment; resolves when it has said what `ready` matches. */
 async function start(args, ready) {
 	const child = spawn(process.execPath, [cli, ...args, ...shared], { stdio: ["ignore", "pipe", "inherit"] });
+	children.push(child);
 	const exited = once(child, "exit");
 	let output = "";
 	for await (const chunk of child.stdout.iterator({ destroyOnReturn: false })) {
