@@ -4,6 +4,7 @@ import { createFrontend } from "@dyn/frontend";
 import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
 import type { Values } from "../options/assemble.js";
 import { joinDeployment } from "../options/deployment.js";
+import { openTelemetry } from "../options/telemetry.js";
 import { untilSignal } from "../terminal/shutdown.js";
 import { terminalLogger } from "../terminal/terminal.js";
 
@@ -11,11 +12,14 @@ import { terminalLogger } from "../terminal/terminal.js";
 export async function frontend(values: Values): Promise<number> {
 	const logger = terminalLogger(values);
 	const metrics = createPrometheusMetrics();
-	const deployment = await joinDeployment(values, { logger, metrics });
+	const telemetry = await openTelemetry(values, logger);
+	const { tracer } = telemetry;
+	const deployment = await joinDeployment(values, { logger, metrics, tracer });
 	const started = await createFrontend({
 		runtime: deployment.runtime,
 		logger,
 		metrics,
+		tracer,
 		host: (values["httpHost"] as string | undefined) ?? "127.0.0.1",
 		port: (values["httpPort"] as number | undefined) ?? 8000,
 		apiKeys: (values["apiKeys"] as readonly string[] | undefined) ?? [],
@@ -28,10 +32,12 @@ export async function frontend(values: Values): Promise<number> {
 	const close = async () => {
 		await started.close();
 		await deployment.close();
+		await telemetry.close();
 	};
 	const drain = async () => {
 		await started.drain();
 		await deployment.close();
+		await telemetry.close();
 	};
 	return untilSignal(drain, close, (values["drainSeconds"] as number | undefined) ?? 600, logger);
 }

@@ -4,6 +4,7 @@ import { createFrontend } from "@dyn/frontend";
 import { createRuntime, createStatusServer, formatEndpointPath } from "@dyn/runtime";
 import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
 import { startWorker, type Values } from "../options/assemble.js";
+import { openTelemetry } from "../options/telemetry.js";
 import { untilSignal } from "../terminal/shutdown.js";
 import { terminalLogger, usesColour } from "../terminal/terminal.js";
 
@@ -11,12 +12,15 @@ import { terminalLogger, usesColour } from "../terminal/terminal.js";
 export async function run(values: Values): Promise<number> {
 	const logger = terminalLogger({ logLevel: "warn", ...values });
 	const metrics = createPrometheusMetrics();
-	const runtime = await createRuntime({ logger, metrics });
+	const telemetry = await openTelemetry(values, logger);
+	const { tracer } = telemetry;
+	const runtime = await createRuntime({ logger, metrics, tracer });
 	// The port first: when it is taken, nobody should wait for a model to learn that.
 	const frontend = await createFrontend({
 		runtime,
 		logger,
 		metrics,
+		tracer,
 		host: (values["httpHost"] as string | undefined) ?? "127.0.0.1",
 		port: (values["httpPort"] as number | undefined) ?? 8000,
 		apiKeys: (values["apiKeys"] as readonly string[] | undefined) ?? [],
@@ -25,7 +29,7 @@ export async function run(values: Values): Promise<number> {
 			values["bodyLimitMb"] === undefined ? {} : { bodyBytes: (values["bodyLimitMb"] as number) * 2 ** 20 },
 		migration: values["migrationLimit"] === undefined ? {} : { limit: values["migrationLimit"] as number },
 	});
-	const worker = await startWorker(values, { runtime, logger, metrics }).catch(async (error) => {
+	const worker = await startWorker(values, { runtime, logger, metrics, tracer }).catch(async (error) => {
 		await frontend.close();
 		throw error;
 	});
@@ -65,6 +69,7 @@ export async function run(values: Values): Promise<number> {
 		await worker.close();
 		await runtime.close();
 		await status?.close();
+		await telemetry.close();
 	};
 	const drain = async () => {
 		await frontend.drain();

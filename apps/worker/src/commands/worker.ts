@@ -6,6 +6,7 @@ import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
 import type { TrtllmWorker } from "@dyn/trtllm";
 import { startWorker, type Values } from "../options/assemble.js";
 import { joinDeployment } from "../options/deployment.js";
+import { openTelemetry } from "../options/telemetry.js";
 import { untilSignal } from "../terminal/shutdown.js";
 import { terminalLogger } from "../terminal/terminal.js";
 
@@ -13,7 +14,9 @@ import { terminalLogger } from "../terminal/terminal.js";
 export async function worker(values: Values): Promise<number> {
 	const logger = terminalLogger(values);
 	const metrics = createPrometheusMetrics();
-	const deployment = await joinDeployment(values, { logger, metrics });
+	const telemetry = await openTelemetry(values, logger);
+	const { tracer } = telemetry;
+	const deployment = await joinDeployment(values, { logger, metrics, tracer });
 	const files = new Map<string, string>();
 	let started: TrtllmWorker | null = null;
 	const endpoints = (): Record<string, boolean> =>
@@ -25,6 +28,7 @@ export async function worker(values: Values): Promise<number> {
 			runtime: deployment.runtime,
 			logger,
 			metrics,
+			tracer,
 			metadata: {
 				cacheDirectory: join(homedir(), ".cache", "dyn", "model-files"),
 				baseUrl: status?.address,
@@ -44,6 +48,7 @@ export async function worker(values: Values): Promise<number> {
 		await worker.close();
 		await deployment.close();
 		await status?.close();
+		await telemetry.close();
 	};
 	const drain = async () => {
 		await worker.drain({ graceMs: ((values["graceSeconds"] as number | undefined) ?? 5) * 1000 });

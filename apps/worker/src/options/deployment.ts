@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Logger, Metrics } from "@dyn/common";
+import type { Logger, Metrics, Tracer } from "@dyn/common";
 import {
 	createRuntime,
 	type EventPlaneFactory,
@@ -20,7 +20,11 @@ export interface Deployment {
 /** Opens discovery and planes as the options say. Each is loaded only when it is chosen. */
 export async function joinDeployment(
 	values: Values,
-	{ logger, metrics }: { readonly logger: Logger; readonly metrics: Metrics },
+	{
+		logger,
+		metrics,
+		tracer,
+	}: { readonly logger: Logger; readonly metrics: Metrics; readonly tracer: Tracer },
 ): Promise<Deployment> {
 	const opened: { close(): Promise<void> }[] = [];
 	const close = async () => {
@@ -38,6 +42,7 @@ export async function joinDeployment(
 			eventPlane: await openEventPlane(values, nats),
 			logger,
 			metrics,
+			tracer,
 		});
 		opened.push(runtime);
 		return { runtime, close };

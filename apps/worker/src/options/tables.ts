@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { OptionSpec } from "@dyn/common";
 import { deployment, graceSeconds } from "./deployment-table.js";
+import { telemetry } from "./telemetry-table.js";
 
 const general: readonly OptionSpec[] = [
 	{ name: "help", flags: ["help", "h"], type: "boolean", help: "Show this help", group: "General" },
@@ -24,6 +25,14 @@ const general: readonly OptionSpec[] = [
 		value: "FORMAT",
 		choices: ["pretty", "json"],
 		help: "Log lines for people or for programs (default: pretty on a terminal)",
+		group: "General",
+	},
+	{
+		name: "logJsonl",
+		flags: ["log-jsonl"],
+		env: ["DYN_LOGGING_JSONL"],
+		type: "boolean",
+		help: "Dynamo's way to ask for log lines for programs",
 		group: "General",
 	},
 ];
@@ -372,7 +381,7 @@ export const RUN: CommandTable = {
 		["dyn-worker --model ./Qwen3-0.6B --http-port 9000", "serve a local checkpoint"],
 		["dyn-worker --model org/name:file.gguf", "pull a GGUF file from the Hugging Face hub and serve it"],
 	],
-	options: [...model, ...engine, ...http, ...naming, ...status, ...store, ...general],
+	options: [...model, ...engine, ...http, ...naming, ...status, ...store, ...telemetry, ...general],
 };
 
 export const WORKER: CommandTable = {
@@ -384,7 +393,17 @@ export const WORKER: CommandTable = {
 		["dyn-worker worker --system-port 9090", "with health and metrics on port 9090"],
 		["dyn-worker worker --discovery-backend etcd", "a worker of a fleet that finds itself through etcd"],
 	],
-	options: [...model, ...engine, ...naming, ...status, ...deployment, graceSeconds, ...store, ...general],
+	options: [
+		...model,
+		...engine,
+		...naming,
+		...status,
+		...deployment,
+		graceSeconds,
+		...store,
+		...telemetry,
+		...general,
+	],
 };
 
 export const FRONTEND: CommandTable = {
@@ -392,7 +411,7 @@ export const FRONTEND: CommandTable = {
 	summary: "The HTTP frontend alone",
 	usage: "dyn-worker frontend [options]",
 	examples: [["dyn-worker frontend --http-port 8080", "a frontend for the workers that discovery knows"]],
-	options: [...http, ...deployment, ...general],
+	options: [...http, ...deployment, ...telemetry, ...general],
 };
 
 const workers: OptionSpec = {
@@ -414,7 +433,17 @@ export const CLUSTER: CommandTable = {
 		["dyn-worker cluster up --workers 3", "three workers behind http://127.0.0.1:8000"],
 		["dyn-worker cluster up --discovery-backend etcd", "the same, found through a running etcd"],
 	],
-	options: [workers, ...http, ...model, ...engine, ...naming, ...deployment, ...store, ...general],
+	options: [
+		workers,
+		...http,
+		...model,
+		...engine,
+		...naming,
+		...deployment,
+		...store,
+		...telemetry,
+		...general,
+	],
 	takesWords: true,
 };
 

@@ -15,10 +15,9 @@ export function usesColour(stream: { readonly isTTY?: boolean | undefined }): bo
 
 /** Log lines go to standard error, so that standard output stays for results. */
 export function terminalLogger(values: Readonly<Record<string, unknown>>): Logger {
+	const wantsPretty = values["logJsonl"] !== true && process.stderr.isTTY;
 	const format =
-		(values["logFormat"] ?? (process.stderr.isTTY ? "pretty" : "json")) === "json"
-			? formatJsonLine
-			: formatPrettyLine;
+		(values["logFormat"] ?? (wantsPretty ? "pretty" : "json")) === "json" ? formatJsonLine : formatPrettyLine;
 	return createLogger((values["logLevel"] as LogLevel | undefined) ?? "info", (record) =>
 		process.stderr.write(`${format(record)}\n`),
 	);
