@@ -2,7 +2,7 @@
 import { DynError, silentLogger } from "@dyn/common";
 import { LibraryNatsLink } from "./library-nats-link.js";
 import type { NatsLink } from "./nats-link.js";
-import { createAuthenticator, describeAuth, type NatsOptions } from "./nats-options.js";
+import { createAuthenticator, describeAuth, type NatsOptions, parseServers } from "./nats-options.js";
 
 const PACKAGE = "@nats-io/transport-node";
 /** How often the server is asked whether it lives; it is taken for gone after two questions without an answer. */
@@ -16,14 +16,15 @@ const PING_INTERVAL_MS = 3000;
  */
 export async function connectNats(options: NatsOptions = {}): Promise<NatsLink> {
 	const library = await loadLibrary();
-	const { auth, connectTimeoutMs = 5000, requestTimeoutMs = 10_000, logger = silentLogger } = options;
-	const servers = options.servers ?? ["nats://localhost:4222"];
-	const where = servers.join(", ");
+	const { connectTimeoutMs = 5000, requestTimeoutMs = 10_000, logger = silentLogger } = options;
+	const servers = parseServers(options.servers ?? ["nats://localhost:4222"]);
+	const auth = options.auth ?? servers.auth;
+	const where = servers.urls.join(", ");
 	let awaySince: number | null = null;
 	try {
 		const connection = await library.connect({
 			name: "dyn",
-			servers: [...servers],
+			servers: [...servers.urls],
 			timeout: connectTimeoutMs,
 			pingInterval: PING_INTERVAL_MS,
 			maxReconnectAttempts: -1,

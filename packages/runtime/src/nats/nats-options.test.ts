@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as library from "@nats-io/transport-node";
 import { describe, expect, it } from "vitest";
-import { createAuthenticator, describeAuth } from "./nats-options.js";
+import { createAuthenticator, describeAuth, parseServers } from "./nats-options.js";
 
 const user = library.nkeys.createUser();
 const seed = new TextDecoder().decode(user.getSeed());
@@ -52,5 +52,30 @@ describe("describeAuth", () => {
 			expect(describeAuth(auth)).not.toContain("SECRET");
 		}
 		expect(describeAuth(undefined)).toContain("wants authentication");
+	});
+});
+
+describe("parseServers", () => {
+	it("takes hosts with and without scheme, blanks and brackets", () => {
+		const servers = ["nats://a:4222", " b:4333", "[::1]:4444", "nats://c"];
+		expect(parseServers(servers)).toEqual({
+			urls: ["nats://a:4222", "nats://b:4333", "nats://[::1]:4444", "nats://c"],
+			auth: undefined,
+		});
+	});
+
+	it("takes credentials out of the URL", () => {
+		expect(parseServers(["nats://dyn:p%40ss@a:4222", "nats://dyn:p%40ss@b:4222"])).toEqual({
+			urls: ["nats://a:4222", "nats://b:4222"],
+			auth: { user: "dyn", password: "p@ss" },
+		});
+		expect(parseServers(["nats://t0ken@a"])).toEqual({ urls: ["nats://a"], auth: { token: "t0ken" } });
+	});
+
+	it("refuses what is no URL without repeating it", () => {
+		for (const wrong of ["nats://dyn:secret@", "nats://dyn:secret@a:port", "nats://dyn:sec%ret@a", ""])
+			expect(() => parseServers(["nats://a", wrong])).toThrow(
+				"[INVALID_ARGUMENT] NATS server 2 of 2 is no URL of the form nats://host:port",
+			);
 	});
 });

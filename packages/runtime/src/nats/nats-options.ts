@@ -5,9 +5,12 @@ import type { Authenticator } from "@nats-io/transport-node";
 
 /** How a process reaches NATS. */
 export interface NatsOptions {
-	/** `nats://host:port` of one or more servers of a cluster. TLS is used when they offer it. Default `nats://localhost:4222`. */
+	/**
+	 * `nats://host:port` of one or more servers of a cluster, with `user:password@` or `token@` before the host if `auth`
+	 * does not say it. TLS is used when they offer it. Default `nats://localhost:4222`.
+	 */
 	readonly servers?: readonly string[];
-	/** Default: none. */
+	/** Default: what the first server's URL says, else none. */
 	readonly auth?: NatsAuth;
 	/** Time for a server to take the connection. Default 5,000. */
 	readonly connectTimeoutMs?: number;
@@ -55,6 +58,37 @@ export async function createAuthenticator(
 			{ cause },
 		);
 	}
+}
+
+/**
+ * The servers without credentials, fit for messages, and the credentials of the first.
+ * @throws DynError INVALID_ARGUMENT
+ */
+export function parseServers(servers: readonly string[]): {
+	readonly urls: readonly string[];
+	readonly auth: NatsAuth | undefined;
+} {
+	const parsed = servers.map((server, index) => {
+		try {
+			return parseServer(server.trim());
+		} catch {
+			// Neither the text nor the cause is repeated: they may hold a password.
+			throw new DynError(
+				"INVALID_ARGUMENT",
+				`NATS server ${index + 1} of ${servers.length} is no URL of the form nats://host:port`,
+			);
+		}
+	});
+	return { urls: parsed.map(({ url }) => url), auth: parsed[0]?.auth };
+}
+
+/** @throws Error */
+function parseServer(text: string): { readonly url: string; readonly auth: NatsAuth | undefined } {
+	const { host, username, password } = new URL(text.includes("://") ? text : `nats://${text}`);
+	if (host === "") throw new Error("no host");
+	const user = decodeURIComponent(username);
+	const auth = password === "" ? { token: user } : { user, password: decodeURIComponent(password) };
+	return { url: `nats://${host}`, auth: user === "" ? undefined : auth };
 }
 
 /** What a refused client should look at. */

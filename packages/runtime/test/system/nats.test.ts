@@ -105,6 +105,7 @@ describe.skipIf(missing)("connectNats", () => {
 		const link = await connectNats({ servers, auth: { user: "dyn", password: "right" } });
 		expect(link.connected).toBe(true);
 		await link.close();
+		await (await connectNats({ servers: [server.url.replace("//", "//dyn:right@")] })).close();
 		const wrong = await failure(connectNats({ servers, auth: { user: "dyn", password: "wrong" } }));
 		expect(wrong.code).toBe("UNAUTHENTICATED");
 		expect(wrong.message).toContain(server.url);
