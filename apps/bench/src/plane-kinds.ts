@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { RequestPlane } from "@dyn/runtime";
+import { createHttpPlane } from "@dyn/runtime/http";
 import { connectNats, createNatsRequestPlane } from "@dyn/runtime/nats";
 import { createTcpPlane } from "@dyn/runtime/tcp";
 
 /** `local` is a function call; `call-home` is how stock Dynamo answers, one connection each; `multiplexed` only we speak. */
-export const PLANES = ["local", "call-home-json", "call-home-msgpack", "multiplexed", "nats"] as const;
+export const PLANES = [
+	"local",
+	"call-home-json",
+	"call-home-msgpack",
+	"multiplexed",
+	"http",
+	"nats",
+] as const;
 export type PlaneName = (typeof PLANES)[number];
 
 export interface OpenPlane {
@@ -24,6 +32,8 @@ export async function openPlane(name: PlaneName, nats: string): Promise<OpenPlan
 			return { planes: [createTcpPlane({ multiplexed: false })], close: nothing };
 		case "multiplexed":
 			return { planes: [createTcpPlane()], close: nothing };
+		case "http":
+			return { planes: [createHttpPlane()], close: nothing };
 		case "nats": {
 			const link = await connectNats({ servers: [nats] });
 			return { planes: [createNatsRequestPlane({ nats: link })], close: () => link.close() };

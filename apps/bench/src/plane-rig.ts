@@ -24,8 +24,9 @@ export async function startRig(name: PlaneName, nats: string): Promise<PlaneRig>
 	const directory = await mkdtemp(join(tmpdir(), "dyn-bench-plane-"));
 	const discovery = name === "local" ? new MemoryStore() : createFileStore({ directory });
 	const driverPath = fileURLToPath(new URL("./plane-driver.js", import.meta.url));
-	const driver =
-		name === "local" ? null : new DriverProcess(name, process.execPath, [driverPath, name, directory, nats]);
+	// Node's own flags, such as --cpu-prof, are for both ends.
+	const args = [...process.execArgv, driverPath, name, directory, nats];
+	const driver = name === "local" ? null : new DriverProcess(name, process.execPath, args);
 	const workerCpuMs = async () => Number((await driver?.ask({ op: "cpu" }))?.["cpuMs"] ?? 0);
 	await workerCpuMs(); // answered when it serves
 	const opened = await openPlane(name, nats);
