@@ -160,17 +160,35 @@ describe.skipIf(missing)("etcd", { timeout: 60_000 }, () => {
 		},
 	);
 
-	test("registers again when its lease is taken away", async () => {
+	test("registers again when its lease is taken away, and nobody misses it meanwhile", async () => {
 		const server = await startServer();
 		const [worker, frontend] = [await open(server.endpoint), await open(server.endpoint)];
 		await worker.put(A, "1", await worker.lease());
 		const observer = observe(frontend);
 		await observer.has({ [A]: "1" });
 		const raw = openRaw(server.endpoint);
-		const { kvs } = await raw.kv.range({ key: Buffer.from(A) });
-		await raw.leaseClient.leaseRevoke({ ID: kvs[0]!.lease });
-		await observer.has({});
+		const lease = async () => (await raw.kv.range({ key: Buffer.from(A) })).kvs[0]?.lease;
+		const first = (await lease())!;
+		await raw.leaseClient.leaseRevoke({ ID: first });
+		expect(await lease()).toBe(undefined);
+		while ((await lease()) === undefined) await new Promise(setImmediate);
+		expect(await lease()).not.toBe(first);
+		await worker.put(B, "1", await worker.lease());
+		await observer.has({ [A]: "1", [B]: "1" });
+		expect(observer.events).toEqual(["put a=1", "synced", "put b=1"]);
+	});
+
+	test("takes the last of a dead owner for gone one more lease later", async () => {
+		const server = await startServer();
+		const raw = openRaw(server.endpoint);
+		const { ID } = await raw.leaseClient.leaseGrant({ TTL: TTL_SECONDS });
+		await raw.kv.put({ key: Buffer.from(A), value: Buffer.from("1"), lease: ID });
+		const observer = observe(await open(server.endpoint));
 		await observer.has({ [A]: "1" });
+		await raw.leaseClient.leaseRevoke({ ID });
+		const revoked = performance.now();
+		await observer.has({});
+		expect(performance.now() - revoked).toBeGreaterThan(TTL_SECONDS * 900);
 	});
 
 	test("tells what was lost to compaction while it was away, and what stayed not again", async () => {

@@ -9,8 +9,9 @@ import type { ResolvedOptions } from "./options.js";
 export interface WatchObserver {
 	/** Changes come from now on. */
 	live(): void;
-	/** @param value undefined when the key is gone */
-	changed(key: string, value: string | undefined): void;
+	put(key: string, value: string): void;
+	/** @param leaseId of the value that the key had; "0" for none */
+	gone(key: string, leaseId: string): void;
 }
 
 /** Any key that a user may be allowed to read. */
@@ -74,6 +75,15 @@ export class EtcdCalls {
 				stream.end();
 			}
 		});
+	}
+
+	/** Whether there is such a lease; "0", which is none, counts as one that never ends. */
+	async leaseLives(leaseId: string): Promise<boolean> {
+		if (leaseId === "0") return true;
+		const { TTL } = await this.#call("asking for a lease", ({ leaseClient }) =>
+			leaseClient.leaseTimeToLive({ ID: leaseId }),
+		);
+		return BigInt(TTL) > 0n;
 	}
 
 	/** Ends a lease, and with it its keys. One that is gone already is fine. */
@@ -146,11 +156,16 @@ export class EtcdCalls {
 							clearTimeout(timer);
 							observer.live();
 						}
-						for (const { type, kv } of events)
-							observer.changed(kv.key.toString(), type === "Put" ? kv.value.toString() : undefined);
+						for (const { type, kv, prev_kv } of events) {
+							const key = kv.key.toString();
+							if (type === "Put") observer.put(key, kv.value.toString());
+							else observer.gone(key, prev_kv?.lease ?? "0");
+						}
 					});
 					const first = (revision + 1n).toString();
-					stream.write({ create_request: { key: start, range_end: end, start_revision: first } });
+					stream.write({
+						create_request: { key: start, range_end: end, start_revision: first, prev_kv: true },
+					});
 				});
 			} finally {
 				clearTimeout(timer);

@@ -31,6 +31,7 @@ class EtcdStore implements KeyValueStore {
 	readonly #registrations: Registrations;
 	readonly #stop = new AbortController();
 	readonly #closeTimeoutMs: number;
+	readonly #holdMs: number;
 	#closing: Promise<void> | null = null;
 
 	constructor(options: ResolvedOptions, calls: EtcdCalls) {
@@ -39,6 +40,8 @@ class EtcdStore implements KeyValueStore {
 		this.#contact = new Contact(logger);
 		this.#registrations = new Registrations(calls, this.#contact, options, logger);
 		this.#closeTimeoutMs = options.callTimeoutMs;
+		// Whoever lost its lease notices at the next keepalive and tries again every second.
+		this.#holdMs = options.leaseTtlSeconds * 1000;
 	}
 
 	/** Tries etcd once, then goes on in the background. */
@@ -65,7 +68,7 @@ class EtcdStore implements KeyValueStore {
 	async *watch(prefix: string, signal: AbortSignal): AsyncGenerator<StoreEvent, void> {
 		const either = linkSignals(signal, this.#stop.signal);
 		try {
-			yield* watchPrefix(this.#calls, this.#contact, prefix, either.signal);
+			yield* watchPrefix(this.#calls, this.#contact, prefix, this.#holdMs, either.signal);
 		} finally {
 			either.unlink();
 		}

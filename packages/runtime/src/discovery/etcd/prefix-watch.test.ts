@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError, silentLogger } from "@dyn/common";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Contact } from "./contact.js";
 import type { WatchObserver } from "./etcd-calls.js";
 import { watchPrefix } from "./prefix-watch.js";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
+
+const HOLD_MS = 10_000;
 
 /** An etcd of one prefix, with a connection that can be broken. */
 class FakeEtcd {
@@ -21,6 +23,11 @@ class FakeEtcd {
 		if (this.away) throw new DynError("UNAVAILABLE", "etcd is away");
 		return { entries: new Map(this.entries), revision: this.revision };
 	};
+
+	/** Leases that live. */
+	readonly leases = new Set<string>();
+
+	leaseLives = async (leaseId: string) => this.leases.has(leaseId);
 
 	follow = (
 		_prefix: string,
@@ -43,7 +50,7 @@ function watch(etcd: FakeEtcd) {
 	const stop = new AbortController();
 	const told: string[] = [];
 	const ended = (async () => {
-		for await (const event of watchPrefix(etcd, contact, "v1/", stop.signal))
+		for await (const event of watchPrefix(etcd, contact, "v1/", HOLD_MS, stop.signal))
 			told.push(Object.values(event).join(" "));
 	})();
 	return { contact, stop, told, ended };
@@ -58,7 +65,7 @@ test("begins every connection with a list and tells only what differs", async ()
 	const { contact, stop, told, ended } = watch(etcd);
 	await vi.advanceTimersByTimeAsync(0);
 	expect(told.splice(0)).toEqual(["put a 1", "put b 1", "synced"]);
-	etcd.observer?.changed("c", "1");
+	etcd.observer?.put("c", "1");
 	await vi.advanceTimersByTimeAsync(0);
 	expect(told.splice(0)).toEqual(["put c 1"]);
 
@@ -102,7 +109,66 @@ test("waits for an etcd that is not there, and can be stopped meanwhile", async 
 
 test("does not begin when it was stopped before", async () => {
 	const etcd = new FakeEtcd();
-	const events = watchPrefix(etcd, new Contact(silentLogger), "v1/", AbortSignal.abort());
+	const events = watchPrefix(etcd, new Contact(silentLogger), "v1/", HOLD_MS, AbortSignal.abort());
 	expect(await events.next()).toEqual({ value: undefined, done: true });
 	expect(etcd.followed).toEqual([]);
+});
+
+describe("keys that are gone", () => {
+	async function watchTwo() {
+		const etcd = new FakeEtcd();
+		etcd.entries = new Map([
+			["v1/e/1", "one"],
+			["v1/e/2", "two"],
+		]);
+		const watched = watch(etcd);
+		await vi.advanceTimersByTimeAsync(0);
+		watched.told.length = 0;
+		return { etcd, ...watched };
+	}
+
+	test("go at once while another one of their endpoint is left, and when their owner deleted them", async () => {
+		const { etcd, told, stop, ended } = await watchTwo();
+		etcd.observer?.gone("v1/e/1", "lost");
+		await vi.advanceTimersByTimeAsync(0);
+		expect(told).toEqual(["delete v1/e/1"]);
+		etcd.leases.add("alive");
+		etcd.observer?.gone("v1/e/2", "alive");
+		await vi.advanceTimersByTimeAsync(0);
+		expect(told).toEqual(["delete v1/e/1", "delete v1/e/2"]);
+		stop.abort();
+		await ended;
+		expect(vi.getTimerCount()).toBe(0);
+	});
+
+	test("stay for a while when they were the last ones and their lease ended", async () => {
+		const { etcd, told, stop, ended } = await watchTwo();
+		etcd.observer?.gone("v1/e/1", "lost");
+		etcd.observer?.gone("v1/e/2", "lost");
+		await vi.advanceTimersByTimeAsync(HOLD_MS - 1);
+		expect(told).toEqual(["delete v1/e/1"]);
+		etcd.observer?.put("v1/e/2", "two");
+		await vi.advanceTimersByTimeAsync(HOLD_MS);
+		expect(told).toEqual(["delete v1/e/1"]);
+		etcd.observer?.gone("v1/e/2", "lost");
+		await vi.advanceTimersByTimeAsync(HOLD_MS);
+		expect(told).toEqual(["delete v1/e/1", "delete v1/e/2"]);
+		stop.abort();
+		await ended;
+	});
+
+	test("stay for a while when etcd has forgotten everything", async () => {
+		const { etcd, told, stop, ended } = await watchTwo();
+		etcd.entries = new Map();
+		etcd.break(new DynError("UNAVAILABLE", "etcd is away"));
+		await vi.advanceTimersByTimeAsync(1000);
+		etcd.observer?.put("v1/e/1", "one");
+		await vi.advanceTimersByTimeAsync(1000);
+		expect(told).toEqual([]);
+		await vi.advanceTimersByTimeAsync(HOLD_MS);
+		expect(told).toEqual(["delete v1/e/2"]);
+		stop.abort();
+		await ended;
+		expect(vi.getTimerCount()).toBe(0);
+	});
 });
