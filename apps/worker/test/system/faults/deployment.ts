@@ -53,10 +53,11 @@ export class Deployment implements AsyncDisposable {
 }
 
 /** Instances that a frontend knows, as in its /health. */
-export async function instancesOf(
-	frontend: DynProcess,
-): Promise<readonly { readonly instance_id: number; readonly transport: { readonly address: string } }[]> {
-	return (await (await fetch(`${frontend.address}/health`)).json()).instances;
+export async function instancesOf(frontend: DynProcess): Promise<readonly unknown[]> {
+	const health = (await (await fetch(`${frontend.address}/health`)).json()) as {
+		readonly instances: readonly unknown[];
+	};
+	return health.instances;
 }
 
 /** Resolves, with the time that it took in ms, when `frontend` knows so many instances. */
