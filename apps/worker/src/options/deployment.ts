@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Logger, Metrics, Tracer } from "@dyn/common";
+import { readFile } from "node:fs/promises";
+import { DynError, type Logger, type Metrics, type Tracer } from "@dyn/common";
 import {
 	createRuntime,
 	type EventPlaneFactory,
@@ -8,6 +9,8 @@ import {
 	type RequestPlane,
 	type Runtime,
 } from "@dyn/runtime";
+import type { EtcdStoreOptions, EtcdTls } from "@dyn/runtime/etcd";
+import type { NatsAuth } from "@dyn/runtime/nats";
 import type { Values } from "./assemble.js";
 
 /** This process's place in a deployment. */
@@ -57,7 +60,14 @@ async function openStore(values: Values, logger: Logger): Promise<KeyValueStore>
 		case "etcd": {
 			const { createEtcdStore } = await import("@dyn/runtime/etcd");
 			const endpoints = (text(values, "etcdEndpoints") ?? "http://127.0.0.1:2379").split(",");
-			return createEtcdStore({ endpoints: endpoints.map((each) => each.trim()), logger });
+			const leaseTtlSeconds = values["etcdLeaseTtl"] as number | undefined;
+			return createEtcdStore({
+				endpoints: endpoints.map((each) => each.trim()),
+				logger,
+				...(leaseTtlSeconds === undefined ? {} : { leaseTtlSeconds }),
+				...etcdAuth(values),
+				...(await etcdTls(values)),
+			});
 		}
 		case "kubernetes": {
 			const { createKubernetesStore, fromServiceAccount } = await import("@dyn/runtime/kubernetes");
@@ -74,12 +84,51 @@ async function openStore(values: Values, logger: Logger): Promise<KeyValueStore>
 	}
 }
 
+function etcdAuth(values: Values): Pick<EtcdStoreOptions, "auth"> {
+	const username = text(values, "etcdUsername");
+	const password = text(values, "etcdPassword");
+	return username === undefined && password === undefined
+		? {}
+		: { auth: { username: username ?? "", password: password ?? "" } };
+}
+
+async function etcdTls(values: Values): Promise<Pick<EtcdStoreOptions, "tls">> {
+	const read = async (name: "etcdCa" | "etcdCert" | "etcdKey", option: "ca" | "cert" | "key") => {
+		const path = text(values, name);
+		if (path === undefined) return {};
+		const pem = await readFile(path, "utf8").catch((cause) => {
+			throw new DynError("INVALID_ARGUMENT", `${path}, for etcd, cannot be read: ${cause.message}`, {
+				cause,
+			});
+		});
+		return { [option]: pem };
+	};
+	const tls: EtcdTls = {
+		...(await read("etcdCa", "ca")),
+		...(await read("etcdCert", "cert")),
+		...(await read("etcdKey", "key")),
+	};
+	return Object.keys(tls).length > 0 ? { tls } : {};
+}
+
+/** In Dynamo's order: user and password, token, nkey, credentials file. */
+function natsAuth(values: Values): { auth?: NatsAuth } {
+	const user = text(values, "natsUsername");
+	const token = text(values, "natsToken");
+	const nkey = text(values, "natsNkey");
+	const credentialsFile = text(values, "natsCredentials");
+	if (user !== undefined) return { auth: { user, password: text(values, "natsPassword") ?? "" } };
+	if (token !== undefined) return { auth: { token } };
+	if (nkey !== undefined) return { auth: { nkey } };
+	return credentialsFile === undefined ? {} : { auth: { credentialsFile } };
+}
+
 type Nats = Awaited<ReturnType<typeof openNats>>;
 
 async function openNats(values: Values, logger: Logger) {
 	const library = await import("@dyn/runtime/nats");
 	const servers = (text(values, "natsServer") ?? "nats://127.0.0.1:4222").split(",");
-	return { library, link: await library.connectNats({ servers, logger }) };
+	return { library, link: await library.connectNats({ servers, logger, ...natsAuth(values) }) };
 }
 
 /** The chosen plane serves; TCP and HTTP need nothing else and can always call. */
