@@ -11,6 +11,7 @@ import {
 	systemClock,
 	type Tracer,
 } from "@dyn/common";
+import { CallMetrics } from "./component/call-metrics.js";
 import { DiscoveryClient } from "./component/client.js";
 import { ComponentMetrics } from "./component/component-metrics.js";
 import { checkEndpointPath, formatEndpointPath, parseEndpointPath } from "./component/endpoint-path.js";
@@ -69,6 +70,7 @@ class ProcessRuntime implements Runtime {
 	readonly #lease: Lease;
 	readonly #logger: Logger;
 	readonly #metrics: Metrics;
+	readonly #callMetrics: CallMetrics;
 	readonly #tracer: Tracer;
 	readonly #clock: Clock;
 	readonly #ownsStore: boolean;
@@ -89,6 +91,7 @@ class ProcessRuntime implements Runtime {
 		this.#metrics = options.metrics ?? noMetrics;
 		this.#tracer = options.tracer ?? noTracer;
 		this.#clock = options.clock ?? systemClock;
+		this.#callMetrics = new CallMetrics(this.#metrics, this.#clock);
 		this.#deviceType = options.deviceType ?? null;
 		this.#planes = options.requestPlanes ?? [];
 		this.models = new StoreModelRegistry(store, lease, this.#logger);
@@ -116,6 +119,7 @@ class ProcessRuntime implements Runtime {
 					store: this.#store,
 					planeOf: (instance) => this.#planeOf(instance),
 					logger: this.#logger,
+					metrics: this.#callMetrics,
 					clock: this.#clock,
 					onClose: (closed) => this.#clients.delete(closed),
 				});

@@ -5,6 +5,7 @@ import { decodeInstance, endpointKey } from "../discovery/records.js";
 import { WatchedMap } from "../discovery/watched-map.js";
 import type { RequestPlane } from "../request-plane/request-plane.js";
 import type { EndpointClient, EndpointPath, GenerateOptions, Instance, PayloadCodec } from "../types.js";
+import type { CallMetrics } from "./call-metrics.js";
 import { formatEndpointPath } from "./endpoint-path.js";
 
 /** How long an instance that failed is not chosen while others are there, ms (Dynamo: DYN_RUNTIME_INHIBITED_DURATION_SECS). */
@@ -16,6 +17,7 @@ export interface ClientContext {
 	/** The plane that reaches an instance, or null when this process has none. */
 	readonly planeOf: (instance: Instance) => RequestPlane | null;
 	readonly logger: Logger;
+	readonly metrics: CallMetrics;
 	readonly clock: Clock;
 	readonly onClose: (client: DiscoveryClient) => void;
 }
@@ -68,11 +70,19 @@ export class DiscoveryClient implements EndpointClient {
 	async *call(instance: Instance, request: unknown, context: RequestContext): AsyncGenerator<unknown, void> {
 		const plane = this.#context.planeOf(instance);
 		if (!plane) throw this.#unavailable(`nothing that reaches instance ${instance.id}`);
+		const meter = this.#context.metrics.begin();
+		let responded = false;
 		try {
-			yield* plane.call(instance, request, context, this.#codec);
+			for await (const item of plane.call(instance, request, context, this.#codec)) {
+				if (!responded) meter.responded();
+				responded = true;
+				yield item;
+			}
 		} catch (error) {
 			if (isTransportFailure(error)) this.inhibit(instance.id);
 			throw error;
+		} finally {
+			meter.end();
 		}
 	}
 

@@ -13,7 +13,13 @@ it("count what an endpoint serves over a wire: its way, its first item, its end"
 	// The worker's clock is a minute behind its caller's: a way that took less than no time took none.
 	const clock = { monotonicMs: () => now, wallMs: () => Date.now() - 60_000 };
 	const worker = await createRuntime({ discovery, requestPlanes: [createTcpPlane()], metrics, clock });
-	const caller = await createRuntime({ discovery, requestPlanes: [createTcpPlane()] });
+	const callerMetrics = createPrometheusMetrics();
+	const caller = await createRuntime({
+		discovery,
+		requestPlanes: [createTcpPlane()],
+		metrics: callerMetrics,
+		clock,
+	});
 	await worker.endpoint("a.b.c").serve(async function* (fails) {
 		now += 2000;
 		yield 1;
@@ -21,8 +27,10 @@ it("count what an endpoint serves over a wire: its way, its first item, its end"
 		if (fails) throw new Error("broken");
 	});
 	const client = caller.endpoint("a.b.c").client();
+	const calls: string[] = [];
 	const ask = async (fails: boolean) => {
-		for await (const _ of client.generate(fails, createRequestContext()));
+		for await (const _ of client.generate(fails, createRequestContext()))
+			calls.push(...(await callerMetrics.expose()).match(/^dynamo_request_plane_inflight_requests .*$/m)!);
 	};
 	await ask(false);
 	await expect(ask(true)).rejects.toThrow("broken");
@@ -43,4 +51,10 @@ it("count what an endpoint serves over a wire: its way, its first item, its end"
 	])
 		expect(text.split("\n")).toContain(line);
 	expect(text).not.toContain("dynamo_component_cancellation_total{");
+	expect(calls).toEqual(new Array(2).fill("dynamo_request_plane_inflight_requests 1"));
+	const called = (await callerMetrics.expose()).split("\n");
+	expect(called).toContain("dynamo_request_plane_inflight_requests 0");
+	expect(called).toContain("dynamo_request_plane_roundtrip_ttft_seconds_count 2");
+	const sum = called.find((line) => line.startsWith("dynamo_request_plane_roundtrip_ttft_seconds_sum "))!;
+	expect(Number(sum.split(" ")[1])).toBeGreaterThanOrEqual(4);
 });
