@@ -93,6 +93,7 @@ class NatsRequestPlane implements RequestPlane {
 			const answer = await this.#nats.request(transport.subject, message, headersOf(context), signal);
 			const refusal = refusalError(new TextDecoder().decode(answer));
 			if (refusal) throw refusal;
+			response.accepted();
 			for await (const item of response.items) yield codec.decodeItem(item);
 		} finally {
 			signal.removeEventListener("abort", abort);

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createRuntime } from "../create-runtime.js";
 import { MemoryStore } from "../discovery/memory-store.js";
 import type { EndpointHandler, Runtime, ServedEndpoint } from "../types.js";
+import { otherSelfSigned, selfSigned } from "./__fixtures__/self-signed.js";
 import { createHttpPlane } from "./http/http-plane.js";
 import type { RequestPlane } from "./request-plane.js";
 import { createTcpPlane } from "./tcp/tcp-plane.js";
@@ -68,6 +69,8 @@ describe.each<[string, PlaneFactory]>([
 	["tcp, call-home, json", (limits) => createTcpPlane({ multiplexed: false, codec: "json", ...limits })],
 	["tcp, call-home, msgpack", callHome],
 	["tcp, multiplexed", multiplexed],
+	["tcp, call-home, TLS", (limits) => createTcpPlane({ multiplexed: false, tls: selfSigned(), ...limits })],
+	["tcp, multiplexed, TLS", (limits) => createTcpPlane({ tls: selfSigned(), ...limits })],
 	[
 		"http, json",
 		({ maxRunning }) => createHttpPlane({ codec: "json", ...(maxRunning ? { maxRunning } : {}) }),
@@ -281,6 +284,25 @@ describe.each<[string, PlaneFactory]>([
 		await expect(collect(caller.call(gone, 0, createRequestContext()))).rejects.toMatchObject({
 			code: "UNAVAILABLE",
 		});
+	});
+});
+
+describe("TLS", () => {
+	it("keeps out who has no certificate of the authority, and who speaks plain TCP", async () => {
+		const served = await pair.serve(
+			(limits) => createTcpPlane({ tls: selfSigned(), ...limits }),
+			async function* () {
+				yield 1;
+			},
+		);
+		const stranger = { ...otherSelfSigned(), insecure: true };
+		for (const plane of [createTcpPlane(), createTcpPlane({ tls: stranger })]) {
+			const client = (await pair.runtime(() => plane)).endpoint("a.b.c").client();
+			await expect(collect(client.generate(0, createRequestContext()))).rejects.toMatchObject({
+				code: "UNAVAILABLE",
+			});
+		}
+		expect(served.inflight).toBe(0);
 	});
 });
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { RequestConnection } from "./request-connection.js";
+import type { Sockets } from "./sockets.js";
 
 /** Requests that wait on one connection before another one is opened. */
 const PIPELINED = 16;
@@ -15,7 +16,12 @@ interface Pooled {
 
 /** Request connections by worker address, kept open between requests. */
 export class ConnectionPool {
+	readonly #sockets: Sockets;
 	readonly #byAddress = new Map<string, Set<Pooled>>();
+
+	constructor(sockets: Sockets) {
+		this.#sockets = sockets;
+	}
 
 	/** Resolves when the worker at `address` has accepted the request. @throws DynError as `RequestConnection.send` */
 	send(address: string, frame: Buffer): Promise<void> {
@@ -38,7 +44,7 @@ export class ConnectionPool {
 	}
 
 	#open(address: string, pool: Set<Pooled>): Pooled {
-		const connection = new RequestConnection(address, () => {
+		const connection = new RequestConnection(address, this.#sockets, () => {
 			clearTimeout(pooled.idle);
 			pool.delete(pooled);
 			if (pool.size === 0 && this.#byAddress.get(address) === pool) this.#byAddress.delete(address);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { DynError } from "@dyn/common";
 import { ByteQueue } from "./byte-queue.js";
-import { parseHostPort } from "./listen.js";
 import { refusalError, takeAck } from "./request-frame.js";
+import type { Sockets } from "./sockets.js";
 
 /** Time for a worker to acknowledge a request, connecting included, ms (Dynamo: DYN_TCP_REQUEST_TIMEOUT, 5 s). */
 const ACK_MS = 5000;
@@ -22,17 +22,16 @@ export class RequestConnection {
 	readonly #onGone: (connection: RequestConnection) => void;
 
 	/** @param onGone called once; the connection must not be used any more */
-	constructor(address: string, onGone: (connection: RequestConnection) => void) {
-		const { host, port } = parseHostPort(address);
+	constructor(address: string, sockets: Sockets, onGone: (connection: RequestConnection) => void) {
 		this.#address = address;
 		this.#onGone = onGone;
-		this.#socket = connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 5000 });
-		const queue = new ByteQueue();
 		let opened = false;
-		let cause: Error | undefined;
-		this.#socket.once("connect", () => {
+		this.#socket = sockets.connect(address, () => {
 			opened = true;
 		});
+		this.#socket.setKeepAlive(true, 5000);
+		const queue = new ByteQueue();
+		let cause: Error | undefined;
 		this.#socket.on("error", (error) => {
 			cause = error;
 		});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createServer, type Server, type Socket } from "node:net";
+import type { Server, Socket } from "node:net";
 import { DynError, type Logger } from "@dyn/common";
 import type { ServedTarget } from "../request-plane.js";
 import { Admission } from "./admission.js";
@@ -10,12 +10,14 @@ import { MUX_PATH, MuxServerConnection } from "./mux/mux-server-connection.js";
 import { contextOf } from "./request-context.js";
 import { encodeAck, type RequestFrame, refusals, takeRequestFrame } from "./request-frame.js";
 import { ResponseSender } from "./response-sender.js";
+import type { Sockets } from "./sockets.js";
 import { type TwoPart, takeTwoPart } from "./two-part.js";
 import { decodeBody } from "./wire-format.js";
 
 export interface RequestServerOptions {
 	readonly host: string;
 	readonly port: number;
+	readonly sockets: Sockets;
 	/** Requests served at once, and requests that wait; more are refused as overloaded. */
 	readonly maxRunning: number;
 	readonly maxWaiting: number;
@@ -55,8 +57,8 @@ export class RequestServer {
 	}
 
 	async #listen() {
-		const { host, port } = this.#options;
-		const server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+		const { host, port, sockets } = this.#options;
+		const server = sockets.createServer((socket) => this.#accept(socket));
 		return { server, address: formatHostPort(host, await listen(server, host, port)) };
 	}
 
@@ -118,10 +120,11 @@ export class RequestServer {
 		const cancel = new AbortController();
 		let sender: ResponseSender;
 		try {
-			sender = new ResponseSender(control, (reason) => {
+			const gone = (reason: DynError | null) => {
 				this.#senders.delete(sender);
 				if (reason) cancel.abort(reason);
-			});
+			};
+			sender = new ResponseSender(control, gone, this.#options.sockets);
 			this.#senders.add(sender);
 		} catch (error) {
 			this.#options.logger.warn("an answer cannot be delivered", { request: control.id, error });

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomUUID } from "node:crypto";
-import { createServer, type Server, type Socket } from "node:net";
+import type { Server, Socket } from "node:net";
 import { DynError } from "@dyn/common";
 import { PlainData } from "@dyn/protocols/dynamo";
 import { ByteQueue } from "./byte-queue.js";
 import { ItemStream } from "./item-stream.js";
 import { formatHostPort, listen } from "./listen.js";
+import { Sockets } from "./sockets.js";
 import { unwrapItem } from "./stream-item.js";
 import { encodeTwoPart, type TwoPart, takeTwoPart } from "./two-part.js";
 import { decodeBody, type WireFormat } from "./wire-format.js";
@@ -20,6 +21,8 @@ export interface ExpectedResponse {
 	readonly subject: string;
 	/** Items of the answer. */
 	readonly items: ItemStream<unknown, unknown>;
+	/** The worker took the request: from now on it has a while to connect, else the answer fails as disconnected. */
+	accepted(): void;
 	/** Nobody will bring it: the call failed before. */
 	abandon(): void;
 	/** Ends it with `error` and tells the worker to stop. */
@@ -34,13 +37,15 @@ export class ResponseListener {
 	readonly #host: string;
 	readonly #port: number;
 	readonly #expected = new Map<string, Response>();
-	readonly #sockets = new Set<Socket>();
+	readonly #sockets: Sockets;
+	readonly #open = new Set<Socket>();
 	#server: Promise<{ readonly server: Server; readonly address: string }> | null = null;
 
 	/** @param host numeric address that workers can connect to */
-	constructor(host: string, port: number) {
+	constructor(host: string, port: number, sockets: Sockets = new Sockets()) {
 		this.#host = host;
 		this.#port = port;
+		this.#sockets = sockets;
 	}
 
 	async expect(format: WireFormat): Promise<ExpectedResponse> {
@@ -55,13 +60,13 @@ export class ResponseListener {
 	async close(): Promise<void> {
 		const gone = new DynError("UNAVAILABLE", "the request plane was closed");
 		for (const response of this.#expected.values()) response.kill(gone);
-		for (const socket of this.#sockets) socket.destroy();
+		for (const socket of this.#open) socket.destroy();
 		const listening = await this.#server?.catch(() => null);
 		if (listening) await new Promise<void>((resolve) => listening.server.close(() => resolve()));
 	}
 
 	async #listen() {
-		const server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+		const server = this.#sockets.createServer((socket) => this.#accept(socket));
 		const port = await listen(server, this.#host, this.#port);
 		server.unref();
 		return { server, address: formatHostPort(this.#host, port) };
@@ -71,11 +76,11 @@ export class ResponseListener {
 		const queue = new ByteQueue();
 		let response: Response | null = null;
 		const late = setTimeout(() => socket.destroy(), HANDSHAKE_MS).unref();
-		this.#sockets.add(socket);
+		this.#open.add(socket);
 		socket.on("error", () => {}); // "close" follows and says it
 		socket.on("close", () => {
 			clearTimeout(late);
-			this.#sockets.delete(socket);
+			this.#open.delete(socket);
 			response?.disconnected();
 		});
 		socket.on("data", (chunk) => {
@@ -109,6 +114,7 @@ class Response implements ExpectedResponse {
 	readonly #format: WireFormat;
 	readonly #forget: () => void;
 	#socket: Socket | null = null;
+	#late: NodeJS.Timeout | undefined;
 	#hasPrologue = false;
 
 	constructor(format: WireFormat, address: string, subject: string, forget: () => void) {
@@ -124,7 +130,18 @@ class Response implements ExpectedResponse {
 		});
 	}
 
+	accepted(): void {
+		if (this.#socket || this.items.ended) return;
+		this.#late = setTimeout(() => {
+			this.#forget();
+			this.items.fail(
+				new DynError("DISCONNECTED", `the worker did not bring its answer within ${HANDSHAKE_MS} ms`),
+			);
+		}, HANDSHAKE_MS).unref();
+	}
+
 	abandon(): void {
+		clearTimeout(this.#late);
 		this.#forget();
 	}
 
@@ -132,6 +149,7 @@ class Response implements ExpectedResponse {
 	connect(socket: Socket): boolean {
 		if (this.#socket) return false;
 		this.#socket = socket;
+		clearTimeout(this.#late);
 		if (this.items.ended) this.#hangUp(KILL); // the reader left while the worker was on its way
 		return true;
 	}

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { DynError } from "@dyn/common";
 import { ByteQueue } from "./byte-queue.js";
 import type { ControlHeader } from "./control-header.js";
-import { parseHostPort } from "./listen.js";
+import { Sockets } from "./sockets.js";
 import { COMPLETE_FINAL, wrapError, wrapItem } from "./stream-item.js";
 import { encodeTwoPart, takeTwoPart } from "./two-part.js";
 import { borrowBody, type WireFormat } from "./wire-format.js";
@@ -33,16 +33,18 @@ export class ResponseSender {
 	 * @param onGone called once when the caller wants nothing any more: it said so, or its connection is gone. Without a
 	 *   reason when the answer was complete before
 	 */
-	constructor({ address, subject, format }: ControlHeader, onGone: (reason: DynError | null) => void) {
+	constructor(
+		{ address, subject, format }: ControlHeader,
+		onGone: (reason: DynError | null) => void,
+		sockets: Sockets = new Sockets(),
+	) {
 		this.#format = format;
-		const { host, port } = parseHostPort(address);
-		this.#socket = connect({ host, port, noDelay: true });
+		this.#socket = sockets.connect(address, () => clearTimeout(late));
 		const socket = this.#socket;
 		const late = setTimeout(
 			() => socket.destroy(new Error(`no connection to ${address} within ${CONNECT_MS} ms`)),
 			CONNECT_MS,
 		).unref();
-		socket.once("connect", () => clearTimeout(late));
 		let isGone = false;
 		const gone = (why: string, cause?: Error) => {
 			if (isGone) return;

@@ -10,6 +10,7 @@ import { headersOf } from "./request-context.js";
 import { encodeRequestFrame } from "./request-frame.js";
 import { RequestServer } from "./request-server.js";
 import { ResponseListener } from "./response-listener.js";
+import { Sockets, type TcpTls } from "./sockets.js";
 import { encodeTwoPart } from "./two-part.js";
 import { borrowBody, type WireFormat } from "./wire-format.js";
 
@@ -29,6 +30,8 @@ export interface TcpPlaneOptions {
 	readonly maxRunning?: number;
 	/** Requests that wait beyond these before one is refused as overloaded. Default 40,000. */
 	readonly maxWaiting?: number;
+	/** Certificate and key for all connections of the plane; every process of the deployment needs them then. Default: plain TCP. */
+	readonly tls?: TcpTls;
 	readonly logger?: Logger;
 }
 
@@ -43,7 +46,8 @@ class TcpPlane implements RequestPlane {
 	readonly #multiplexed: boolean;
 	readonly #server: RequestServer;
 	readonly #responses: ResponseListener;
-	readonly #pool = new ConnectionPool();
+	readonly #sockets: Sockets;
+	readonly #pool: ConnectionPool;
 	/** Multiplexed connections by worker address. */
 	readonly #links = new Map<string, Promise<MuxClientConnection>>();
 
@@ -51,10 +55,17 @@ class TcpPlane implements RequestPlane {
 		const host = options.host ?? "127.0.0.1";
 		this.#codec = options.codec ?? "msgpack";
 		this.#multiplexed = options.multiplexed ?? true;
-		this.#responses = new ResponseListener(options.responseHost ?? host, options.responsePort ?? 0);
+		this.#sockets = new Sockets(options.tls);
+		this.#pool = new ConnectionPool(this.#sockets);
+		this.#responses = new ResponseListener(
+			options.responseHost ?? host,
+			options.responsePort ?? 0,
+			this.#sockets,
+		);
 		this.#server = new RequestServer({
 			host,
 			port: options.port ?? 0,
+			sockets: this.#sockets,
 			maxRunning: options.maxRunning ?? 10_000,
 			maxWaiting: options.maxWaiting ?? 40_000,
 			logger: options.logger ?? silentLogger,
@@ -123,6 +134,7 @@ class TcpPlane implements RequestPlane {
 				address,
 				encodeRequestFrame({ path, headers, payload: encodeTwoPart(control, body) }),
 			);
+			response.accepted();
 			for await (const item of response.items) yield codec.decodeItem(item);
 		} finally {
 			signal.removeEventListener("abort", abort);
@@ -148,7 +160,7 @@ class TcpPlane implements RequestPlane {
 	#link(address: string): Promise<MuxClientConnection> {
 		const known = this.#links.get(address);
 		if (known) return known;
-		const opening = MuxClientConnection.open(address, () => {
+		const opening = MuxClientConnection.open(address, this.#sockets, () => {
 			if (this.#links.get(address) === opening) this.#links.delete(address);
 		});
 		this.#links.set(address, opening);

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { connect } from "node:net";
 import { DynError, type RequestContext } from "@dyn/common";
 import { decodeDynamoError } from "@dyn/protocols/dynamo";
 import { parseJson } from "@dyn/protocols/json";
@@ -7,9 +6,9 @@ import { borrowMsgpack } from "@dyn/protocols/msgpack";
 import type { PayloadCodec } from "../../../types.js";
 import { ByteQueue } from "../byte-queue.js";
 import type { ItemStream } from "../item-stream.js";
-import { parseHostPort } from "../listen.js";
 import { headersOf } from "../request-context.js";
 import { encodeRequestFrame, refusalError, takeAck } from "../request-frame.js";
+import type { Sockets } from "../sockets.js";
 import { CalledStream } from "./called-stream.js";
 import { FrameKind, MuxLink } from "./mux-link.js";
 import { MUX_PATH } from "./mux-server-connection.js";
@@ -38,9 +37,9 @@ export class MuxClientConnection {
 	}
 
 	/** @throws DynError UNAVAILABLE @param onGone called once when it must not be used any more */
-	static open(address: string, onGone: () => void): Promise<MuxClientConnection> {
+	static open(address: string, sockets: Sockets, onGone: () => void): Promise<MuxClientConnection> {
 		return new Promise((resolve, reject) => {
-			const socket = connect({ ...parseHostPort(address), noDelay: true });
+			const socket = sockets.connect(address);
 			const queue = new ByteQueue();
 			const fail = (why: string, cause?: unknown) => {
 				clearTimeout(late);
