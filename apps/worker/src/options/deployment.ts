@@ -11,6 +11,7 @@ import {
 } from "@dyn/runtime";
 import type { EtcdStoreOptions, EtcdTls } from "@dyn/runtime/etcd";
 import type { NatsAuth } from "@dyn/runtime/nats";
+import type { TcpPlaneOptions } from "@dyn/runtime/tcp";
 import type { Values } from "./assemble.js";
 
 /** This process's place in a deployment. */
@@ -93,22 +94,40 @@ function etcdAuth(values: Values): Pick<EtcdStoreOptions, "auth"> {
 }
 
 async function etcdTls(values: Values): Promise<Pick<EtcdStoreOptions, "tls">> {
-	const read = async (name: "etcdCa" | "etcdCert" | "etcdKey", option: "ca" | "cert" | "key") => {
-		const path = text(values, name);
-		if (path === undefined) return {};
-		const pem = await readFile(path, "utf8").catch((cause) => {
-			throw new DynError("INVALID_ARGUMENT", `${path}, for etcd, cannot be read: ${cause.message}`, {
-				cause,
-			});
-		});
-		return { [option]: pem };
-	};
 	const tls: EtcdTls = {
-		...(await read("etcdCa", "ca")),
-		...(await read("etcdCert", "cert")),
-		...(await read("etcdKey", "key")),
+		...(await pem(values, "etcdCa", "ca")),
+		...(await pem(values, "etcdCert", "cert")),
+		...(await pem(values, "etcdKey", "key")),
 	};
 	return Object.keys(tls).length > 0 ? { tls } : {};
+}
+
+async function tcpTls(values: Values): Promise<Pick<TcpPlaneOptions, "tls">> {
+	if (values["tlsCert"] === undefined && values["tlsKey"] === undefined) return {};
+	const serverName = text(values, "tlsServerName");
+	return {
+		tls: {
+			cert: "",
+			key: "",
+			...(await pem(values, "tlsCert", "cert")),
+			...(await pem(values, "tlsKey", "key")),
+			...(await pem(values, "tlsCa", "ca")),
+			...(serverName === undefined ? {} : { serverName }),
+			insecure: values["tlsInsecure"] === true,
+		},
+	};
+}
+
+/** What is in the file that an option names, as a property; nothing when the option is not given. */
+async function pem(values: Values, option: string, property: string): Promise<Record<string, string>> {
+	const path = text(values, option);
+	if (path === undefined) return {};
+	const content = await readFile(path, "utf8").catch((cause) => {
+		throw new DynError("INVALID_ARGUMENT", `${path} cannot be read: ${cause.message}; give a PEM file`, {
+			cause,
+		});
+	});
+	return { [property]: content };
 }
 
 /** In Dynamo's order: user and password, token, nkey, credentials file. */
@@ -144,6 +163,7 @@ async function openRequestPlanes(
 	const own = { logger, ...(codec === undefined ? {} : { codec }) };
 	const tcp = createTcpPlane({
 		...own,
+		...(await tcpTls(values)),
 		...(host === undefined ? {} : { host }),
 		...(port === undefined ? {} : { port }),
 	});
