@@ -5,6 +5,7 @@ import {
 	DynError,
 	type LogRecord,
 	noTracer,
+	silentLogger,
 	type TraceContext,
 } from "@dyn/common";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -35,9 +36,14 @@ async function tracerWith(options: OtelTracerOptions = {}): Promise<OtelTracer> 
 }
 
 /** Calls `handler` in one runtime from another, over TCP, as a span of its own; returns the handler's contexts' traces. */
-async function callOverTcp(handler: EndpointHandler, trace: TraceContext | null, tracer = noTracer) {
+async function callOverTcp(
+	handler: EndpointHandler,
+	trace: TraceContext | null,
+	tracer = noTracer,
+	logger = silentLogger,
+) {
 	const discovery = new MemoryStore();
-	const open = () => createRuntime({ discovery, requestPlanes: [createTcpPlane()], tracer });
+	const open = () => createRuntime({ discovery, requestPlanes: [createTcpPlane({ logger })], tracer });
 	const [worker, caller] = [await open(), await open()];
 	const seen: (TraceContext | null)[] = [];
 	const served = await worker.endpoint("a.b.c").serve((request, context) => {
@@ -45,7 +51,7 @@ async function callOverTcp(handler: EndpointHandler, trace: TraceContext | null,
 		return handler(request, context);
 	});
 	const span = tracer.start("caller", { parent: trace, kind: "server" });
-	const context = createRequestContext(span.trace ? { trace: span.trace } : {});
+	const context = createRequestContext({ id: "r-1", ...(span.trace ? { trace: span.trace } : {}) });
 	try {
 		for await (const _ of caller.endpoint("a.b.c").client().generate(1, context));
 	} finally {
@@ -121,6 +127,21 @@ describe("without spans", () => {
 		expect(collector.paths).toEqual([]);
 	});
 
+	it("a handler's log lines name request and trace", async () => {
+		const records: LogRecord[] = [];
+		const logger = createLogger("info", (record) => records.push(record));
+		const logs: EndpointHandler = async function* (_request, context) {
+			context.logger.info("working");
+			yield 1;
+		};
+		await callOverTcp(logs, CLIENT, noTracer, logger);
+		await callOverTcp(logs, null, noTracer, logger);
+		expect(records.filter(({ message }) => message === "working").map(({ fields }) => fields)).toEqual([
+			{ request: "r-1", trace_id: TRACE_ID },
+			{ request: "r-1" },
+		]);
+	});
+
 	it("a trace that is not sampled is sent by nobody below, and says so", async () => {
 		const tracer = await tracerWith({ sampleRatio: 0 });
 		const { seen } = await callOverTcp(answers, null, tracer);
@@ -177,12 +198,14 @@ describe("a collector", () => {
 	});
 
 	it("that does not answer is waited for until the limit, not until the export gives up", async () => {
-		const tracer = await tracerWith({ closeTimeoutMs: 1 });
+		const records: LogRecord[] = [];
+		const logger = createLogger("info", (record) => records.push(record));
+		const tracer = await tracerWith({ closeTimeoutMs: 1, logger });
 		collector.status = null;
 		tracer.start("x").end();
 		await tracer.close();
+		expect(records).toEqual([]); // what an export that gave up says
 		await collector.until(({ paths }) => paths.length === 1);
-		expect(collector.abandoned).toBe(0);
 	});
 
 	it("gets at most what may wait for it", async () => {

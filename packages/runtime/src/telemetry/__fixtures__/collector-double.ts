@@ -28,16 +28,11 @@ export class CollectorDouble {
 	readonly paths: string[] = [];
 	/** What requests are answered with; anything but 200 keeps nothing, null answers nothing. */
 	status: number | null = 200;
-	/** Connections that their client closed before it was answered. */
-	abandoned = 0;
 	readonly #server: Server;
 	#onChange: () => void = () => {};
 
 	private constructor() {
 		this.#server = createServer((request, response) => {
-			response.on("close", () => {
-				if (!response.writableEnded) this.abandoned++;
-			});
 			void this.#take(request).then(() => {
 				if (this.status !== null) response.writeHead(this.status).end("{}");
 			});
