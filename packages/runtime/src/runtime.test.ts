@@ -257,7 +257,48 @@ describe("a discovery store that", () => {
 	});
 });
 
+const card: ModelCard = {
+	name: "m",
+	source: "m",
+	tokenizerPath: "/models/m",
+	files: null,
+	chatTemplatePath: null,
+	endpointTypes: ["chat"],
+	contextLength: 100,
+	kvBlockSize: 32,
+	totalKvBlocks: 10,
+	maxNumSeqs: 4,
+	maxNumBatchedTokens: 64,
+	dpSize: 1,
+	eosTokenIds: [2],
+	logitsProcessors: ["p"],
+	logprobs: true,
+	maxChoices: 4,
+	workerType: "aggregated",
+	needs: [],
+	createdSeconds: 7,
+};
+
 describe("model registry", () => {
+	it("goes on when discovery cannot be reached, which puts the card when it can, and not when it refuses", async () => {
+		let code: "UNAVAILABLE" | "UNAUTHENTICATED" = "UNAVAILABLE";
+		const records: LogRecord[] = [];
+		const discovery = storeWith(() => ({
+			put: async () => {
+				throw new DynError(code, "no");
+			},
+		}));
+		await using worker = await createRuntime({
+			discovery,
+			logger: createLogger("warn", (record) => records.push(record)),
+		});
+		const instance = { id: 1n, path: { namespace: "a", component: "b", endpoint: "c" } };
+		await worker.models.publish(card, instance);
+		expect(records.map(({ fields }) => fields["model"])).toEqual(["m"]);
+		code = "UNAUTHENTICATED";
+		await expect(worker.models.publish(card, instance)).rejects.toMatchObject({ code });
+	});
+
 	it("shows present models first, then changes, across runtimes of one store", async () => {
 		const store = new MemoryStore();
 		const [worker, frontend] = [
@@ -265,26 +306,6 @@ describe("model registry", () => {
 			await createRuntime({ discovery: store }),
 		];
 		const served = await worker.endpoint("a.b.c").serve(async function* () {});
-		const card: ModelCard = {
-			name: "m",
-			tokenizerPath: "/models/m",
-			files: null,
-			chatTemplatePath: null,
-			endpointTypes: ["chat"],
-			contextLength: 100,
-			kvBlockSize: 32,
-			totalKvBlocks: 10,
-			maxNumSeqs: 4,
-			maxNumBatchedTokens: 64,
-			dpSize: 1,
-			eosTokenIds: [2],
-			logitsProcessors: ["p"],
-			logprobs: true,
-			maxChoices: 4,
-			workerType: "aggregated",
-			needs: [],
-			createdSeconds: 7,
-		};
 		const registration = await worker.models.publish(card, served.instance);
 		const stop = new AbortController();
 		const slow = storeWith(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { AsyncQueue, type Logger } from "@dyn/common";
+import { AsyncQueue, DynError, type Logger } from "@dyn/common";
 import type { ModelCard } from "@dyn/protocols";
 import type { Instance, ModelChange, ModelEntry, ModelRegistry } from "../types.js";
 import { type KeyValueStore, type Lease, MODELS_PREFIX } from "./key-value-store.js";
@@ -10,12 +10,14 @@ import { WatchedMap } from "./watched-map.js";
 export class StoreModelRegistry implements ModelRegistry {
 	readonly #store: KeyValueStore;
 	readonly #lease: Lease;
+	readonly #logger: Logger;
 	readonly #models: WatchedMap<ModelEntry>;
 	readonly #watchers = new Set<AsyncQueue<ModelChange>>();
 
 	constructor(store: KeyValueStore, lease: Lease, logger: Logger) {
 		this.#store = store;
 		this.#lease = lease;
+		this.#logger = logger;
 		this.#models = new WatchedMap<ModelEntry>(
 			store,
 			MODELS_PREFIX,
@@ -41,7 +43,13 @@ export class StoreModelRegistry implements ModelRegistry {
 	): Promise<{ withdraw(): Promise<void> }> {
 		const entry = { card, id, path };
 		const key = MODELS_PREFIX + instanceKey(entry);
-		await this.#store.put(key, encodeModelEntry(entry), this.#lease);
+		await this.#store.put(key, encodeModelEntry(entry), this.#lease).catch((error) => {
+			if (!DynError.is(error, "UNAVAILABLE")) throw error;
+			this.#logger.warn("discovery cannot be reached: the model appears when it can", {
+				model: card.name,
+				error,
+			});
+		});
 		return { withdraw: () => this.#store.delete(key) };
 	}
 
