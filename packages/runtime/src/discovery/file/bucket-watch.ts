@@ -94,8 +94,7 @@ export class BucketWatch {
 			try {
 				const path = join(this.#folder, name);
 				const life = this.#lifeOf(name, (await stat(path)).mtimeMs);
-				if (life === "dead") await unlink(path).catch(() => {}); // others do so too
-				if (life !== "alive") continue;
+				if (life === "doubtful" || (life === "dead" && (await isRemoved(path)))) continue;
 				const text = await readFile(path, "utf8");
 				if (isWhole(text)) entries.set(rest, text);
 				else if (known !== undefined) entries.set(rest, known); // somebody does not write atomically
@@ -129,6 +128,14 @@ export class BucketWatch {
 		if (now - seen.atMs > this.#ttlMs) return "dead";
 		return seen.isDoubtful ? "doubtful" : "alive";
 	}
+}
+
+/** Others remove what is dead too. In a read-only folder nobody can: there the living cannot renew what is theirs either. */
+async function isRemoved(path: string): Promise<boolean> {
+	return unlink(path).then(
+		() => true,
+		(error: NodeJS.ErrnoException) => error.code !== "EROFS",
+	);
 }
 
 function isWhole(text: string): boolean {
