@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, spawn } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const cli = fileURLToPath(new URL("../dist/main.js", import.meta.url));
@@ -81,6 +81,12 @@ export class DynProcess implements AsyncDisposable {
 	/** File descriptors that it has open now. */
 	get openFiles(): number {
 		return readdirSync(`/proc/${this.#child.pid}/fd`).length;
+	}
+
+	/** CPU time that it has used, ms. */
+	get cpuMs(): number {
+		const fields = readFileSync(`/proc/${this.#child.pid}/stat`, "utf8").split(") ")[1]!.split(" ");
+		return (Number(fields[11]) + Number(fields[12])) * 10; // user and system, in ticks of 10 ms
 	}
 
 	kill(signal: NodeJS.Signals): void {
