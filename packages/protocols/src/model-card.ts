@@ -33,6 +33,11 @@ export interface ModelFiles {
 export interface ModelCard {
 	/** The `model` of client requests. */
 	readonly name: string;
+	/**
+	 * Where tokenizer and template are from, as the worker was told: a name, org/name or a path. Dynamo takes workers into one
+	 * endpoint only when they say the same, so it is not the path that this becomes on a machine.
+	 */
+	readonly source: string;
 	/** Folder or GGUF file with tokenizer and chat template, on the worker's machine; null when only `files` are known. */
 	readonly tokenizerPath: string | null;
 	/** The same as files that travel; null when the card does not leave the process. */

@@ -179,6 +179,7 @@ function modelCard(
 ): ModelCard {
 	return {
 		name,
+		source: options.tokenizerPath ?? options.model ?? DEFAULT_MODEL,
 		tokenizerPath: options.tokenizerPath ?? modelPath,
 		files,
 		chatTemplatePath: options.chatTemplatePath ?? null,

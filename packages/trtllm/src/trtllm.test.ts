@@ -81,6 +81,7 @@ describe("createTrtllmWorker", () => {
 		});
 		expect(worker.card).toMatchObject({
 			name: "shown",
+			source: "some-model",
 			tokenizerPath: "/models/x",
 			contextLength: 10,
 			eosTokenIds: [2],

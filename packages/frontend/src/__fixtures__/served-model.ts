@@ -92,6 +92,7 @@ export class ServedModel {
 		const { withdraw } = await this.runtime.models.publish(
 			{
 				name: "m",
+				source: "m",
 				tokenizerPath: this.#folder,
 				files: null,
 				maxChoices: 128,

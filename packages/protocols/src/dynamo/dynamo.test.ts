@@ -103,6 +103,7 @@ describe("a model card", () => {
 	const file = { path: "/m/x.json", checksum: `blake3:${"0".repeat(64)}`, sizeBytes: 3 };
 	const card: ModelCard = {
 		name: "Org/Model 1",
+		source: "org/model",
 		tokenizerPath: "/m",
 		files: {
 			config: file,
@@ -140,6 +141,7 @@ describe("a model card", () => {
 		expect(record.instance_id).toBe(11088250433527336985n);
 		expect(decodeModelCard(record.card_json)).toMatchObject({
 			name: "tiny",
+			source: "<MODEL_DIR>",
 			tokenizerPath: null,
 			endpointTypes: ["chat", "completions"],
 			contextLength: 8192,
@@ -155,6 +157,7 @@ describe("a model card", () => {
 		const text = readFileSync(new URL("__fixtures__/stock-1.6.1-model.json", import.meta.url), "utf8");
 		const stock = (parseJson(text) as { card_json: Record<string, unknown> }).card_json;
 		const own = encodeModelCard(card);
+		expect(own).toMatchObject({ display_name: card.name, source_path: card.source });
 		const optional = ["media_decoder", "media_fetcher"];
 		expect(Object.keys(stock).filter((field) => !(field in own) && !optional.includes(field))).toEqual([]);
 		for (const field of ["model_type", "model_input", "worker_type"]) expect(own[field]).toBe(stock[field]);

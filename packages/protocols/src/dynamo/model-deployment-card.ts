@@ -11,7 +11,7 @@ export function encodeModelCard(card: ModelCard): Record<string, unknown> {
 	return {
 		display_name: card.name,
 		slug: slugOf(card.name),
-		source_path: card.tokenizerPath ?? card.name,
+		source_path: card.source,
 		...(files ? encodeFiles(files, card.chatTemplatePath !== null) : {}),
 		architectural_max_context_length: card.contextLength,
 		context_length: card.contextLength,
@@ -60,8 +60,10 @@ export function decodeModelCard(data: unknown): ModelCard {
 		card.number("context_length") ||
 		card.number("architectural_max_context_length") ||
 		0;
+	const name = card.required("display_name", card.string("display_name"));
 	return {
-		name: card.required("display_name", card.string("display_name")),
+		name,
+		source: card.string("source_path") ?? name,
 		tokenizerPath: own.string("tokenizer_path"),
 		files: decodeFiles(card),
 		chatTemplatePath: own.string("chat_template_path"),
