@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { CollectorDouble } from "../../../packages/runtime/src/telemetry/__fixtures__/collector-double.js";
+// @boundaries-ignore one collector double for the tests of two packages
+import { CollectorDouble } from "../../../scripts/peers/collector-double.mjs";
 import { DynProcess } from "./dyn-process.js";
 import { MODEL } from "./server-process.js";
 

@@ -9,12 +9,13 @@ import {
 	type TraceContext,
 } from "@dyn/common";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createRuntime } from "../create-runtime.js";
-import { MemoryStore } from "../discovery/memory-store.js";
-import { createTcpPlane } from "../request-plane/tcp/index.js";
-import type { EndpointHandler } from "../types.js";
-import { CollectorDouble } from "./__fixtures__/collector-double.js";
-import { createOtelTracer, type OtelTracer, type OtelTracerOptions } from "./index.js";
+// @boundaries-ignore one collector double for the tests of two packages
+import { CollectorDouble } from "../../../scripts/peers/collector-double.mjs";
+import { createRuntime } from "../src/create-runtime.js";
+import { MemoryStore } from "../src/discovery/memory-store.js";
+import { createTcpPlane } from "../src/request-plane/tcp/index.js";
+import { createOtelTracer, type OtelTracer, type OtelTracerOptions } from "../src/telemetry/index.js";
+import type { EndpointHandler } from "../src/types.js";
 
 const TRACE_ID = "0af7651916cd43dd8448eb211c80319c";
 const CLIENT: TraceContext = { traceparent: `00-${TRACE_ID}-b7ad6b7169203331-01`, tracestate: "vendor=1" };
