@@ -89,6 +89,12 @@ export class DynProcess implements AsyncDisposable {
 		return (Number(fields[11]) + Number(fields[12])) * 10; // user and system, in ticks of 10 ms
 	}
 
+	/** Resident set size, MiB. */
+	get residentMiB(): number {
+		const status = readFileSync(`/proc/${this.#child.pid}/status`, "utf8");
+		return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)![1]) / 1024;
+	}
+
 	kill(signal: NodeJS.Signals): void {
 		this.#child.kill(signal);
 	}
