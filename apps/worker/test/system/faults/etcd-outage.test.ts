@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+// @boundaries-ignore one helper starts this server for the tests of every package
 import { EtcdServer, etcdMissing } from "../../../../../packages/runtime/test/etcd-server.js";
 import type { DynProcess } from "../../dyn-process.js";
 import { eventually } from "../../server-process.js";

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from "vitest";
+// @boundaries-ignore one helper starts this server for the tests of every package
 import { NatsServer, natsServerMissing } from "../../../../../packages/runtime/test/nats-server.js";
 import { Deployment, untilInstances } from "./deployment.js";
 import { greedy, type StreamEnd, spread, streamOnce } from "./streams.js";
