@@ -14,6 +14,7 @@ export class Deployment implements AsyncDisposable {
 	/** In the order of their starts. */
 	readonly processes: DynProcess[] = [];
 	readonly #etcd: string | null;
+	readonly #starting: Promise<DynProcess>[] = [];
 
 	/** @param etcd address of the server to use instead of the folder */
 	constructor(etcd: string | null = null) {
@@ -35,6 +36,7 @@ export class Deployment implements AsyncDisposable {
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
+		await Promise.allSettled(this.#starting); // where one failed, others may only now be there
 		await Promise.all(this.processes.map((each) => each[Symbol.asyncDispose]()));
 		rmSync(this.folder, { recursive: true, force: true });
 	}
@@ -46,7 +48,9 @@ export class Deployment implements AsyncDisposable {
 	}
 
 	async #start(args: readonly string[], options: DynProcessOptions = {}): Promise<DynProcess> {
-		const started = await DynProcess.start(args, options);
+		const starting = DynProcess.start(args, options);
+		this.#starting.push(starting);
+		const started = await starting;
 		this.processes.push(started);
 		return started;
 	}
