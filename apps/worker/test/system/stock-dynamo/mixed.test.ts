@@ -6,8 +6,8 @@ import { eventually, listed, metric, modelsOf } from "./observe.js";
 
 /** Longest time from a worker's death to its model's disappearance, ms; a lease lasts 10 s. */
 const GONE_MS = 15_000;
-/** What an endpoint's last worker stays longer in our frontend, ms, since etcd may have lost it and not the worker. */
-const HELD_MS = 10_000;
+/** What an endpoint's last worker stays longer in our frontend, ms: etcd may have lost the key and not the worker. */
+const HELD_MS = 5000;
 
 describe.skipIf(peersMissing()).each(["file", "etcd"] as const)(
 	"ours and stock ones in one %s store",

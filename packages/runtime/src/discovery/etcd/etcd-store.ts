@@ -40,8 +40,8 @@ class EtcdStore implements KeyValueStore {
 		this.#contact = new Contact(logger);
 		this.#registrations = new Registrations(calls, this.#contact, options, logger);
 		this.#closeTimeoutMs = options.callTimeoutMs;
-		// Whoever lost its lease notices at the next keepalive and tries again every second.
-		this.#holdMs = options.leaseTtlSeconds * 1000;
+		// Whoever lost its lease notices at the next keepalive, and tries again every second.
+		this.#holdMs = options.keepAliveMs + 1500;
 	}
 
 	/** Tries etcd once, then goes on in the background. */
