@@ -20,20 +20,25 @@ function freePort() {
 	});
 }
 
-const etcdUrl = `http://127.0.0.1:${await freePort()}`;
-const peerUrl = `http://127.0.0.1:${await freePort()}`;
-const etcd = await startPeer({
-	name: "etcd",
-	command: "etcd",
-	args: [
-		["--data-dir", join(work, "etcd")],
-		["--listen-client-urls", etcdUrl, "--advertise-client-urls", etcdUrl],
-		["--listen-peer-urls", peerUrl, "--initial-advertise-peer-urls", peerUrl],
-		["--initial-cluster", `default=${peerUrl}`],
-	].flat(),
-	env: {},
-	ready: (log) => (log.includes("ready to serve client requests") ? true : undefined),
-});
+/** A new one for each fleet: workers that were killed stay in etcd until their leases end. */
+async function startEtcd(index) {
+	const clientUrl = `http://127.0.0.1:${await freePort()}`;
+	const peerUrl = `http://127.0.0.1:${await freePort()}`;
+	const { peer } = await startPeer({
+		name: "etcd",
+		command: "etcd",
+		args: [
+			["--data-dir", join(work, `etcd-${index}`)],
+			["--listen-client-urls", clientUrl, "--advertise-client-urls", clientUrl],
+			["--listen-peer-urls", peerUrl, "--initial-advertise-peer-urls", peerUrl],
+			["--initial-cluster", `default=${peerUrl}`],
+		].flat(),
+		env: {},
+		ready: (log) => (log.includes("ready to serve client requests") ? true : undefined),
+	});
+	return { peer, options: ["--discovery-backend", "etcd", "--etcd-endpoints", clientUrl] };
+}
+
 const natsPort = await freePort();
 const nats = await startPeer({
 	name: "nats-server",
@@ -43,7 +48,7 @@ const nats = await startPeer({
 	ready: (log) => (log.includes("Server is ready") ? true : undefined),
 });
 
-const throughEtcd = ["--discovery-backend", "etcd", "--etcd-endpoints", etcdUrl];
+const etcds = [await startEtcd(1), await startEtcd(2)];
 const overNats = [
 	"--nats-server",
 	`nats://127.0.0.1:${natsPort}`,
@@ -56,8 +61,8 @@ const combinations = [
 	["--request-plane", "http"],
 	["--request-plane-codec", "json"],
 	overNats,
-	throughEtcd,
-	[...throughEtcd, ...overNats],
+	etcds[0].options,
+	[...etcds[1].options, ...overNats],
 ];
 try {
 	for (const options of combinations) {
@@ -68,6 +73,6 @@ try {
 		console.log(`ok  ${options.join(" ")}\n    ${output.trim().split("\n").at(-1)}`);
 	}
 } finally {
-	await Promise.all([etcd.peer.kill("SIGKILL"), nats.peer.kill("SIGKILL")]);
+	await Promise.all([...etcds, nats].map(({ peer }) => peer.kill("SIGKILL")));
 	rmSync(work, { recursive: true, force: true });
 }
