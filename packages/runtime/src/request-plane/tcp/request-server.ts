@@ -4,15 +4,11 @@ import { DynError, type Logger } from "@dyn/common";
 import type { ServedTarget } from "../request-plane.js";
 import { Admission } from "./admission.js";
 import { ByteQueue } from "./byte-queue.js";
-import { type ControlHeader, decodeControlHeader } from "./control-header.js";
+import { CallHomeServer } from "./call-home-server.js";
 import { formatHostPort, listen } from "./listen.js";
 import { MUX_PATH, MuxServerConnection } from "./mux/mux-server-connection.js";
-import { contextOf } from "./request-context.js";
 import { encodeAck, type RequestFrame, refusals, takeRequestFrame } from "./request-frame.js";
-import { ResponseSender } from "./response-sender.js";
 import type { Sockets } from "./sockets.js";
-import { type TwoPart, takeTwoPart } from "./two-part.js";
-import { decodeBody } from "./wire-format.js";
 
 export interface RequestServerOptions {
 	readonly host: string;
@@ -30,12 +26,14 @@ export class RequestServer {
 	readonly #targets = new Map<string, ServedTarget>();
 	readonly #admission: Admission;
 	readonly #sockets = new Set<Socket>();
-	readonly #senders = new Set<ResponseSender>();
+	readonly #calls: CallHomeServer;
 	#server: Promise<{ readonly server: Server; readonly address: string }> | null = null;
 
 	constructor(options: RequestServerOptions) {
 		this.#options = options;
 		this.#admission = new Admission(options.maxRunning, options.maxWaiting);
+		const { sockets, logger } = options;
+		this.#calls = new CallHomeServer({ admission: this.#admission, sockets, logger });
 	}
 
 	/** Resolves with `ip:port` of the server. */
@@ -51,7 +49,7 @@ export class RequestServer {
 
 	async close(): Promise<void> {
 		for (const socket of this.#sockets) socket.destroy();
-		for (const sender of this.#senders) sender.destroy();
+		this.#calls.close();
 		const listening = await this.#server?.catch(() => null);
 		if (listening) await new Promise<void>((resolve) => listening.server.close(() => resolve()));
 	}
@@ -95,55 +93,6 @@ export class RequestServer {
 		const target = this.#targets.get(path);
 		if (!target) return refusals.unavailable(`unknown endpoint ${path}`);
 		if (this.#admission.isFull) return refusals.overloaded("too many requests wait here");
-		let parts: TwoPart | null;
-		let control: ControlHeader;
-		try {
-			const queue = new ByteQueue();
-			queue.push(payload);
-			parts = takeTwoPart(queue);
-			if (!parts) return refusals.unavailable("the request is cut short");
-			control = decodeControlHeader(parts.header);
-		} catch (error) {
-			return refusals.unavailable(DynError.from(error).rawMessage);
-		}
-		void this.#serve(target, control, parts.body, headers);
-		return "";
-	}
-
-	/** Never rejects: what fails is the caller's to hear. */
-	async #serve(
-		target: ServedTarget,
-		control: ControlHeader,
-		body: Buffer,
-		headers: Readonly<Record<string, string>>,
-	): Promise<void> {
-		const cancel = new AbortController();
-		let sender: ResponseSender;
-		try {
-			const gone = (reason: DynError | null) => {
-				this.#senders.delete(sender);
-				if (reason) cancel.abort(reason);
-			};
-			sender = new ResponseSender(control, gone, this.#options.sockets);
-			this.#senders.add(sender);
-		} catch (error) {
-			this.#options.logger.warn("an answer cannot be delivered", { request: control.id, error });
-			return;
-		}
-		if (!(await this.#admission.enter(cancel.signal))) return;
-		try {
-			const request = target.codec.decodeRequest(decodeBody(body, control.format));
-			const context = contextOf(control.id, headers, cancel.signal, this.#options.logger);
-			for await (const item of target.handler(request, context)) {
-				if (sender.gone) return;
-				const room = sender.send(target.codec.encodeItem(item));
-				if (room) await room;
-			}
-			await sender.complete();
-		} catch (error) {
-			if (!sender.gone) await sender.fail(error).catch(() => sender.destroy());
-		} finally {
-			this.#admission.leave();
-		}
+		return this.#calls.receive(target, payload, headers);
 	}
 }
