@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync } from "node:fs";
-import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createRequestContext } from "@dyn/common";
@@ -15,6 +15,7 @@ import { DYNAMO_FOLDER, pythonOf } from "../../../../scripts/peers/dynamo-folder
 // @boundaries-ignore as above
 import { startStockFrontend, startStockMocker } from "../../../../scripts/peers/stock-dynamo.mjs";
 import { EtcdServer, etcdMissing } from "../etcd-server.js";
+import { writeWeightlessModel } from "../weightless-model.js";
 
 const missing =
 	etcdMissing() ??
@@ -35,7 +36,7 @@ describe.skipIf(missing)("stock Dynamo in one etcd with us", () => {
 		work = await mkdtemp(join(tmpdir(), "dyn-etcd-stock-"));
 		server = await EtcdServer.start();
 		const env = { HOME: work };
-		await writeModel(work);
+		await writeWeightlessModel(work);
 		frontend = await startStockFrontend({ etcd: server.endpoint, env });
 		mocker = await startStockMocker({
 			etcd: server.endpoint,
@@ -124,29 +125,4 @@ function request(maxTokens: number): unknown {
 
 function output(tokenIds: readonly number[], finishReason: EngineOutput["finishReason"]): EngineOutput {
 	return { index: 0, tokenIds, logprobs: null, finishReason, stopTokenId: null, usage: null };
-}
-
-/** Tokenizer and limits of a model without weights. */
-async function writeModel(directory: string): Promise<void> {
-	const tokenizer = new URL("../../../text/src/__fixtures__/byte-level/tokenizer.json", import.meta.url);
-	await copyFile(tokenizer, join(directory, "tokenizer.json"));
-	const documents = {
-		"config.json": {
-			architectures: ["LlamaForCausalLM"],
-			model_type: "llama",
-			hidden_size: 64,
-			num_hidden_layers: 2,
-			num_attention_heads: 2,
-			vocab_size: 300,
-			max_position_embeddings: 8192,
-			eos_token_id: 2,
-		},
-		"tokenizer_config.json": {
-			eos_token: "<|end|>",
-			chat_template: "{% for m in messages %}{{ m.role + ' ' + m.content + '<|end|>' }}{% endfor %}",
-		},
-		"generation_config.json": { eos_token_id: 2 },
-	};
-	for (const [name, document] of Object.entries(documents))
-		await writeFile(join(directory, name), JSON.stringify(document));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createRequestContext } from "@dyn/common";
@@ -15,6 +15,7 @@ import { DYNAMO_FOLDER, pythonOf } from "../../../../scripts/peers/dynamo-folder
 // @boundaries-ignore as above
 import { startStockFrontend, startStockMocker } from "../../../../scripts/peers/stock-dynamo.mjs";
 import { NatsServer, natsServerMissing } from "../nats-server.js";
+import { writeWeightlessModel } from "../weightless-model.js";
 
 const missing =
 	natsServerMissing() ??
@@ -42,7 +43,7 @@ describe.skipIf(missing)("stock Dynamo over NATS", () => {
 			NATS_AUTH_USERNAME: "dyn",
 			NATS_AUTH_PASSWORD: "secret",
 		};
-		const modelDirectory = await writeModel(join(work, "model"));
+		const modelDirectory = await writeWeightlessModel(join(work, "model"));
 		frontend = await startStockFrontend({ store: folder, env });
 		mocker = await startStockMocker({
 			store: folder,
@@ -181,29 +182,4 @@ function request(maxTokens: number): unknown {
 
 function output(tokenIds: readonly number[], finishReason: EngineOutput["finishReason"]): EngineOutput {
 	return { index: 0, tokenIds, logprobs: null, finishReason, stopTokenId: null, usage: null };
-}
-
-/** Tokenizer and limits of a model without weights. */
-async function writeModel(directory: string): Promise<string> {
-	await mkdir(directory);
-	const tokenizer = new URL("../../../text/src/__fixtures__/byte-level/tokenizer.json", import.meta.url);
-	await copyFile(tokenizer, join(directory, "tokenizer.json"));
-	const tokenizerConfig = {
-		eos_token: "<|end|>",
-		chat_template: "{% for m in messages %}{{ m.role + ' ' + m.content + '<|end|>' }}{% endfor %}",
-	};
-	const config = {
-		architectures: ["LlamaForCausalLM"],
-		model_type: "llama",
-		hidden_size: 64,
-		num_hidden_layers: 2,
-		num_attention_heads: 2,
-		vocab_size: 300,
-		max_position_embeddings: 8192,
-		eos_token_id: 2,
-	};
-	await writeFile(join(directory, "config.json"), JSON.stringify(config));
-	await writeFile(join(directory, "tokenizer_config.json"), JSON.stringify(tokenizerConfig));
-	await writeFile(join(directory, "generation_config.json"), JSON.stringify({ eos_token_id: 2 }));
-	return directory;
 }

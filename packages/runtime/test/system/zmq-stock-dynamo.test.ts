@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createRequestContext } from "@dyn/common";
@@ -14,6 +14,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { DYNAMO_FOLDER, pythonOf } from "../../../../scripts/peers/dynamo-folder.mjs";
 // @boundaries-ignore as above
 import { startStockFrontend, startStockMocker } from "../../../../scripts/peers/stock-dynamo.mjs";
+import { writeWeightlessModel } from "../weightless-model.js";
 
 const missing = existsSync(pythonOf(DYNAMO_FOLDER))
 	? null
@@ -31,7 +32,11 @@ describe.skipIf(missing)("stock Dynamo over ZeroMQ", () => {
 		work = await mkdtemp(join(tmpdir(), "dyn-zmq-stock-"));
 		const folder = join(work, "store");
 		const env = { HOME: work };
-		const modelDirectory = await writeModel(join(work, "model"));
+		const modelDirectory = await writeWeightlessModel(join(work, "model"), {
+			bos_token: "<|start|>",
+			eos_token: "<|end|>",
+			chat_template: "{{ messages[0].content }}",
+		});
 		frontend = await startStockFrontend({ store: folder, env, flags: ["--router-mode", "kv"] });
 		mocker = await startStockMocker({
 			store: folder,
@@ -192,30 +197,4 @@ function request(seed: number): unknown {
 		annotations: [],
 		routing: {},
 	};
-}
-
-/** Tokenizer and limits of a model without weights. */
-async function writeModel(directory: string): Promise<string> {
-	await mkdir(directory);
-	const tokenizer = new URL("../../../text/src/__fixtures__/byte-level/", import.meta.url);
-	await copyFile(new URL("tokenizer.json", tokenizer), join(directory, "tokenizer.json"));
-	const tokenizerConfig = {
-		bos_token: "<|start|>",
-		eos_token: "<|end|>",
-		chat_template: "{{ messages[0].content }}",
-	};
-	await writeFile(join(directory, "tokenizer_config.json"), JSON.stringify(tokenizerConfig));
-	const config = {
-		architectures: ["LlamaForCausalLM"],
-		model_type: "llama",
-		hidden_size: 64,
-		num_hidden_layers: 2,
-		num_attention_heads: 2,
-		vocab_size: 300,
-		max_position_embeddings: 8192,
-		eos_token_id: 2,
-	};
-	await writeFile(join(directory, "config.json"), JSON.stringify(config));
-	await writeFile(join(directory, "generation_config.json"), JSON.stringify({ eos_token_id: 2 }));
-	return directory;
 }
