@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { RequestContext } from "@dyn/common";
 import type { EngineOutput, GenerateRequest, KvEvent } from "@dyn/protocols";
+import type { RequestFeature } from "./request-features.js";
 
 /** What an engine is and can do; known once it has started. */
 export interface EngineInfo {
@@ -29,6 +30,8 @@ export interface EngineCapabilities {
 	/** Largest `n`. */
 	readonly maxChoices: number;
 	readonly kvEvents: boolean;
+	/** What it can honour beyond what every engine can; it refuses the rest (`checkFeatures`). */
+	readonly features: readonly RequestFeature[];
 }
 
 /** Load of one data-parallel rank at this moment. */

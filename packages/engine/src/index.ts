@@ -1,2 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 export type { Engine, EngineCapabilities, EngineHealth, EngineInfo, EngineLoad } from "./engine.js";
+export {
+	checkFeatures,
+	REQUEST_FEATURES,
+	type RequestFeature,
+	requestedFeatures,
+} from "./request-features.js";

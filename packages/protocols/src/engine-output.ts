@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { KvSession } from "./kv-session.js";
 
 /**
  * Why a choice ended. `eos`: the model's end-of-sequence id; `stop`: a stop id of the request;
@@ -39,4 +40,8 @@ export interface EngineOutput {
 	readonly stopTokenId: number | null;
 	/** Set together with `finishReason`; counts this choice. */
 	readonly usage: Usage | null;
+	/** On the first delta of choice 0 when asked for: one entry per prompt token; null for the first, which follows nothing. */
+	readonly promptLogprobs?: readonly (TokenLogprobs | null)[];
+	/** On the last delta of a request for prefill alone: where the prompt's KV blocks wait. */
+	readonly kvSession?: KvSession;
 }

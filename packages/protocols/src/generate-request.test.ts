@@ -16,11 +16,25 @@ describe("createGenerateRequest", () => {
 			repetitionPenalty: null,
 			seed: null,
 			logitBias: null,
+			bestOf: null,
+			beamWidth: null,
+			lengthPenalty: null,
 		});
-		expect(request.stop).toEqual({ maxTokens: null, minTokens: null, stopTokenIds: [], ignoreEos: false });
+		expect(request.stop).toEqual({
+			maxTokens: null,
+			minTokens: null,
+			stopTokenIds: [],
+			visibleStopTokenIds: [],
+			stopStrings: [],
+			ignoreEos: false,
+		});
 		expect(request).toMatchObject({
 			model: "",
-			output: { logprobs: null },
+			output: { logprobs: null, promptLogprobs: null },
+			guided: null,
+			lora: null,
+			media: [],
+			disaggregation: null,
 			healthCheck: false,
 			logitsProcessors: [],
 		});

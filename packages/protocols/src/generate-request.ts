@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { GuidedDecoding } from "./guided-decoding.js";
+import type { Disaggregation } from "./kv-session.js";
+import type { MediaItem } from "./media-item.js";
 
 /** How to choose the next token. `null` means "the engine's default", which is stated per field. */
 export interface SamplingOptions {
@@ -22,6 +25,12 @@ export interface SamplingOptions {
 	readonly seed: number | null;
 	/** Added to the logits: token id to -100..100. */
 	readonly logitBias: ReadonlyMap<number, number> | null;
+	/** Candidates to generate, of which the best `n` are answered; >= n. Default n. */
+	readonly bestOf: number | null;
+	/** > 1: beam search of this width, which answers `n` beams. Default: no beam search. */
+	readonly beamWidth: number | null;
+	/** Exponent of the length by which a beam's score is divided. Default 1. */
+	readonly lengthPenalty: number | null;
 }
 
 export interface StopConditions {
@@ -29,8 +38,15 @@ export interface StopConditions {
 	readonly maxTokens: number | null;
 	/** Neither end-of-sequence nor stop ids can be chosen before this many tokens. Default 0. */
 	readonly minTokens: number | null;
-	/** Generation ends with one of these; the id itself is not part of the output. Strings are the frontend's business. */
+	/** Generation ends with one of these; the id itself is not part of the output. */
 	readonly stopTokenIds: readonly number[];
+	/** The same, but the id is part of the output. */
+	readonly visibleStopTokenIds: readonly number[];
+	/**
+	 * Texts at which whoever turns tokens into text ends the request. A hint to engines: one that knows text may end there
+	 * by itself, sooner; one that does not ignores them.
+	 */
+	readonly stopStrings: readonly string[];
 	/** Go on past the model's end-of-sequence ids. Default false. */
 	readonly ignoreEos: boolean;
 }
@@ -38,6 +54,8 @@ export interface StopConditions {
 export interface OutputOptions {
 	/** Per generated token: its log-probability and the k most likely alternatives, 0..20. null = none. */
 	readonly logprobs: number | null;
+	/** The same for the tokens of the prompt. null = none. */
+	readonly promptLogprobs: number | null;
 }
 
 export interface LogitsProcessorRequest {
@@ -51,6 +69,10 @@ export interface RoutingHints {
 	readonly dpRank: number | null;
 	/** Requests share cached prefixes only with requests of the same salt. */
 	readonly cacheSalt: string | null;
+	/** True: no cached prefix is used; what is computed may still be cached. */
+	readonly bypassPrefixCache: boolean;
+	/** Requests of one conversation are best served by the rank that served it before. */
+	readonly conversationId: string | null;
 }
 
 /** What an engine is asked to do: token ids in, token ids out. */
@@ -65,6 +87,12 @@ export interface GenerateRequest {
 	readonly routing: RoutingHints;
 	/** Applied in this order to every row of logits of this request. */
 	readonly logitsProcessors: readonly LogitsProcessorRequest[];
+	readonly guided: GuidedDecoding | null;
+	/** Name of a loaded LoRA adapter. */
+	readonly lora: string | null;
+	/** One per placeholder in the prompt, in its order. */
+	readonly media: readonly MediaItem[];
+	readonly disaggregation: Disaggregation | null;
 	/** True for a canary: answered like any request, not counted as traffic. */
 	readonly healthCheck: boolean;
 }
@@ -80,6 +108,10 @@ export interface GenerateRequestInit {
 	readonly output?: Init<OutputOptions>;
 	readonly routing?: Init<RoutingHints>;
 	readonly logitsProcessors?: readonly LogitsProcessorRequest[];
+	readonly guided?: GuidedDecoding | null;
+	readonly lora?: string | null;
+	readonly media?: readonly MediaItem[];
+	readonly disaggregation?: Disaggregation | null;
 	readonly healthCheck?: boolean;
 }
 
@@ -102,17 +134,38 @@ export function createGenerateRequest(init: GenerateRequestInit): GenerateReques
 		repetitionPenalty: null,
 		seed: null,
 		logitBias: null,
+		bestOf: null,
+		beamWidth: null,
+		lengthPenalty: null,
 	};
-	const stop: StopConditions = { maxTokens: null, minTokens: null, stopTokenIds: [], ignoreEos: false };
+	const stop: StopConditions = {
+		maxTokens: null,
+		minTokens: null,
+		stopTokenIds: [],
+		visibleStopTokenIds: [],
+		stopStrings: [],
+		ignoreEos: false,
+	};
+	const routing: RoutingHints = {
+		priority: null,
+		dpRank: null,
+		cacheSalt: null,
+		bypassPrefixCache: false,
+		conversationId: null,
+	};
 	return {
 		model: init.model ?? "",
 		tokenIds: init.tokenIds,
 		eosTokenIds: init.eosTokenIds ?? [],
 		sampling: withDefaults(sampling, init.sampling),
 		stop: withDefaults(stop, init.stop),
-		output: withDefaults<OutputOptions>({ logprobs: null }, init.output),
-		routing: withDefaults<RoutingHints>({ priority: null, dpRank: null, cacheSalt: null }, init.routing),
+		output: withDefaults<OutputOptions>({ logprobs: null, promptLogprobs: null }, init.output),
+		routing: withDefaults(routing, init.routing),
 		logitsProcessors: init.logitsProcessors ?? [],
+		guided: init.guided ?? null,
+		lora: init.lora ?? null,
+		media: init.media ?? [],
+		disaggregation: init.disaggregation ?? null,
 		healthCheck: init.healthCheck ?? false,
 	};
 }

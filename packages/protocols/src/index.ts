@@ -10,5 +10,8 @@ export {
 	type SamplingOptions,
 	type StopConditions,
 } from "./generate-request.js";
+export type { GuidedDecoding } from "./guided-decoding.js";
 export type { KvEvent, KvEventData, StoredBlock } from "./kv-event.js";
+export type { Disaggregation, JsonValue, KvEndpoint, KvSession } from "./kv-session.js";
+export type { MediaItem } from "./media-item.js";
 export type { CheckedFile, EndpointType, ModelCard, ModelFiles, WorkerType } from "./model-card.js";

@@ -48,7 +48,7 @@ function scripted(calls: string[], health: () => EngineHealth = () => ({ status:
 				maxNumBatchedTokens: 6,
 				dpSize: 1,
 				description: "scripted",
-				capabilities: { logprobs: false, maxChoices: 1, kvEvents: false },
+				capabilities: { logprobs: false, maxChoices: 1, kvEvents: false, features: [] },
 			};
 		},
 		async *generate(request: GenerateRequest) {

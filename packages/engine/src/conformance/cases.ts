@@ -8,6 +8,8 @@ import {
 	type KvEvent,
 } from "@dyn/protocols";
 import type { Engine, EngineInfo } from "../engine.js";
+import { REQUEST_FEATURES } from "../request-features.js";
+import { EXAMPLES } from "./feature-examples.js";
 
 /** What the cases ask of an engine under test. */
 export interface ConformanceSubject {
@@ -176,6 +178,37 @@ export const conformanceCases: readonly ConformanceCase[] = [
 				),
 			);
 			check(longer.length >= first + 3, `minTokens ${first + 3} gave ${longer.length} tokens`);
+		},
+	},
+	{
+		name: "sends a visible stop id and ends with it",
+		async run({ engine, info }) {
+			if (!info.capabilities.features.includes("visible_stop_token_ids")) return;
+			const free = tokensOf(await collect(engine, greedy({ tokenIds: prompt(3) })));
+			const stopId = free[5]!;
+			const stopped = await collect(
+				engine,
+				greedy({ tokenIds: prompt(3), stop: { visibleStopTokenIds: [stopId] } }),
+			);
+			check(
+				String(tokensOf(stopped)) === String(free.slice(0, free.indexOf(stopId) + 1)),
+				`the tokens up to the stop id differ: ${tokensOf(stopped)}`,
+			);
+			check(stopped.at(-1)!.finishReason === "stop", `ended with ${stopped.at(-1)!.finishReason}`);
+		},
+	},
+	{
+		name: "refuses by name what it cannot honour",
+		async run({ engine, info }) {
+			for (const feature of REQUEST_FEATURES) {
+				if (info.capabilities.features.includes(feature)) continue;
+				const request = greedy({ tokenIds: prompt(3), ...EXAMPLES[feature] });
+				const error = await rejection(collect(engine, request));
+				check(
+					DynError.is(error, "UNIMPLEMENTED") && error.message.includes(feature),
+					`${feature} was answered with ${error ?? "tokens"}`,
+				);
+			}
 		},
 	},
 	{

@@ -3,6 +3,7 @@ import { DynError } from "@dyn/common";
 import type { EngineOutput, GenerateRequest, KvEvent } from "@dyn/protocols";
 import { describe, expect, it } from "vitest";
 import type { Engine, EngineInfo } from "../engine.js";
+import { checkFeatures } from "../request-features.js";
 import { conformanceCases } from "./cases.js";
 
 const info: EngineInfo = {
@@ -16,7 +17,7 @@ const info: EngineInfo = {
 	maxNumBatchedTokens: 100,
 	dpSize: 1,
 	description: "toy",
-	capabilities: { logprobs: true, maxChoices: 4, kvEvents: true },
+	capabilities: { logprobs: true, maxChoices: 4, kvEvents: true, features: ["visible_stop_token_ids"] },
 };
 
 /** What a toy engine does wrong. */
@@ -31,6 +32,8 @@ interface Flaws {
 	readonly ignoresCancel?: true;
 	readonly leaks?: true;
 	readonly acceptsAnything?: true;
+	readonly dropsFields?: true;
+	readonly hidesVisibleStop?: true;
 	readonly gapInEvents?: true;
 	readonly oneChoice?: true;
 	readonly takesWhileDraining?: true;
@@ -46,10 +49,12 @@ function toyEngine(flaws: Flaws = {}): Engine {
 	const idle: (() => void)[] = [];
 	const tick = () => new Promise((resolve) => setImmediate(resolve));
 	let eventId = 0;
-	const check = ({ tokenIds, sampling, stop }: GenerateRequest) => {
+	const check = (request: GenerateRequest) => {
+		const { tokenIds, sampling, stop } = request;
 		if (state === "closed" || (state === "draining" && !flaws.takesWhileDraining))
 			throw new DynError(state === "closed" ? "UNAVAILABLE" : "DRAINING", "not now");
 		if (flaws.acceptsAnything) return;
+		if (!flaws.dropsFields) checkFeatures(request, info.capabilities.features);
 		if (tokenIds.length >= info.contextLength) throw new DynError("CONTEXT_LENGTH_EXCEEDED", "long");
 		if (
 			tokenIds.length === 0 ||
@@ -106,8 +111,13 @@ function toyEngine(flaws: Flaws = {}): Engine {
 							yield finish("stop", sum);
 							break;
 						}
+						const stopsVisibly = stop.visibleStopTokenIds.includes(sum);
+						if (stopsVisibly && flaws.hidesVisibleStop) {
+							yield finish("stop", sum);
+							break;
+						}
 						sent++;
-						const last = sent === (stop.maxTokens ?? 16) || stops;
+						const last = sent === (stop.maxTokens ?? 16) || stops || stopsVisibly;
 						const logprobs =
 							output.logprobs === null && !flaws.logprobsAlways
 								? null
@@ -126,7 +136,7 @@ function toyEngine(flaws: Flaws = {}): Engine {
 							index,
 							tokenIds: [sum],
 							logprobs,
-							finishReason: last ? "length" : null,
+							finishReason: stopsVisibly ? "stop" : last ? "length" : null,
 							stopTokenId: null,
 							usage: last || flaws.usageEverywhere ? usage : null,
 						};
@@ -194,6 +204,8 @@ describe("conformance kit", () => {
 		[{ ignoresCancel: true }, "cancels before the first token"],
 		[{ leaks: true }, "frees everything when a consumer leaves early"],
 		[{ acceptsAnything: true }, "refuses bad requests with a typed error and harms no other"],
+		[{ dropsFields: true }, "refuses by name what it cannot honour"],
+		[{ hidesVisibleStop: true }, "sends a visible stop id and ends with it"],
 		[{ gapInEvents: true }, "numbers KV events without gaps, and they replay"],
 		[{ takesWhileDraining: true }, "drains: refuses new requests, finishes running ones"],
 		[{ silentClose: true }, "closes with running requests, twice"],

@@ -3,19 +3,36 @@ import { readFileSync } from "node:fs";
 import { DynError, ERROR_CODES, type ErrorCode } from "@dyn/common";
 import { describe, expect, it } from "vitest";
 import { createGenerateRequest } from "../generate-request.js";
+import type { GuidedDecoding } from "../guided-decoding.js";
 import { parseJson, stringifyJson } from "../json.js";
+import type { JsonValue, KvSession } from "../kv-session.js";
 import type { ModelCard } from "../model-card.js";
 import {
 	decodeDynamoError,
+	decodeKvSession,
 	decodeLlmEngineOutput,
 	decodeModelCard,
 	decodePreprocessedRequest,
 	encodeDynamoError,
+	encodeKvSession,
 	encodeLlmEngineOutput,
 	encodeModelCard,
 	encodePreprocessedRequest,
 	slugOf,
 } from "./index.js";
+
+const session: KvSession = {
+	sessionId: "9007199254740993",
+	transferBackend: "NIXL",
+	endpoints: [{ host: "10.0.0.1", port: 65535, protocol: "tcp" }],
+	dpRank: 3,
+	attributes: {
+		disagg_request_id: "18446744073709551615",
+		ttft: 12.5,
+		whole: 2 ** 60,
+		first_gen_tokens: [1, [2.5, null], { deep: true }],
+	},
+};
 
 const overWire = (value: unknown): unknown => parseJson(stringifyJson(value));
 
@@ -33,14 +50,50 @@ describe("a request", () => {
 				minP: 0.1,
 				seed: 7,
 				logitBias: new Map([[4, -1]]),
+				bestOf: 3,
+				beamWidth: 4,
+				lengthPenalty: 0.5,
 			},
-			stop: { maxTokens: 9, minTokens: 2, stopTokenIds: [8], ignoreEos: false },
-			output: { logprobs: 3 },
-			routing: { priority: 4, dpRank: 1, cacheSalt: "s" },
+			stop: {
+				maxTokens: 9,
+				minTokens: 2,
+				stopTokenIds: [8],
+				visibleStopTokenIds: [9],
+				stopStrings: ["END"],
+				ignoreEos: false,
+			},
+			output: { logprobs: 3, promptLogprobs: 1 },
+			routing: { priority: 4, dpRank: 1, cacheSalt: "s", bypassPrefixCache: true, conversationId: "c" },
+			lora: "adapter",
+			media: [
+				{ modality: "image", source: { url: "https://a/b.png" } },
+				{ modality: "audio", source: { dataUri: "data:audio/wav;base64,AA==" } },
+			],
+			disaggregation: { role: "decode", session },
 			logitsProcessors: [{ name: "p", args: { a: 1 } }],
 			healthCheck: true,
 		});
 		expect(decodePreprocessedRequest(overWire(encodePreprocessedRequest(request)))).toEqual(request);
+	});
+
+	it.each<GuidedDecoding>([
+		{ kind: "json_schema", schema: '{"type":"object"}' },
+		{ kind: "json_object" },
+		{ kind: "regex", pattern: "a+" },
+		{ kind: "grammar", ebnf: "root ::= [a]" },
+		{ kind: "structural_tag", tag: '{"structures":[]}' },
+		{ kind: "choice", choices: ["yes", "no"] },
+	])("arrives with its constraint $kind", (guided) => {
+		const request = createGenerateRequest({ tokenIds: [1], guided });
+		expect(decodePreprocessedRequest(overWire(encodePreprocessedRequest(request))).guided).toEqual(guided);
+	});
+
+	it("may bring its schema as JSON", () => {
+		const data = { token_ids: [1], sampling_options: { guided_decoding: { json: { type: "object" } } } };
+		expect(decodePreprocessedRequest(data).guided).toEqual({
+			kind: "json_schema",
+			schema: '{"type":"object"}',
+		});
 	});
 
 	it("does not stop at the model's own ends when these are to be ignored", () => {
@@ -63,10 +116,59 @@ describe("a request", () => {
 		],
 		[{ token_ids: [1], sampling_options: [] }, "request.sampling_options must be an object"],
 		[null, "request must be an object"],
+		[
+			{ token_ids: [1], sampling_options: { guided_decoding: { regex: "a", choice: ["b"] } } },
+			"request.sampling_options.guided_decoding has several constraints (regex, choice)",
+		],
+		[
+			{ token_ids: [1], sampling_options: { guided_decoding: { regex: "a", backend: "x" } } },
+			"guided_decoding.backend cannot be chosen",
+		],
+		[
+			{ token_ids: [1], multi_modal_data: { image_url: [{ Decoded: {} }] } },
+			"request.multi_modal_data.image_url[0] is no URL",
+		],
+		[
+			{ token_ids: [1], multi_modal_data: { smell: [] } },
+			"request.multi_modal_data.smell is no kind of media",
+		],
 	])("%j is refused by the field's name", (data, message) => {
 		expect(() => decodePreprocessedRequest(data)).toThrow(message);
 	});
 });
+
+describe("a KV session", () => {
+	it("arrives unchanged, numbers of every kind included", () => {
+		const sent = stringifyJson(encodeKvSession(session));
+		const relayed = decodeKvSession(parseJson(sent));
+		expect(stringifyJson(encodeKvSession(relayed))).toBe(sent);
+		expect(relayed).toEqual(session);
+	});
+
+	it.each([
+		[{ session_id: undefined }, "disaggregated_params.session_id is missing"],
+		[{ endpoints: undefined }, "disaggregated_params.endpoints is missing"],
+		[
+			{ endpoints: [{ host: "h", port: 70000, protocol: "p" }] },
+			"endpoints[0].port must be an integer 0..65535",
+		],
+		[{ endpoints: [{ host: "h", protocol: "p" }] }, "endpoints[0].port is missing"],
+		[{ dp_rank: -1 }, "disaggregated_params.dp_rank must be an integer"],
+		[{ attributes: [] }, "disaggregated_params.attributes must be an object"],
+		[
+			{ attributes: { a: [2n ** 60n + 1n] } },
+			"attributes.a[0] is 1152921504606846977, which would lose digits",
+		],
+		[{ attributes: { a: Number.POSITIVE_INFINITY } }, "attributes.a is Infinity"],
+		[{ attributes: nested(70) }, "is nested deeper than 64 levels"],
+	] as [object, string][])("is refused with $1", (change, message) => {
+		expect(() => decodeKvSession({ ...encodeKvSession(session), ...change })).toThrow(message);
+	});
+});
+
+function nested(depth: number): Record<string, JsonValue> {
+	return depth === 0 ? {} : { a: nested(depth - 1) };
+}
 
 describe("an output", () => {
 	it("arrives as it was sent", () => {
@@ -80,6 +182,8 @@ describe("an output", () => {
 			finishReason: "stop" as const,
 			stopTokenId: 8,
 			usage: { promptTokens: 3, completionTokens: 2, cachedTokens: 1 },
+			promptLogprobs: [null, { tokenId: 4, logprob: -2, top: [{ tokenId: 7, logprob: -1 }] }],
+			kvSession: { ...session, attributes: {} },
 		};
 		expect(decodeLlmEngineOutput(overWire(encodeLlmEngineOutput(output)))).toEqual(output);
 	});

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 export { decodeDynamoError, encodeDynamoError } from "./dynamo-error.js";
 export { generateCodec } from "./generate-codec.js";
+export { decodeKvSession, encodeKvSession } from "./kv-session.js";
 export { decodeLlmEngineOutput, encodeLlmEngineOutput } from "./llm-engine-output.js";
 export { decodeModelCard, encodeModelCard, slugOf } from "./model-deployment-card.js";
 export { PlainData } from "./plain-data.js";
-export { decodePreprocessedRequest, encodePreprocessedRequest } from "./preprocessed-request.js";
+export {
+	BYPASS_REMOTE_PREFILL,
+	decodePreprocessedRequest,
+	encodePreprocessedRequest,
+} from "./preprocessed-request.js";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError } from "@dyn/common";
-import type { EngineOutput, FinishReason, TokenLogprobs, Usage } from "../engine-output.js";
+import type { EngineOutput, FinishReason, TokenLogprob, TokenLogprobs, Usage } from "../engine-output.js";
+import { decodeKvSession, encodeKvSession } from "./kv-session.js";
 import { PlainData } from "./plain-data.js";
 
 /** A delta as Dynamo's `LLMEngineOutput`: fields in its order, absent ones null or left out as there. */
@@ -18,8 +19,19 @@ export function encodeLlmEngineOutput(output: EngineOutput): Record<string, unkn
 		finish_reason: output.finishReason,
 		...(output.stopTokenId === null ? {} : { stop_reason: output.stopTokenId }),
 		index: output.index,
+		...(output.kvSession ? { disaggregated_params: encodeKvSession(output.kvSession) } : {}),
 		...(usage === null ? {} : { completion_usage: encodeUsage(usage) }),
+		...(output.promptLogprobs
+			? { engine_data: { prompt_logprobs: output.promptLogprobs.map(encodePromptLogprob) } }
+			: {}),
 	};
+}
+
+/** Dynamo passes `engine_data` on as it is; this shape is ours. */
+function encodePromptLogprob(token: TokenLogprobs | null) {
+	if (token === null) return null;
+	const top = token.top.map(({ tokenId, logprob }) => ({ token_id: tokenId, logprob }));
+	return { token_id: token.tokenId, logprob: token.logprob, top_logprobs: top };
 }
 
 function encodeTop({ top }: TokenLogprobs) {
@@ -54,6 +66,7 @@ export function decodeLlmEngineOutput(data: unknown): EngineOutput {
 	const output = new PlainData(data, "output");
 	const finishReason = decodeFinishReason(output.raw("finish_reason"));
 	const stopReason = output.raw("stop_reason");
+	const promptLogprobs = output.object("engine_data").array("prompt_logprobs");
 	return {
 		index: output.number("index") ?? 0,
 		tokenIds: output.required("token_ids", output.tokenIds("token_ids")),
@@ -62,6 +75,10 @@ export function decodeLlmEngineOutput(data: unknown): EngineOutput {
 		stopTokenId: typeof stopReason === "number" ? stopReason : null,
 		// Stock workers report usage along the way too; only the last one counts the whole choice.
 		usage: finishReason === null ? null : decodeUsage(output.object("completion_usage")),
+		...(output.has("disaggregated_params")
+			? { kvSession: decodeKvSession(output.raw("disaggregated_params"), "output.disaggregated_params") }
+			: {}),
+		...(promptLogprobs ? { promptLogprobs: promptLogprobs.map(decodePromptLogprob) } : {}),
 	};
 }
 
@@ -82,14 +99,28 @@ function decodeLogprobs(output: PlainData): readonly TokenLogprobs[] | null {
 	return tokenIds.map((tokenId, i) => ({
 		tokenId,
 		logprob: Number(logprobs[i] ?? Number.NaN),
-		top: ((top?.[i] as unknown[] | undefined) ?? []).map((each) => {
-			const fields = new PlainData(each, "output.top_logprobs[][]");
-			return {
-				tokenId: fields.required("token_id", fields.number("token_id")),
-				logprob: fields.required("logprob", fields.number("logprob")),
-			};
-		}),
+		top: ((top?.[i] as unknown[] | undefined) ?? []).map((each) =>
+			decodeLogprob(each, "output.top_logprobs[][]"),
+		),
 	}));
+}
+
+function decodeLogprob(data: unknown, where: string): TokenLogprob {
+	const fields = new PlainData(data, where);
+	return {
+		tokenId: fields.required("token_id", fields.number("token_id")),
+		logprob: fields.required("logprob", fields.number("logprob")),
+	};
+}
+
+function decodePromptLogprob(data: unknown): TokenLogprobs | null {
+	if (data === null) return null;
+	const where = "output.engine_data.prompt_logprobs[]";
+	const top = new PlainData(data, where).array("top_logprobs") ?? [];
+	return {
+		...decodeLogprob(data, where),
+		top: top.map((each) => decodeLogprob(each, `${where}.top_logprobs[]`)),
+	};
 }
 
 function decodeUsage(usage: PlainData): Usage | null {

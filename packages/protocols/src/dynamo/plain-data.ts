@@ -4,14 +4,20 @@ import { DynError } from "@dyn/common";
 /** Reads fields of data that came over a wire. Absent and null are the same; a wrong type is an error that names the field. */
 export class PlainData {
 	readonly #fields: Readonly<Record<string, unknown>>;
-	readonly #where: string;
+	/** What it is, for messages: "request.routing". */
+	readonly where: string;
 
 	/** @throws DynError INVALID_ARGUMENT when `data` is no object */
 	constructor(data: unknown, where: string) {
 		if (typeof data !== "object" || data === null || Array.isArray(data) || data instanceof Uint8Array)
 			throw new DynError("INVALID_ARGUMENT", `${where} must be an object`);
 		this.#fields = data as Record<string, unknown>;
-		this.#where = where;
+		this.where = where;
+	}
+
+	/** Of the fields that are there. */
+	names(): readonly string[] {
+		return Object.keys(this.#fields).filter((name) => this.has(name));
 	}
 
 	has(name: string): boolean {
@@ -65,12 +71,12 @@ export class PlainData {
 
 	/** Fields of an object; of an empty one when it is absent. */
 	object(name: string): PlainData {
-		return new PlainData(this.#fields[name] ?? {}, `${this.#where}.${name}`);
+		return new PlainData(this.#fields[name] ?? {}, `${this.where}.${name}`);
 	}
 
 	/** @throws DynError INVALID_ARGUMENT when `value` is null, which is what the other methods give for an absent field */
 	required<T>(name: string, value: T | null): T {
-		if (value === null) throw new DynError("INVALID_ARGUMENT", `${this.#where}.${name} is missing`);
+		if (value === null) throw new DynError("INVALID_ARGUMENT", `${this.where}.${name} is missing`);
 		return value;
 	}
 
@@ -78,7 +84,7 @@ export class PlainData {
 		const value = this.#fields[name];
 		if (value === undefined || value === null) return null;
 		if (is(value)) return value;
-		throw new DynError("INVALID_ARGUMENT", `${this.#where}.${name} must be ${what}`);
+		throw new DynError("INVALID_ARGUMENT", `${this.where}.${name} must be ${what}`);
 	}
 }
 

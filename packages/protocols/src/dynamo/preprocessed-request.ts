@@ -4,26 +4,35 @@ import {
 	type GenerateRequest,
 	type LogitsProcessorRequest,
 } from "../generate-request.js";
+import type { Disaggregation } from "../kv-session.js";
+import { decodeGuidedDecoding, encodeGuidedDecoding } from "./guided-decoding.js";
+import { decodeKvSession, encodeKvSession } from "./kv-session.js";
+import { decodeMedia, encodeMedia } from "./media.js";
 import { PlainData } from "./plain-data.js";
 
 /** Marks a canary: Dynamo's health payloads carry it, whatever its value. */
 const HEALTH_CHECK = "_HEALTH_CHECK";
 
+/** On a request to a decode worker: it is to do the prefill itself (Dynamo's conditional disaggregation). */
+export const BYPASS_REMOTE_PREFILL = "x-bypass-remote-prefill";
+
 /** A request as Dynamo's `PreprocessedRequest`. What Dynamo has no field for travels in `extra_args.dyn`. */
 export function encodePreprocessedRequest(request: GenerateRequest): Record<string, unknown> {
-	const { sampling, stop, output, routing } = request;
+	const { sampling, stop, output, routing, disaggregation, guided } = request;
 	const extra = {
 		...(sampling.logitBias ? { logit_bias: [...sampling.logitBias] } : {}),
 		...(request.logitsProcessors.length > 0 ? { logits_processors: request.logitsProcessors } : {}),
+		...(sampling.beamWidth === null ? {} : { beam_width: sampling.beamWidth }),
+		...(routing.bypassPrefixCache ? { bypass_prefix_cache: true } : {}),
 	};
 	return {
 		model: request.model,
 		token_ids: Array.isArray(request.tokenIds) ? request.tokenIds : [...request.tokenIds],
 		stop_conditions: {
 			max_tokens: stop.maxTokens,
-			stop: null,
+			stop: stop.stopStrings.length > 0 ? stop.stopStrings : null,
 			stop_token_ids: null,
-			stop_token_ids_visible: null,
+			stop_token_ids_visible: stop.visibleStopTokenIds.length > 0 ? stop.visibleStopTokenIds : null,
 			stop_token_ids_hidden: stop.stopTokenIds,
 			min_tokens: stop.minTokens,
 			ignore_eos: stop.ignoreEos ? true : null,
@@ -31,7 +40,7 @@ export function encodePreprocessedRequest(request: GenerateRequest): Record<stri
 		},
 		sampling_options: {
 			n: sampling.n,
-			best_of: null,
+			best_of: sampling.bestOf,
 			presence_penalty: sampling.presencePenalty,
 			frequency_penalty: sampling.frequencyPenalty,
 			repetition_penalty: sampling.repetitionPenalty,
@@ -39,15 +48,15 @@ export function encodePreprocessedRequest(request: GenerateRequest): Record<stri
 			top_p: sampling.topP,
 			top_k: sampling.topK,
 			min_p: sampling.minP,
-			use_beam_search: null,
-			length_penalty: null,
+			use_beam_search: sampling.beamWidth === null ? null : true,
+			length_penalty: sampling.lengthPenalty,
 			seed: sampling.seed,
 			include_stop_str_in_output: null,
-			guided_decoding: null,
+			guided_decoding: guided === null ? null : encodeGuidedDecoding(guided),
 		},
 		output_options: {
 			logprobs: output.logprobs,
-			prompt_logprobs: null,
+			prompt_logprobs: output.promptLogprobs,
 			skip_special_tokens: null,
 			formatted_prompt: null,
 			return_tokens_as_token_ids: null,
@@ -59,14 +68,24 @@ export function encodePreprocessedRequest(request: GenerateRequest): Record<stri
 			...(routing.dpRank === null ? {} : { dp_rank: routing.dpRank }),
 			...(routing.cacheSalt === null ? {} : { cache_salt: routing.cacheSalt }),
 			...(routing.priority === null ? {} : { priority: routing.priority }),
+			...(request.lora === null ? {} : { lora_name: request.lora }),
 		},
 		router_config_override: null,
+		...(disaggregation?.role === "decode"
+			? { prefill_result: { disaggregated_params: encodeKvSession(disaggregation.session) } }
+			: {}),
+		...(request.media.length > 0 ? { multi_modal_data: encodeMedia(request.media) } : {}),
+		...(routing.conversationId === null ? {} : { agent_context: { session_id: routing.conversationId } }),
 		...(Object.keys(extra).length > 0 ? { extra_args: { dyn: extra } } : {}),
 		...(request.healthCheck ? { [HEALTH_CHECK]: true } : {}),
 	};
 }
 
-/** @throws DynError INVALID_ARGUMENT naming the field that has a wrong type or is missing */
+/**
+ * Whether a worker is to do the prefill is its own role, not said in the request; a request that brings the result of a
+ * prefill is one for decode.
+ * @throws DynError INVALID_ARGUMENT naming the field that has a wrong type or is missing
+ */
 export function decodePreprocessedRequest(data: unknown): GenerateRequest {
 	const request = new PlainData(data, "request");
 	const stop = request.object("stop_conditions");
@@ -95,22 +114,48 @@ export function decodePreprocessedRequest(data: unknown): GenerateRequest {
 			repetitionPenalty: sampling.number("repetition_penalty"),
 			seed: seed === null ? null : Number(BigInt.asIntN(53, seed)),
 			logitBias: logitBias(extra.array("logit_bias")),
+			bestOf: sampling.number("best_of"),
+			beamWidth: beamWidth(sampling, extra),
+			lengthPenalty: sampling.number("length_penalty"),
 		},
 		stop: {
 			maxTokens: stop.number("max_tokens"),
 			minTokens: stop.number("min_tokens"),
 			stopTokenIds: [...new Set([...(stop.tokenIds("stop_token_ids") ?? []), ...hidden])],
+			visibleStopTokenIds: stop.tokenIds("stop_token_ids_visible") ?? [],
+			stopStrings: stop.strings("stop") ?? [],
 			ignoreEos,
 		},
-		output: { logprobs: request.object("output_options").number("logprobs") },
+		output: {
+			logprobs: request.object("output_options").number("logprobs"),
+			promptLogprobs: request.object("output_options").number("prompt_logprobs"),
+		},
 		routing: {
 			dpRank: routing.number("dp_rank"),
 			cacheSalt: routing.string("cache_salt"),
 			priority: routing.number("priority"),
+			bypassPrefixCache: extra.boolean("bypass_prefix_cache") ?? false,
+			conversationId: request.object("agent_context").string("session_id"),
 		},
 		logitsProcessors: (extra.array("logits_processors") ?? []).map(logitsProcessor),
+		guided: decodeGuidedDecoding(sampling.object("guided_decoding")),
+		lora: routing.string("lora_name"),
+		media: decodeMedia(request.object("multi_modal_data")),
+		disaggregation: disaggregation(request.object("prefill_result")),
 		healthCheck: request.has(HEALTH_CHECK),
 	});
+}
+
+/** The standard request says only that there are beams; as many as choices then. */
+function beamWidth(sampling: PlainData, extra: PlainData): number | null {
+	if (!sampling.boolean("use_beam_search")) return null;
+	return extra.number("beam_width") ?? sampling.number("best_of") ?? sampling.number("n") ?? 1;
+}
+
+function disaggregation(prefillResult: PlainData): Disaggregation | null {
+	if (!prefillResult.has("disaggregated_params")) return null;
+	const where = `${prefillResult.where}.disaggregated_params`;
+	return { role: "decode", session: decodeKvSession(prefillResult.raw("disaggregated_params"), where) };
 }
 
 function logitBias(entries: readonly unknown[] | null): ReadonlyMap<number, number> | null {

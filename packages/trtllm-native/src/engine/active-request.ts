@@ -28,23 +28,26 @@ export interface ActiveRequest {
 	readonly maxTokens: number;
 	readonly eosTokenIds: ReadonlySet<number>;
 	readonly stopTokenIds: ReadonlySet<number>;
+	/** Those of the above that are part of the output. */
+	readonly visibleStopTokenIds: ReadonlySet<number>;
 	/** Set once; the loop ends the request when no step needs it any more. */
 	cancellation: Cancellation | null;
 	/** Called once, when no choice is left. */
 	onEnd(): void;
 }
 
-/** Records a newly chosen token and says what the caller hears of it. End and stop ids end the choice and are not part of its text. */
+/** Records a newly chosen token and says what the caller hears of it. End and stop ids end the choice and are not part of its text, unless they are visible ones. */
 export function takeToken({ request, index, sequence, params }: Choice, token: SampledToken): EngineOutput {
 	const isEos = request.eosTokenIds.has(token.tokenId);
 	const ends = (isEos || request.stopTokenIds.has(token.tokenId)) && sequence.generated >= params.minTokens;
-	if (!ends) sequence.tokens.push(token.tokenId);
+	const shown = !ends || request.visibleStopTokenIds.has(token.tokenId);
+	if (shown) sequence.tokens.push(token.tokenId);
 	const full = sequence.generated >= request.maxTokens;
 	const finishReason: FinishReason | null = ends ? (isEos ? "eos" : "stop") : full ? "length" : null;
 	return {
 		index,
-		tokenIds: ends ? [] : [token.tokenId],
-		logprobs: params.logprobs < 0 ? null : ends ? [] : [logprobsOf(token)],
+		tokenIds: shown ? [token.tokenId] : [],
+		logprobs: params.logprobs < 0 ? null : shown ? [logprobsOf(token)] : [],
 		finishReason,
 		stopTokenId: ends ? token.tokenId : null,
 		usage: finishReason ? usageOf(sequence) : null,

@@ -23,7 +23,7 @@ import { type OpenModel, openModel } from "./open-model.js";
 import type { EmbeddedEngineOptions } from "./options.js";
 import { SaltedHashers } from "./salted-hashers.js";
 import { StepLoop, type StepReport } from "./step-loop.js";
-import { validateRequest } from "./validate-request.js";
+import { FEATURES, validateRequest } from "./validate-request.js";
 
 /** With work and no finished step for this long, the engine reports itself stalled. */
 export const STALL_MS = 30_000;
@@ -104,7 +104,7 @@ export class EmbeddedEngine implements Engine {
 			maxNumBatchedTokens: limits.maxNumBatchedTokens,
 			dpSize: 1,
 			description: `embedded, ${isa}, ${threads} thread${threads === 1 ? "" : "s"}`,
-			capabilities: { logprobs: true, maxChoices: MAX_CHOICES, kvEvents: true },
+			capabilities: { logprobs: true, maxChoices: MAX_CHOICES, kvEvents: true, features: FEATURES },
 		};
 	}
 
@@ -164,7 +164,12 @@ export class EmbeddedEngine implements Engine {
 	/** Checks a request and queues it. */
 	async #accept(request: GenerateRequest, context: RequestContext): Promise<DeltaQueue> {
 		const { spec, limits } = this.#usable();
-		const { sampling, ...valid } = validateRequest(request, spec, limits.contextLength);
+		const { sampling, ...valid } = validateRequest(
+			request,
+			spec,
+			limits.contextLength,
+			this.#options.dpRank ?? 0,
+		);
 		const processors = Array.from({ length: sampling.choices }, () => this.#createProcessors(request));
 		const hasher = await this.#hashers.get(request.routing.cacheSalt);
 		const { loop } = this.#usable();
@@ -183,6 +188,7 @@ export class EmbeddedEngine implements Engine {
 			maxTokens: valid.maxTokens,
 			eosTokenIds: new Set(valid.eosTokenIds),
 			stopTokenIds: new Set(valid.stopTokenIds),
+			visibleStopTokenIds: new Set(valid.visibleStopTokenIds),
 			cancellation: null,
 			onEnd: () => {
 				context.signal.removeEventListener("abort", abort);

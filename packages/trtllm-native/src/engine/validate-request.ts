@@ -1,8 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError, invalidArgument } from "@dyn/common";
+import { checkFeatures, type RequestFeature } from "@dyn/engine";
 import type { GenerateRequest } from "@dyn/protocols";
 import type { ModelSpec } from "../model/model-spec.js";
 import { type ResolvedSampling, resolveSampling } from "../sampling/resolve-sampling.js";
+
+/** What this engine can do beyond what every engine can. */
+export const FEATURES: readonly RequestFeature[] = [
+	"logit_bias",
+	"logits_processors",
+	"visible_stop_token_ids",
+	"priority",
+	"dp_rank",
+	"cache_salt",
+	"conversation_id", // there is one rank, so every conversation stays on it
+];
 
 /** A request that can be served, every default resolved. */
 export interface ValidRequest {
@@ -10,19 +22,27 @@ export interface ValidRequest {
 	readonly maxTokens: number;
 	readonly eosTokenIds: readonly number[];
 	readonly stopTokenIds: readonly number[];
+	/** Those of the above that are part of the output. */
+	readonly visibleStopTokenIds: readonly number[];
 	readonly sampling: ResolvedSampling;
 }
 
 /**
  * Checks a request against what the engine has loaded.
- * @throws DynError INVALID_ARGUMENT naming the field, CONTEXT_LENGTH_EXCEEDED when prompt and completion can never fit.
+ * @param dpRank the engine's own
+ * @throws DynError INVALID_ARGUMENT naming the field, UNIMPLEMENTED naming what this engine has not, CONTEXT_LENGTH_EXCEEDED
+ * when prompt and completion can never fit.
  */
 export function validateRequest(
 	request: GenerateRequest,
 	{ vocabSize, eosTokenIds }: ModelSpec,
 	contextLength: number,
+	dpRank: number,
 ): ValidRequest {
-	const { tokenIds: prompt, stop } = request;
+	checkFeatures(request, FEATURES);
+	const { tokenIds: prompt, stop, routing } = request;
+	if (routing.dpRank !== null && routing.dpRank !== dpRank)
+		throw invalidArgument("dp_rank", `dp_rank is ${routing.dpRank}, but this engine has rank ${dpRank} only`);
 	if (prompt.length === 0)
 		throw invalidArgument("prompt", "the prompt is empty: it needs at least one token");
 	for (const id of prompt) {
@@ -32,7 +52,8 @@ export function validateRequest(
 				`the prompt has the token id ${id}, which is not in the vocabulary of ${vocabSize}`,
 			);
 	}
-	for (const id of stop.stopTokenIds) {
+	const stopTokenIds = [...stop.stopTokenIds, ...stop.visibleStopTokenIds];
+	for (const id of stopTokenIds) {
 		if (!isTokenId(id))
 			throw invalidArgument("stop_token_ids", `stop_token_ids has ${id}, which is no token id`);
 	}
@@ -58,8 +79,9 @@ export function validateRequest(
 	return {
 		maxTokens: maxTokens ?? room,
 		eosTokenIds: ends,
-		stopTokenIds: stop.stopTokenIds,
-		sampling: resolveSampling(request, vocabSize, [...ends, ...stop.stopTokenIds]),
+		stopTokenIds,
+		visibleStopTokenIds: stop.visibleStopTokenIds,
+		sampling: resolveSampling(request, vocabSize, [...ends, ...stopTokenIds]),
 	};
 }
 
