@@ -50,6 +50,8 @@ export type EngineHealth =
 	| { readonly status: "healthy" }
 	/** Alive, but there is work and no step has ended for `sinceMs`. */
 	| { readonly status: "stalled"; readonly sinceMs: number }
+	/** Takes no requests now, but will again by itself: its process starts again. */
+	| { readonly status: "restarting"; readonly reason: string }
 	| { readonly status: "dead"; readonly reason: string };
 
 /**

@@ -73,6 +73,8 @@ export interface RoutingHints {
 	readonly bypassPrefixCache: boolean;
 	/** Requests of one conversation are best served by the rank that served it before. */
 	readonly conversationId: string | null;
+	/** Asks a decode worker to do the prefill too, this once (conditional disaggregation). */
+	readonly bypassRemotePrefill: boolean;
 }
 
 /** What an engine is asked to do: token ids in, token ids out. */
@@ -152,6 +154,7 @@ export function createGenerateRequest(init: GenerateRequestInit): GenerateReques
 		cacheSalt: null,
 		bypassPrefixCache: false,
 		conversationId: null,
+		bypassRemotePrefill: false,
 	};
 	return {
 		model: init.model ?? "",

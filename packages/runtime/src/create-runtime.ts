@@ -174,6 +174,14 @@ class ProcessRuntime implements Runtime {
 			handler,
 			{ metrics: new ComponentMetrics(this.#metrics, path, this.#clock), tracer: this.#tracer },
 			{
+				announce: () =>
+					this.#store.put(key, encodeInstance(serving.instance), this.#lease).catch((error) => {
+						if (!DynError.is(error, "UNAVAILABLE")) throw error;
+						this.#logger.warn("discovery cannot be reached: the endpoint appears when it can", {
+							endpoint: where,
+							error,
+						});
+					}),
 				// A store that cannot be reached must not keep the process: the entry goes with the lease.
 				leave: () =>
 					this.#store.delete(key).then(
@@ -198,13 +206,7 @@ class ProcessRuntime implements Runtime {
 			for (const plane of planes.slice(1)) reached = await plane.register(target);
 			const { transport, requestCodec, multiplexed } = reached;
 			serving.instance = { id, path, transport, requestCodec, multiplexed, deviceType: this.#deviceType };
-			await this.#store.put(key, encodeInstance(serving.instance), this.#lease).catch((error) => {
-				if (!DynError.is(error, "UNAVAILABLE")) throw error;
-				this.#logger.warn("discovery cannot be reached: the endpoint appears when it can", {
-					endpoint: where,
-					error,
-				});
-			});
+			await serving.announce();
 		} catch (error) {
 			await serving.close();
 			throw error;

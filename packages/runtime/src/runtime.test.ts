@@ -124,6 +124,22 @@ describe("serving", () => {
 		expect(ended).toBe(2);
 	});
 
+	it("withdraws for a while: goes on serving, is not chosen, and comes back under the same id", async () => {
+		const served = await endpoint().serve(async function* () {
+			yield 1;
+		});
+		const client = endpoint().client();
+		const instance = await client.choose();
+		await served.withdraw();
+		await vi.waitFor(() => expect(client.instances()).toEqual([]));
+		expect(await collect(client.call(instance, {}, createRequestContext()))).toEqual([1]);
+		await served.announce();
+		await vi.waitFor(() => expect(client.instances()).toEqual([instance]));
+		await served.drain();
+		await expect(served.announce()).rejects.toMatchObject({ code: "DRAINING" });
+		expect(client.instances()).toEqual([]);
+	});
+
 	it("drains: leaves discovery, refuses what is new, waits for what runs", async () => {
 		let finish!: () => void;
 		const served = await endpoint().serve(async function* () {

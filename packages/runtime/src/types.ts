@@ -52,6 +52,10 @@ export interface ServedEndpoint {
 	readonly instance: Instance;
 	/** Requests being served now. */
 	readonly inflight: number;
+	/** Leaves discovery until `announce`, without ending or refusing anything. */
+	withdraw(): Promise<void>;
+	/** @throws DynError DRAINING when it is on its way out */
+	announce(): Promise<void>;
 	/**
 	 * Leaves discovery, serves what was admitted, resolves when nothing is left. New requests are refused with DRAINING,
 	 * after `graceMs` (default 0) in which those who have not heard of it are still served.

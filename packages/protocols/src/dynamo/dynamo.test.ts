@@ -63,7 +63,14 @@ describe("a request", () => {
 				ignoreEos: false,
 			},
 			output: { logprobs: 3, promptLogprobs: 1 },
-			routing: { priority: 4, dpRank: 1, cacheSalt: "s", bypassPrefixCache: true, conversationId: "c" },
+			routing: {
+				priority: 4,
+				dpRank: 1,
+				cacheSalt: "s",
+				bypassPrefixCache: true,
+				conversationId: "c",
+				bypassRemotePrefill: true,
+			},
 			lora: "adapter",
 			media: [
 				{ modality: "image", source: { url: "https://a/b.png" } },

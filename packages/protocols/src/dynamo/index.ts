@@ -5,8 +5,4 @@ export { decodeKvSession, encodeKvSession } from "./kv-session.js";
 export { decodeLlmEngineOutput, encodeLlmEngineOutput } from "./llm-engine-output.js";
 export { decodeModelCard, encodeModelCard, slugOf } from "./model-deployment-card.js";
 export { PlainData } from "./plain-data.js";
-export {
-	BYPASS_REMOTE_PREFILL,
-	decodePreprocessedRequest,
-	encodePreprocessedRequest,
-} from "./preprocessed-request.js";
+export { decodePreprocessedRequest, encodePreprocessedRequest } from "./preprocessed-request.js";

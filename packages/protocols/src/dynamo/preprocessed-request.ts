@@ -13,8 +13,8 @@ import { PlainData } from "./plain-data.js";
 /** Marks a canary: Dynamo's health payloads carry it, whatever its value. */
 const HEALTH_CHECK = "_HEALTH_CHECK";
 
-/** On a request to a decode worker: it is to do the prefill itself (Dynamo's conditional disaggregation). */
-export const BYPASS_REMOTE_PREFILL = "x-bypass-remote-prefill";
+/** An annotation that asks a decode worker to do the prefill itself (Dynamo's conditional disaggregation). */
+const BYPASS_REMOTE_PREFILL = "x-bypass-remote-prefill";
 
 /** A request as Dynamo's `PreprocessedRequest`. What Dynamo has no field for travels in `extra_args.dyn`. */
 export function encodePreprocessedRequest(request: GenerateRequest): Record<string, unknown> {
@@ -63,7 +63,7 @@ export function encodePreprocessedRequest(request: GenerateRequest): Record<stri
 		},
 		eos_token_ids: request.eosTokenIds,
 		mdc_sum: null,
-		annotations: [],
+		annotations: routing.bypassRemotePrefill ? [BYPASS_REMOTE_PREFILL] : [],
 		routing: {
 			...(routing.dpRank === null ? {} : { dp_rank: routing.dpRank }),
 			...(routing.cacheSalt === null ? {} : { cache_salt: routing.cacheSalt }),
@@ -136,6 +136,7 @@ export function decodePreprocessedRequest(data: unknown): GenerateRequest {
 			priority: routing.number("priority"),
 			bypassPrefixCache: extra.boolean("bypass_prefix_cache") ?? false,
 			conversationId: request.object("agent_context").string("session_id"),
+			bypassRemotePrefill: request.strings("annotations")?.includes(BYPASS_REMOTE_PREFILL) ?? false,
 		},
 		logitsProcessors: (extra.array("logits_processors") ?? []).map(logitsProcessor),
 		guided: decodeGuidedDecoding(sampling.object("guided_decoding")),

@@ -3,9 +3,11 @@ import { DynError, linkSignals, type RequestContext, type Span, type Tracer, tra
 import type { EndpointHandler, EndpointPath, Instance, ServedEndpoint } from "../types.js";
 import type { ComponentMetrics } from "./component-metrics.js";
 
-/** What a runtime does for an endpoint that leaves. */
-export interface Departure {
-	/** Takes the instance out of discovery. Called once, first. */
+/** What a runtime does for an endpoint that it can be found, and for one that ends. */
+export interface Presence {
+	/** Puts the instance into discovery. */
+	announce(): Promise<void>;
+	/** Takes the instance out of discovery; does not reject. */
 	leave(): Promise<void>;
 	/** Nothing runs any more. Called once, last. */
 	gone(): void;
@@ -18,7 +20,7 @@ export class Serving implements ServedEndpoint {
 	readonly #handler: EndpointHandler;
 	readonly #metrics: ComponentMetrics;
 	readonly #tracer: Tracer;
-	readonly #departure: Departure;
+	readonly #presence: Presence;
 	readonly #closing = new AbortController();
 	#inflight = 0;
 	#drained: Promise<void> | null = null;
@@ -31,7 +33,7 @@ export class Serving implements ServedEndpoint {
 		path: EndpointPath,
 		handler: EndpointHandler,
 		{ metrics, tracer }: { readonly metrics: ComponentMetrics; readonly tracer: Tracer },
-		departure: Departure,
+		presence: Presence,
 	) {
 		this.instance = {
 			id,
@@ -44,7 +46,7 @@ export class Serving implements ServedEndpoint {
 		this.#handler = handler;
 		this.#metrics = metrics;
 		this.#tracer = tracer;
-		this.#departure = departure;
+		this.#presence = presence;
 	}
 
 	get inflight(): number {
@@ -94,6 +96,15 @@ export class Serving implements ServedEndpoint {
 		});
 	}
 
+	async withdraw(): Promise<void> {
+		await this.#presence.leave();
+	}
+
+	async announce(): Promise<void> {
+		if (this.#drained) throw new DynError("DRAINING", `instance ${this.instance.id} is shutting down`);
+		await this.#presence.announce();
+	}
+
 	drain({ graceMs = 0 }: { readonly graceMs?: number } = {}): Promise<void> {
 		this.#drained ??= this.#drain(graceMs);
 		return this.#drained;
@@ -109,7 +120,7 @@ export class Serving implements ServedEndpoint {
 
 	async #drain(graceMs: number): Promise<void> {
 		if (graceMs === 0) this.#isRefusing = true;
-		await this.#departure.leave();
+		await this.#presence.leave();
 		if (!this.#isRefusing) {
 			await new Promise<void>((resolve) => {
 				const timer = setTimeout(resolve, graceMs);
@@ -121,7 +132,7 @@ export class Serving implements ServedEndpoint {
 		}
 		this.#isRefusing = true;
 		while (this.#inflight > 0) await this.#idle();
-		this.#departure.gone();
+		this.#presence.gone();
 	}
 
 	#idle(): Promise<void> {
