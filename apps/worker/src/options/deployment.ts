@@ -10,7 +10,7 @@ import {
 	type Runtime,
 } from "@dyn/runtime";
 import type { EtcdStoreOptions, EtcdTls } from "@dyn/runtime/etcd";
-import type { NatsAuth } from "@dyn/runtime/nats";
+import type { NatsAuth, NatsTls } from "@dyn/runtime/nats";
 import type { TcpPlaneOptions } from "@dyn/runtime/tcp";
 import type { Values } from "./assemble.js";
 
@@ -102,7 +102,8 @@ async function etcdTls(values: Values): Promise<Pick<EtcdStoreOptions, "tls">> {
 	return Object.keys(tls).length > 0 ? { tls } : {};
 }
 
-async function tcpTls(values: Values): Promise<Pick<TcpPlaneOptions, "tls">> {
+/** What puts the tcp and the http plane under TLS. */
+async function planeTls(values: Values): Promise<Pick<TcpPlaneOptions, "tls">> {
 	if (values["tlsCert"] === undefined && values["tlsKey"] === undefined) return {};
 	const serverName = text(values, "tlsServerName");
 	return {
@@ -142,12 +143,23 @@ function natsAuth(values: Values): { auth?: NatsAuth } {
 	return credentialsFile === undefined ? {} : { auth: { credentialsFile } };
 }
 
+async function natsTls(values: Values): Promise<{ tls?: NatsTls }> {
+	const tls: NatsTls = {
+		...(await pem(values, "natsTlsCa", "ca")),
+		...(await pem(values, "natsTlsCert", "cert")),
+		...(await pem(values, "natsTlsKey", "key")),
+		...(values["natsTlsInsecure"] === true ? { insecure: true } : {}),
+	};
+	return Object.keys(tls).length > 0 ? { tls } : {};
+}
+
 type Nats = Awaited<ReturnType<typeof openNats>>;
 
 async function openNats(values: Values, logger: Logger) {
 	const library = await import("@dyn/runtime/nats");
 	const servers = (text(values, "natsServer") ?? "nats://127.0.0.1:4222").split(",");
-	return { library, link: await library.connectNats({ servers, logger, ...natsAuth(values) }) };
+	const tls = await natsTls(values);
+	return { library, link: await library.connectNats({ servers, logger, ...natsAuth(values), ...tls }) };
 }
 
 /** The chosen plane serves; TCP and HTTP need nothing else and can always call. */
@@ -161,14 +173,15 @@ async function openRequestPlanes(
 	const port = values["tcpPort"] as number | undefined;
 	const codec = values["requestPlaneCodec"] as "json" | "msgpack" | undefined;
 	const own = { logger, ...(codec === undefined ? {} : { codec }) };
+	const tls = await planeTls(values);
 	const tcp = createTcpPlane({
 		...own,
-		...(await tcpTls(values)),
+		...tls,
 		...(host === undefined ? {} : { host }),
 		...(port === undefined ? {} : { port }),
 	});
 	const { createHttpPlane } = await import("@dyn/runtime/http");
-	const http = createHttpPlane({ ...own, ...(host === undefined ? {} : { host }) });
+	const http = createHttpPlane({ ...own, ...tls, ...(host === undefined ? {} : { host }) });
 	if (values["requestPlane"] === "http") return [http, tcp];
 	if (values["requestPlane"] !== "nats" || !nats) return [tcp, http];
 	const { createNatsRequestPlane } = nats.library;

@@ -4,3 +4,4 @@ export { createNatsEventPlane, type NatsEventPlaneOptions } from "./nats-event-p
 export type { NatsLink, NatsMessage } from "./nats-link.js";
 export type { NatsAuth, NatsOptions } from "./nats-options.js";
 export { createNatsRequestPlane, type NatsRequestPlaneOptions } from "./nats-request-plane.js";
+export type { NatsTls } from "./nats-tls.js";

@@ -60,16 +60,19 @@ describe("parseServers", () => {
 		const servers = ["nats://a:4222", " b:4333", "[::1]:4444", "nats://c"];
 		expect(parseServers(servers)).toEqual({
 			urls: ["nats://a:4222", "nats://b:4333", "nats://[::1]:4444", "nats://c"],
+			hosts: ["a", "b", "::1", "c"],
 			auth: undefined,
+			wantTls: false,
 		});
+		expect(parseServers(["tls://a:4222"])).toMatchObject({ urls: ["nats://a:4222"], wantTls: true });
 	});
 
 	it("takes credentials out of the URL", () => {
-		expect(parseServers(["nats://dyn:p%40ss@a:4222", "nats://dyn:p%40ss@b:4222"])).toEqual({
+		expect(parseServers(["nats://dyn:p%40ss@a:4222", "nats://dyn:p%40ss@b:4222"])).toMatchObject({
 			urls: ["nats://a:4222", "nats://b:4222"],
 			auth: { user: "dyn", password: "p@ss" },
 		});
-		expect(parseServers(["nats://t0ken@a"])).toEqual({ urls: ["nats://a"], auth: { token: "t0ken" } });
+		expect(parseServers(["nats://t0ken@a"])).toMatchObject({ urls: ["nats://a"], auth: { token: "t0ken" } });
 	});
 
 	it("refuses what is no URL without repeating it", () => {

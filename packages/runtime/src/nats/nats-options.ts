@@ -2,16 +2,19 @@
 import { readFile } from "node:fs/promises";
 import { DynError, type Logger } from "@dyn/common";
 import type { Authenticator } from "@nats-io/transport-node";
+import type { NatsTls } from "./nats-tls.js";
 
 /** How a process reaches NATS. */
 export interface NatsOptions {
 	/**
 	 * `nats://host:port` of one or more servers of a cluster, with `user:password@` or `token@` before the host if `auth`
-	 * does not say it. TLS is used when they offer it. Default `nats://localhost:4222`.
+	 * does not say it. Default `nats://localhost:4222`.
 	 */
 	readonly servers?: readonly string[];
 	/** Default: what the first server's URL says, else none. */
 	readonly auth?: NatsAuth;
+	/** With it, or a `tls://` server, a server without TLS is refused. Default: TLS when the server offers it. */
+	readonly tls?: NatsTls;
 	/** Time for a server to take the connection. Default 5,000. */
 	readonly connectTimeoutMs?: number;
 	/** Time for a server or a worker to answer. Default 10,000. */
@@ -61,12 +64,16 @@ export async function createAuthenticator(
 }
 
 /**
- * The servers without credentials, fit for messages, and the credentials of the first.
+ * The servers without credentials, fit for messages, the credentials of the first, and whether TLS is wanted.
  * @throws DynError INVALID_ARGUMENT
  */
 export function parseServers(servers: readonly string[]): {
 	readonly urls: readonly string[];
+	/** Without port and brackets. */
+	readonly hosts: readonly string[];
 	readonly auth: NatsAuth | undefined;
+	/** Whether one of them begins with `tls://`. */
+	readonly wantTls: boolean;
 } {
 	const parsed = servers.map((server, index) => {
 		try {
@@ -79,16 +86,28 @@ export function parseServers(servers: readonly string[]): {
 			);
 		}
 	});
-	return { urls: parsed.map(({ url }) => url), auth: parsed[0]?.auth };
+	return {
+		urls: parsed.map(({ url }) => url),
+		hosts: parsed.map(({ host }) => host),
+		auth: parsed[0]?.auth,
+		wantTls: parsed.some(({ wantTls }) => wantTls),
+	};
 }
 
 /** @throws Error */
-function parseServer(text: string): { readonly url: string; readonly auth: NatsAuth | undefined } {
-	const { host, username, password } = new URL(text.includes("://") ? text : `nats://${text}`);
+function parseServer(text: string) {
+	const { protocol, host, hostname, username, password } = new URL(
+		text.includes("://") ? text : `nats://${text}`,
+	);
 	if (host === "") throw new Error("no host");
 	const user = decodeURIComponent(username);
-	const auth = password === "" ? { token: user } : { user, password: decodeURIComponent(password) };
-	return { url: `nats://${host}`, auth: user === "" ? undefined : auth };
+	const auth: NatsAuth = password === "" ? { token: user } : { user, password: decodeURIComponent(password) };
+	return {
+		url: `nats://${host}`,
+		host: hostname.replace(/^\[|\]$/g, ""),
+		auth: user === "" ? undefined : auth,
+		wantTls: protocol === "tls:",
+	};
 }
 
 /** What a refused client should look at. */

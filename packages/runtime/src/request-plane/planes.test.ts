@@ -8,6 +8,7 @@ import type { EndpointHandler, Runtime, ServedEndpoint } from "../types.js";
 import { otherSelfSigned, selfSigned } from "./__fixtures__/self-signed.js";
 import { createHttpPlane } from "./http/http-plane.js";
 import type { RequestPlane } from "./request-plane.js";
+import type { TcpTls } from "./tcp/sockets.js";
 import { createTcpPlane } from "./tcp/tcp-plane.js";
 
 const aborted = (signal: AbortSignal): Promise<unknown> =>
@@ -74,6 +75,10 @@ describe.each<[string, PlaneFactory]>([
 	[
 		"http, json",
 		({ maxRunning }) => createHttpPlane({ codec: "json", ...(maxRunning ? { maxRunning } : {}) }),
+	],
+	[
+		"http, TLS",
+		({ maxRunning }) => createHttpPlane({ tls: selfSigned(), ...(maxRunning ? { maxRunning } : {}) }),
 	],
 	["http, msgpack", ({ maxRunning }) => createHttpPlane(maxRunning ? { maxRunning } : {})],
 ])("%s", (_name, plane) => {
@@ -287,22 +292,45 @@ describe.each<[string, PlaneFactory]>([
 	});
 });
 
-describe("TLS", () => {
-	it("keeps out who has no certificate of the authority, and who speaks plain TCP", async () => {
-		const served = await pair.serve(
-			(limits) => createTcpPlane({ tls: selfSigned(), ...limits }),
+describe.each([
+	["tcp", createTcpPlane],
+	["http", ({ tls }: { tls?: TcpTls } = {}) => createHttpPlane(tls ? { tls } : {})],
+] as const)("%s under TLS", (_name, create) => {
+	const serve = () =>
+		pair.serve(
+			() => create({ tls: selfSigned() }),
 			async function* () {
 				yield 1;
 			},
 		);
+
+	it("keeps out who has no certificate of the authority, and who speaks without TLS", async () => {
+		const served = await serve();
 		const stranger = { ...otherSelfSigned(), insecure: true };
-		for (const plane of [createTcpPlane(), createTcpPlane({ tls: stranger })]) {
+		for (const plane of [create(), create({ tls: stranger })]) {
 			const client = (await pair.runtime(() => plane)).endpoint("a.b.c").client();
 			await expect(collect(client.generate(0, createRequestContext()))).rejects.toMatchObject({
 				code: "UNAVAILABLE",
 			});
 		}
 		expect(served.inflight).toBe(0);
+	});
+
+	it("sends nothing to a worker whose certificate is of another authority, or for another name", async () => {
+		const served = await serve();
+		const { cert, key } = selfSigned();
+		const distrustful = { cert, key, ca: otherSelfSigned().cert };
+		for (const tls of [distrustful, { ...selfSigned(), serverName: "elsewhere.example" }]) {
+			const client = (await pair.runtime(() => create({ tls }))).endpoint("a.b.c").client();
+			await expect(collect(client.generate(0, createRequestContext()))).rejects.toMatchObject({
+				code: "UNAVAILABLE",
+				message: expect.stringMatching(/certificate|altnames/),
+			});
+		}
+		expect(served.inflight).toBe(0);
+		const named = { ...selfSigned(), serverName: "localhost" };
+		const client = (await pair.runtime(() => create({ tls: named }))).endpoint("a.b.c").client();
+		expect(await collect(client.generate(0, createRequestContext()))).toEqual([1]);
 	});
 });
 

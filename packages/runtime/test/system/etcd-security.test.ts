@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFileSync } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DynError, type ErrorCode } from "@dyn/common";
@@ -8,6 +8,7 @@ import { createEtcdStore, type EtcdStoreOptions } from "@dyn/runtime/etcd";
 import { Etcd3 } from "etcd3";
 import { afterEach, describe, expect, test } from "vitest";
 import type { KeyValueStore } from "../../src/discovery/key-value-store.js";
+import { issueCertificates } from "../certificates.js";
 import { EtcdServer, type EtcdServerOptions, etcdMissing } from "../etcd-server.js";
 import { StoreObserver } from "../store-observer.js";
 
@@ -131,25 +132,10 @@ async function openFolder() {
 	return { openssl, path: (name: string) => join(folder, name) };
 }
 
-/** An authority, a server's certificate for 127.0.0.1 and a client's, and another authority. */
-async function issueCertificates() {
-	const { openssl, path } = await openFolder();
-	const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-	for (const name of ["ca", "other-ca"])
-		openssl("req", "-x509", ...key, "-keyout", `${name}.key`, "-out", `${name}.crt`, "-subj", `/CN=${name}`);
-	await writeFile(path("san"), "subjectAltName=IP:127.0.0.1");
-	for (const name of ["server", "client"]) {
-		openssl("req", ...key, "-keyout", `${name}.key`, "-out", `${name}.csr`, "-subj", `/CN=${name}`);
-		const by = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "san"];
-		openssl("x509", "-req", "-in", `${name}.csr`, ...by, "-out", `${name}.crt`);
-	}
-	const pem = (name: string) => readFile(path(name), "utf8");
-	return { path, pem };
-}
-
 describe.skipIf(missing)("etcd over TLS", { timeout: 60_000 }, () => {
 	test("trusts the given authority and shows its own certificate", async () => {
-		const { path, pem } = await issueCertificates();
+		await using certificates = await issueCertificates();
+		const { path, pem } = certificates;
 		const server = await startServer({
 			tls: { cert: path("server.crt"), key: path("server.key"), trustedCa: path("ca.crt") },
 		});

@@ -1,13 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import {
-	Agent,
-	type ClientRequest,
-	createServer,
-	type IncomingMessage,
-	request as openRequest,
-	type Server,
-	type ServerResponse,
-} from "node:http";
+import type { ClientRequest, IncomingMessage, Server, ServerResponse } from "node:http";
 import { cancellationError, DynError, type Logger, type RequestContext, silentLogger } from "@dyn/common";
 import type { Instance, PayloadCodec } from "../../types.js";
 import type { Reachability, RequestPlane, ServedTarget } from "../request-plane.js";
@@ -15,8 +7,10 @@ import { ByteQueue } from "../tcp/byte-queue.js";
 import { formatHostPort, listen } from "../tcp/listen.js";
 import { contextOf, headersOf } from "../tcp/request-context.js";
 import { MAX_REQUEST_BYTES } from "../tcp/request-frame.js";
+import type { TcpTls } from "../tcp/sockets.js";
 import { COMPLETE_FINAL, unwrapItem, wrapError, wrapItem } from "../tcp/stream-item.js";
 import { decodeBody, encodeBody, type WireFormat } from "../tcp/wire-format.js";
+import { HttpConnections } from "./http-connections.js";
 
 // A request is a POST to the instance's URL, its body JSON or MessagePack by content type. The answer has status 200 and
 // the items of the TCP plane (`stream-item.ts`), each behind its length as u32, big-endian.
@@ -37,6 +31,8 @@ export interface HttpPlaneOptions {
 	readonly codec?: WireFormat;
 	/** Requests served at once; more are refused as overloaded. Default 10,000. */
 	readonly maxRunning?: number;
+	/** Certificate and key for all connections of the plane; every process of the deployment needs them then. Default: plain HTTP. */
+	readonly tls?: TcpTls;
 	readonly logger?: Logger;
 }
 
@@ -47,13 +43,14 @@ export function createHttpPlane(options: HttpPlaneOptions = {}): RequestPlane {
 
 class HttpPlane implements RequestPlane {
 	readonly kind = "http";
-	readonly #options: Required<HttpPlaneOptions>;
+	readonly #options: Required<Omit<HttpPlaneOptions, "tls">>;
+	readonly #connections: HttpConnections;
 	readonly #targets = new Map<string, ServedTarget>();
-	readonly #agent = new Agent({ keepAlive: true, noDelay: true });
 	#server: Promise<{ readonly server: Server; readonly address: string }> | null = null;
 	#running = 0;
 
-	constructor(options: HttpPlaneOptions) {
+	constructor({ tls, ...options }: HttpPlaneOptions) {
+		this.#connections = new HttpConnections(tls ?? null);
 		this.#options = {
 			host: "127.0.0.1",
 			port: 0,
@@ -69,7 +66,7 @@ class HttpPlane implements RequestPlane {
 		this.#server ??= this.#listen();
 		const { address } = await this.#server;
 		return {
-			transport: { kind: "http", url: `http://${address}${pathOf(target)}` },
+			transport: { kind: "http", url: `${this.#connections.scheme}://${address}${pathOf(target)}` },
 			requestCodec: this.#options.codec,
 			multiplexed: false,
 		};
@@ -90,11 +87,8 @@ class HttpPlane implements RequestPlane {
 		const format = instance.requestCodec ?? "json";
 		const { signal } = context;
 		if (signal.aborted) throw cancellationError(signal);
-		const call = openRequest(transport.url, {
-			method: "POST",
-			agent: this.#agent,
-			headers: { "content-type": CONTENT_TYPES[format], ...headersOf(context) },
-		});
+		const headers = { "content-type": CONTENT_TYPES[format], ...headersOf(context) };
+		const call = this.#connections.post(transport.url, headers);
 		const abort = () => call.destroy(cancellationError(signal));
 		signal.addEventListener("abort", abort, { once: true });
 		try {
@@ -109,7 +103,7 @@ class HttpPlane implements RequestPlane {
 	}
 
 	async close(): Promise<void> {
-		this.#agent.destroy();
+		this.#connections.close();
 		const listening = await this.#server?.catch(() => null);
 		if (!listening) return;
 		await new Promise<void>((resolve) => {
@@ -119,7 +113,7 @@ class HttpPlane implements RequestPlane {
 	}
 
 	async #listen() {
-		const server = createServer({ noDelay: true, requestTimeout: 60_000 }, (request, response) => {
+		const server = this.#connections.createServer((request, response) => {
 			void this.#serve(request, response);
 		});
 		const { host, port } = this.#options;

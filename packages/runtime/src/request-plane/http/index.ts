@@ -1,2 +1,3 @@
 // SPDX-License-Identifier: Apache-2.0
+export type { TcpTls } from "../tcp/sockets.js";
 export { createHttpPlane, type HttpPlaneOptions } from "./http-plane.js";

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { connect as connectTls, createServer as createTlsServer } from "node:tls";
+import {
+	connect as connectTls,
+	createServer as createTlsServer,
+	type SecureContextOptions,
+	type TlsOptions,
+} from "node:tls";
 import { parseHostPort } from "./listen.js";
 
 /** PEM texts. With `ca` on the side that listens, peers must show a certificate of it (mutual TLS). */
@@ -29,37 +34,39 @@ export class Sockets {
 	connect(address: string, onOpen: () => void = () => {}): Socket {
 		const { host, port } = parseHostPort(address);
 		if (!this.#tls) return connect({ host, port, noDelay: true }, onOpen);
-		const { cert, key, ca, serverName, insecure = false } = this.#tls;
-		const socket = connectTls(
-			{
-				host,
-				port,
-				cert: pem(cert),
-				key: pem(key),
-				rejectUnauthorized: !insecure,
-				...(ca === undefined ? {} : { ca: pem(ca) }),
-				...(serverName === undefined ? {} : { servername: serverName }),
-			},
-			onOpen,
-		);
-		return socket.setNoDelay(true);
+		return connectTls({ host, port, ...clientTls(this.#tls) }, onOpen).setNoDelay(true);
 	}
 
 	createServer(onSocket: (socket: Socket) => void): Server {
 		if (!this.#tls) return createServer({ noDelay: true }, onSocket);
-		const { cert, key, ca } = this.#tls;
-		const server = createTlsServer(
-			{
-				cert: pem(cert),
-				key: pem(key),
-				handshakeTimeout: HANDSHAKE_MS,
-				...(ca === undefined ? {} : { ca: pem(ca), requestCert: true, rejectUnauthorized: true }),
-			},
-			(socket) => onSocket(socket.setNoDelay(true)),
-		);
+		const server = createTlsServer(serverTls(this.#tls), (socket) => onSocket(socket.setNoDelay(true)));
 		server.on("tlsClientError", () => {}); // somebody who may not, or does not, speak TLS: nobody's business here
 		return server;
 	}
+}
+
+/** For the side that connects, in Node's words. */
+export function clientTls({ cert, key, ca, serverName, insecure = false }: TcpTls): SecureContextOptions & {
+	readonly rejectUnauthorized: boolean;
+	readonly servername?: string;
+} {
+	return {
+		cert: pem(cert),
+		key: pem(key),
+		rejectUnauthorized: !insecure,
+		...(ca === undefined ? {} : { ca: pem(ca) }),
+		...(serverName === undefined ? {} : { servername: serverName }),
+	};
+}
+
+/** For the side that listens. */
+export function serverTls({ cert, key, ca }: TcpTls): TlsOptions {
+	return {
+		cert: pem(cert),
+		key: pem(key),
+		handshakeTimeout: HANDSHAKE_MS,
+		...(ca === undefined ? {} : { ca: pem(ca), requestCert: true, rejectUnauthorized: true }),
+	};
 }
 
 function pem(text: string | Uint8Array): string | Buffer {
