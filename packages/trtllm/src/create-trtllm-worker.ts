@@ -1,74 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-import {
-	type Clock,
-	type Logger,
-	type Metrics,
-	noMetrics,
-	silentLogger,
-	systemClock,
-	type Tracer,
-} from "@dyn/common";
-import type { Engine, EngineInfo } from "@dyn/engine";
-import type { LogitsProcessorFactory } from "@dyn/logits";
-import { createModelStore, DEFAULT_MODEL, type ModelStore } from "@dyn/models/store";
-import type { GenerateRequest, ModelCard, ModelFiles } from "@dyn/protocols";
+import { type Logger, silentLogger } from "@dyn/common";
+import type { Engine } from "@dyn/engine";
+import { createModelStore, DEFAULT_MODEL } from "@dyn/models/store";
+import type { GenerateRequest } from "@dyn/protocols";
 import { generateCodec } from "@dyn/protocols/dynamo";
-import { createCanary, createRuntime, type Runtime } from "@dyn/runtime";
-import { createEmbeddedEngine } from "@dyn/trtllm-native";
-import { cardFiles, type MetadataOptions } from "./card/card-files.js";
-import { embeddedEngineArgs } from "./engine-args/embedded-engine-args.js";
-import { type EngineArgs, mergeEngineArgs } from "./engine-args/merge-engine-args.js";
-import { aggregatedHandler } from "./handlers/aggregated-handler.js";
-import { applyMiddleware, type Handler, type HandlerMiddleware } from "./handlers/handler.js";
+import { createCanary, createRuntime } from "@dyn/runtime";
+import { cardFiles } from "./card/card-files.js";
+import { modelCard } from "./card/model-card.js";
+import { roleOf } from "./disaggregation-mode.js";
+import { embeddedEngine } from "./engines/embedded.js";
+import { applyMiddleware } from "./handlers/handler.js";
 import { traceGeneration } from "./handlers/trace-generation.js";
 import { touchCanary } from "./health/canary-traffic.js";
 import { healthCheckPayload } from "./health/health-check-payload.js";
+import { Presence } from "./presence.js";
 import { ServingWorker, type TrtllmWorker } from "./trtllm-worker.js";
-
-export interface TrtllmWorkerOptions {
-	/** Folder, GGUF file, id of a packaged model or org/name. Default: smollm2-135m-instruct. */
-	readonly model?: string | undefined;
-	/** "embedded" (default), or an engine of your own; the worker closes it, also when creating the worker fails. */
-	readonly engine?: "embedded" | Engine | undefined;
-	/** Where model names are looked up, pulled if need be. Default: the user's store. */
-	readonly modelStore?: ModelStore | undefined;
-	/** The `model` of client requests. Default: the model's id. */
-	readonly servedModelName?: string | undefined;
-	/** Folder or GGUF file whose tokenizer and template to use instead of the model's. */
-	readonly tokenizerPath?: string | undefined;
-	readonly chatTemplatePath?: string | undefined;
-	/** Lets frontends on other machines serve the model: its card names tokenizer and template. Default: it does not. */
-	readonly metadata?: MetadataOptions | undefined;
-	/** Default: a fresh runtime in this process, closed with the worker. */
-	readonly runtime?: Runtime | undefined;
-	/** Default "dynamo", "backend", "generate". */
-	readonly namespace?: string | undefined;
-	readonly component?: string | undefined;
-	readonly endpoint?: string | undefined;
-	/** Arguments by TensorRT-LLM's names, such as { max_batch_size: 8, kv_cache_config: { free_gpu_memory_fraction: 0.2 } }. */
-	readonly engineArgs?: EngineArgs | undefined;
-	/** Merged over engineArgs: what a YAML file says. */
-	readonly extraEngineArgs?: EngineArgs | undefined;
-	/** Merged last. */
-	readonly overrideEngineArgs?: EngineArgs | undefined;
-	/** Logits processors that requests may name. */
-	readonly logitsProcessors?: Readonly<Record<string, LogitsProcessorFactory>> | undefined;
-	/** Replaces the built-in handler; gets the started engine. */
-	readonly handler?: ((engine: Engine) => Handler) | undefined;
-	/** Around the handler, outermost first. */
-	readonly middleware?: readonly HandlerMiddleware[] | undefined;
-	/** Silence after which a canary asks the handler whether it works, ms. Default: no canary. */
-	readonly canaryWaitMs?: number | undefined;
-	/** A native engine binary to load instead of the package's own. */
-	readonly nativePath?: string | undefined;
-	readonly clock?: Clock | undefined;
-	readonly logger?: Logger | undefined;
-	readonly metrics?: Metrics | undefined;
-	/** Gets a span of each generation. Default: none. */
-	readonly tracer?: Tracer | undefined;
-	/** Aborting gives up the creation, a download included. */
-	readonly signal?: AbortSignal | undefined;
-}
+import type { TrtllmWorkerOptions } from "./worker-options.js";
 
 /**
  * Loads a model, serves it as an endpoint of a runtime and publishes its card, so that a frontend of the same runtime
@@ -105,9 +52,10 @@ async function assemble(
 		}));
 	if (!options.runtime) made.push(() => runtime.close());
 	// Names are checked before anything slow begins.
+	const role = roleOf(options.disaggregationMode ?? "agg");
 	const endpoint = runtime.endpoint({
 		namespace: options.namespace ?? "dynamo",
-		component: options.component ?? "backend",
+		component: options.component ?? role.component,
 		endpoint: options.endpoint ?? "generate",
 	});
 	const store = options.modelStore ?? createModelStore({ logger });
@@ -128,7 +76,7 @@ async function assemble(
 	const info = await engine.start();
 	signal?.throwIfAborted();
 
-	const handler = applyMiddleware((options.handler ?? aggregatedHandler)(engine), [
+	const handler = applyMiddleware((options.handler ?? role.handler)(engine), [
 		...(options.tracer ? [traceGeneration(options.tracer)] : []),
 		...(options.middleware ?? []),
 	]);
@@ -150,8 +98,13 @@ async function assemble(
 		{ codec: generateCodec },
 	);
 	made.push(() => served.close());
-	const card = modelCard(name, model.path, files, info, engine, options);
-	const registration = await runtime.models.publish(card, served.instance);
+	const card = modelCard({ name, modelPath: model.path, files, role, info, engine }, options);
+	const presence = new Presence({
+		served,
+		publishCard: () => runtime.models.publish(card, served.instance),
+		logger,
+	});
+	await presence.begin();
 	return new ServingWorker({
 		engine,
 		info,
@@ -160,65 +113,8 @@ async function assemble(
 		served,
 		handler,
 		canary,
-		withdraw: () =>
-			registration
-				.withdraw()
-				.catch((error) => logger.warn("model card stays in discovery until its lease ends", { error })),
+		presence,
 		ownsRuntime: options.runtime === undefined,
 		logger,
-	});
-}
-
-function modelCard(
-	name: string,
-	modelPath: string,
-	files: ModelFiles | null,
-	info: EngineInfo,
-	engine: Engine,
-	options: TrtllmWorkerOptions,
-): ModelCard {
-	return {
-		name,
-		source: options.tokenizerPath ?? options.model ?? DEFAULT_MODEL,
-		tokenizerPath: options.tokenizerPath ?? modelPath,
-		files,
-		chatTemplatePath: options.chatTemplatePath ?? null,
-		endpointTypes: ["chat", "completions"],
-		contextLength: info.contextLength,
-		kvBlockSize: info.kvBlockSize,
-		totalKvBlocks: info.totalKvBlocks,
-		maxNumSeqs: info.maxNumSeqs,
-		maxNumBatchedTokens: info.maxNumBatchedTokens,
-		dpSize: info.dpSize,
-		eosTokenIds: info.eosTokenIds,
-		logitsProcessors: engine.logitsProcessors?.names ?? [],
-		logprobs: info.capabilities.logprobs,
-		maxChoices: info.capabilities.maxChoices,
-		workerType: "aggregated",
-		needs: [],
-		createdSeconds: Math.floor((options.clock ?? systemClock).wallMs() / 1000),
-	};
-}
-
-function embeddedEngine(
-	modelPath: string,
-	modelName: string,
-	options: TrtllmWorkerOptions,
-	logger: Logger,
-): Engine {
-	const args = mergeEngineArgs(
-		options.engineArgs ?? {},
-		options.extraEngineArgs ?? {},
-		options.overrideEngineArgs ?? {},
-		logger,
-	);
-	return createEmbeddedEngine({
-		...embeddedEngineArgs(args),
-		modelPath,
-		modelName,
-		nativePath: options.nativePath,
-		logitsProcessors: options.logitsProcessors,
-		logger,
-		metrics: options.metrics ?? noMetrics,
 	});
 }

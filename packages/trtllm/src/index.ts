@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 export type { MetadataOptions } from "./card/card-files.js";
-export { createTrtllmWorker, type TrtllmWorkerOptions } from "./create-trtllm-worker.js";
+export { createTrtllmWorker } from "./create-trtllm-worker.js";
+export { DISAGGREGATION_MODES, type DisaggregationMode } from "./disaggregation-mode.js";
 export { type EngineArgs, loadEngineArgs } from "./engine-args/merge-engine-args.js";
 export { aggregatedHandler } from "./handlers/aggregated-handler.js";
+export { decodeHandler } from "./handlers/decode-handler.js";
 export { defineHandler, type Handler, type HandlerMiddleware } from "./handlers/handler.js";
+export { prefillHandler } from "./handlers/prefill-handler.js";
 export { healthCheckPayload } from "./health/health-check-payload.js";
 export type { TrtllmWorker } from "./trtllm-worker.js";
+export type { TrtllmWorkerOptions } from "./worker-options.js";

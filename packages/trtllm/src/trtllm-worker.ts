@@ -5,6 +5,7 @@ import type { EngineOutput, GenerateRequest, ModelCard } from "@dyn/protocols";
 import type { Canary, Runtime, ServedEndpoint } from "@dyn/runtime";
 import type { Handler } from "./handlers/handler.js";
 import { watchEngine } from "./health/watch-engine.js";
+import type { Presence } from "./presence.js";
 
 export interface TrtllmWorker {
 	readonly engine: Engine;
@@ -35,11 +36,13 @@ export interface WorkerParts {
 	readonly canary: Canary | null;
 	readonly ownsRuntime: boolean;
 	readonly logger: Logger;
-	/** Takes the model card out of discovery; does not reject. */
-	withdraw(): Promise<void>;
+	readonly presence: Presence;
 }
 
-/** A worker that serves. When its engine dies it leaves discovery and closes, so that nothing is sent to it any more. */
+/**
+ * A worker that serves. It is in discovery only while its engine is healthy; when the engine dies for good it closes, so
+ * that nothing is sent to it any more.
+ */
 export class ServingWorker implements TrtllmWorker {
 	readonly engine: Engine;
 	readonly info: EngineInfo;
@@ -63,9 +66,25 @@ export class ServingWorker implements TrtllmWorker {
 		this.closed = new Promise((resolve) => {
 			this.#resolveClosed = resolve;
 		});
-		this.#stopWatching = watchEngine(parts.engine, (reason) => {
-			parts.logger.error("the engine is dead: closing the worker", { model: parts.card.name, reason });
-			this.close().catch((error) => parts.logger.error("closing failed", { error }));
+		const { logger, presence } = parts;
+		const model = parts.card.name;
+		let wasHealthy = true;
+		this.#stopWatching = watchEngine(parts.engine, {
+			onLook: (health) => {
+				if (this.#isLeaving) return;
+				const healthy = health.status === "healthy";
+				if (healthy !== wasHealthy)
+					logger[healthy ? "info" : "warn"](
+						healthy ? "the engine is healthy again" : "the engine cannot serve: leaving discovery",
+						{ model, ...health },
+					);
+				wasHealthy = healthy;
+				presence.want(healthy);
+			},
+			onDeath: (reason) => {
+				logger.error("the engine is dead: closing the worker", { model, reason });
+				this.close().catch((error) => logger.error("closing failed", { error }));
+			},
 		});
 	}
 
@@ -84,7 +103,7 @@ export class ServingWorker implements TrtllmWorker {
 
 	async drain(options: { readonly graceMs?: number } = {}): Promise<void> {
 		this.#isLeaving = true;
-		await this.#parts.withdraw();
+		await this.#parts.presence.leave();
 		await this.served.drain(options);
 		await this.engine.drain();
 		await this.close();
@@ -104,7 +123,7 @@ export class ServingWorker implements TrtllmWorker {
 		this.#stopWatching();
 		this.#parts.canary?.close();
 		try {
-			await this.#parts.withdraw();
+			await this.#parts.presence.leave();
 			// Both at once: a handler that overlooks the abort still ends with its engine.
 			await Promise.all([this.served.close(), this.engine.close()]);
 			if (this.#parts.ownsRuntime) await this.runtime.close();

@@ -251,6 +251,44 @@ describe("createTrtllmWorker", () => {
 		expect(worker.healthy).toBe(false);
 	});
 
+	it("is in discovery only while its engine is healthy", async () => {
+		vi.useFakeTimers();
+		let health: EngineHealth = { status: "healthy" };
+		const runtime = await createRuntime();
+		await using worker = await createTrtllmWorker({
+			engine: scripted([], () => health),
+			modelStore,
+			runtime,
+			disaggregationMode: "decode",
+		});
+		expect(worker.card).toMatchObject({ workerType: "decode", needs: [["prefill"]] });
+		const client = runtime.endpoint("dynamo.backend.generate").client();
+		for (const sick of [
+			{ status: "restarting", reason: "killed" },
+			{ status: "stalled", sinceMs: 1 },
+		] as const) {
+			health = sick;
+			await vi.advanceTimersByTimeAsync(1000);
+			expect([runtime.models.list(), client.instances(), worker.healthy]).toEqual([[], [], false]);
+			health = { status: "healthy" };
+			await vi.advanceTimersByTimeAsync(1000);
+			expect(runtime.models.list().map(({ id }) => id)).toEqual([worker.served.instance.id]);
+			expect([client.instances().length, worker.healthy]).toEqual([1, true]);
+		}
+	});
+
+	it("takes place and name from its role", async () => {
+		await using worker = await createTrtllmWorker({
+			engine: scripted([]),
+			modelStore,
+			disaggregationMode: "prefill",
+		});
+		expect(worker.served.instance.path.component).toBe("prefill");
+		expect(worker.card).toMatchObject({ workerType: "prefill", endpointTypes: [], needs: [["decode"]] });
+		const encode = createTrtllmWorker({ engine: scripted([]), modelStore, disaggregationMode: "encode" });
+		await expect(encode).rejects.toThrow("no built-in handler for encode workers");
+	});
+
 	it("leaves discovery and closes when its engine dies", async () => {
 		vi.useFakeTimers();
 		let health: EngineHealth = { status: "healthy" };
