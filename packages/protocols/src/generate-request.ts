@@ -81,6 +81,12 @@ export interface RoutingHints {
 export interface GenerateRequest {
 	readonly model: string;
 	readonly tokenIds: readonly number[] | Uint32Array;
+	/**
+	 * How many of the last `tokenIds` are no prompt but an answer's beginning, which an instance that failed had made: for
+	 * presence and frequency penalties and for the numbers drawn from a seed they count as generated. `stop` counts what
+	 * is still to come, and usage takes them for prompt. Engines that do not know it take them for prompt in all. Usually 0.
+	 */
+	readonly resumedTokens: number;
 	/** The model's end-of-sequence ids, for engines that do not know them. May be empty. */
 	readonly eosTokenIds: readonly number[];
 	readonly sampling: SamplingOptions;
@@ -104,6 +110,7 @@ type Init<T> = { readonly [K in keyof T]?: T[K] | undefined };
 export interface GenerateRequestInit {
 	readonly model?: string;
 	readonly tokenIds: readonly number[] | Uint32Array;
+	readonly resumedTokens?: number;
 	readonly eosTokenIds?: readonly number[];
 	readonly sampling?: Init<SamplingOptions>;
 	readonly stop?: Init<StopConditions>;
@@ -159,6 +166,7 @@ export function createGenerateRequest(init: GenerateRequestInit): GenerateReques
 	return {
 		model: init.model ?? "",
 		tokenIds: init.tokenIds,
+		resumedTokens: init.resumedTokens ?? 0,
 		eosTokenIds: init.eosTokenIds ?? [],
 		sampling: withDefaults(sampling, init.sampling),
 		stop: withDefaults(stop, init.stop),

@@ -41,7 +41,7 @@ describe("a request whose instance fails", () => {
 		expect(
 			fleet.calls.map(({ request, context: { id } }) => [id, [...request.tokenIds], request.stop]),
 		).toEqual([
-			["mine", [1, 2, 3], { maxTokens: 20, minTokens: 20, stopTokenIds: [], ignoreEos: false }],
+			["mine", [1, 2, 3], expect.objectContaining({ maxTokens: 20, minTokens: 20 })],
 			[
 				"mine",
 				[1, 2, 3, ...answer.tokenIds.slice(0, 7)],
@@ -53,6 +53,7 @@ describe("a request whose instance fails", () => {
 				expect.objectContaining({ maxTokens: 8, minTokens: 8 }),
 			],
 		]);
+		expect(fleet.calls.map(({ request }) => request.resumedTokens)).toEqual([0, 7, 12]);
 		expect(new Set(fleet.calls.map(({ id }) => id)).size).toBe(3);
 		expect(await fleet.counted()).toEqual({
 			'total{model="m",migration_type="ongoing_request"}': 2,
@@ -181,6 +182,17 @@ describe("a request stays with its instance", () => {
 		await fleet.close();
 		fleet = await Fleet.create(2, failing(broken));
 		expect((await fold(fleet.migrate({ logitsProcessors }))).finishReason).toBe("length");
+	});
+
+	it.each([
+		["a constraint", { guided: { kind: "regex", pattern: "a+" } }],
+		["beams", { sampling: { beamWidth: 2 } }],
+		["candidates to choose from", { sampling: { bestOf: 2 } }],
+	] as const)("when its answer has %s, which begin with an answer", async (_, request) => {
+		expect(await fails(failing(broken, 1), broken, request)).toBe(1);
+		await fleet.close();
+		fleet = await Fleet.create(2, failing(broken));
+		expect((await fold(fleet.migrate(request))).finishReason).toBe("length");
 	});
 
 	it("when several of its choices had begun, but not before", async () => {

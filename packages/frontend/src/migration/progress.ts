@@ -37,11 +37,15 @@ export class Progress {
 	}
 
 	/**
-	 * Whether what came can be handed on. Before the first token that is nothing. After it, choices of one request
-	 * are not continued, nor is a logits processor: it may keep state, which died with the instance.
+	 * Whether what came can be handed on. Before the first token that is nothing. After it, choices, candidates and beams
+	 * of one request are not continued, nor what keeps state from an answer's beginning on, which died with the
+	 * instance: logits processors and constraints.
 	 */
 	get continuable(): boolean {
-		return !this.began || (this.#choices === 1 && this.#request.logitsProcessors.length === 0);
+		if (!this.began) return true;
+		const { sampling, logitsProcessors, guided } = this.#request;
+		const isOnly = this.#choices === 1 && (sampling.bestOf ?? 1) === 1 && sampling.beamWidth === null;
+		return isOnly && logitsProcessors.length === 0 && guided === null;
 	}
 
 	/** Whether the only choice has all the tokens that it may have and lacks nothing but its finish reason. */
@@ -75,11 +79,11 @@ export class Progress {
 		};
 	}
 
-	/** The request that the next instance gets. Penalties for generated tokens count from there. */
+	/** The request that the next instance gets: the tokens that came are its prompt's end, and marked as an answer's. */
 	handOver(): GenerateRequest {
 		this.#inherited = this.#tokens;
 		if (!this.began) return this.#request;
-		const { tokenIds, stop } = this.#request;
+		const { tokenIds, resumedTokens, stop } = this.#request;
 		const sequence = new Uint32Array(this.sequenceLength);
 		sequence.set(tokenIds);
 		sequence.set(this.#tokenIds, tokenIds.length);
@@ -87,6 +91,7 @@ export class Progress {
 		return {
 			...this.#request,
 			tokenIds: sequence,
+			resumedTokens: resumedTokens + this.#tokens,
 			stop: { ...stop, maxTokens: left(stop.maxTokens), minTokens: left(stop.minTokens) },
 		};
 	}

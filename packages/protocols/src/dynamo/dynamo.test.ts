@@ -77,6 +77,7 @@ describe("a request", () => {
 				{ modality: "audio", source: { dataUri: "data:audio/wav;base64,AA==" } },
 			],
 			disaggregation: { role: "decode", session },
+			resumedTokens: 2,
 			logitsProcessors: [{ name: "p", args: { a: 1 } }],
 			healthCheck: true,
 		});

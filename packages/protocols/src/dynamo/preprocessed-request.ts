@@ -23,6 +23,7 @@ export function encodePreprocessedRequest(request: GenerateRequest): Record<stri
 		...(sampling.logitBias ? { logit_bias: [...sampling.logitBias] } : {}),
 		...(request.logitsProcessors.length > 0 ? { logits_processors: request.logitsProcessors } : {}),
 		...(sampling.beamWidth === null ? {} : { beam_width: sampling.beamWidth }),
+		...(request.resumedTokens > 0 ? { resumed_tokens: request.resumedTokens } : {}),
 		...(routing.bypassPrefixCache ? { bypass_prefix_cache: true } : {}),
 	};
 	return {
@@ -102,6 +103,7 @@ export function decodePreprocessedRequest(data: unknown): GenerateRequest {
 	return createGenerateRequest({
 		model: request.string("model") ?? "",
 		tokenIds: request.required("token_ids", request.tokenIds("token_ids")),
+		resumedTokens: extra.number("resumed_tokens") ?? 0,
 		eosTokenIds,
 		sampling: {
 			n: sampling.number("n"),

@@ -39,7 +39,7 @@ export interface ActiveRequest {
 /** Records a newly chosen token and says what the caller hears of it. End and stop ids end the choice and are not part of its text, unless they are visible ones. */
 export function takeToken({ request, index, sequence, params }: Choice, token: SampledToken): EngineOutput {
 	const isEos = request.eosTokenIds.has(token.tokenId);
-	const ends = (isEos || request.stopTokenIds.has(token.tokenId)) && sequence.generated >= params.minTokens;
+	const ends = (isEos || request.stopTokenIds.has(token.tokenId)) && sequence.answered >= params.minTokens;
 	const shown = !ends || request.visibleStopTokenIds.has(token.tokenId);
 	if (shown) sequence.tokens.push(token.tokenId);
 	const full = sequence.generated >= request.maxTokens;

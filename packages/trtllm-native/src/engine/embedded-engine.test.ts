@@ -2,7 +2,7 @@
 import { createRequestContext } from "@dyn/common";
 import type { Engine } from "@dyn/engine";
 import type { LogitsProcessor } from "@dyn/logits";
-import type { EngineOutput, KvEvent } from "@dyn/protocols";
+import type { EngineOutput, GenerateRequestInit, KvEvent } from "@dyn/protocols";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { codeOf, collect, greedy, text, tokens, tokensOf } from "./__fixtures__/ask.js";
 import { PaperBackend, paperEngine } from "./__fixtures__/paper-backend.js";
@@ -69,6 +69,31 @@ describe("steps", () => {
 		expect(await Promise.all(requests.map((request) => tokens(engine, request)))).toEqual(alone);
 		expect(preemptions).toBeGreaterThan(3);
 		expect(engine.load()[0]).toMatchObject(idle);
+	});
+
+	it.each<[string, Pick<GenerateRequestInit, "sampling" | "stop">]>([
+		["drawn from a seed", { sampling: { temperature: 1, seed: 5 } }],
+		["to its end, which may not come early", { stop: { minTokens: 20 } }],
+	])("goes on with an answer that another engine began, %s", async (_, how) => {
+		const tokenIds = text(1, 40);
+		const endless = await tokens((await paperEngine()).engine, greedy({ tokenIds, stop: { maxTokens: 30 } }));
+		const stopTokenIds = [endless[22]!];
+		const request = greedy({ tokenIds, ...how, stop: { maxTokens: 30, stopTokenIds, ...how.stop } });
+		const whole = await tokens((await paperEngine()).engine, request);
+		expect(whole.length).toBe(how.stop ? 22 : 30);
+		for (const seam of [1, 7, 19]) {
+			const rest = greedy({
+				...how,
+				tokenIds: [...tokenIds, ...whole.slice(0, seam)],
+				resumedTokens: seam,
+				stop: {
+					...request.stop,
+					maxTokens: 30 - seam,
+					minTokens: Math.max(0, (request.stop.minTokens ?? 0) - seam),
+				},
+			});
+			expect(await tokens((await paperEngine()).engine, rest)).toEqual(whole.slice(seam));
+		}
 	});
 
 	it("reuses a prefix, says so, and answers the same; another salt shares nothing", async () => {
@@ -417,6 +442,7 @@ describe("requests that cannot be served", () => {
 		[{ tokenIds: [4], sampling: { topP: 0 } }, "top_p", "INVALID_ARGUMENT"],
 		[{ tokenIds: [4], sampling: { topK: -2 } }, "top_k", "INVALID_ARGUMENT"],
 		[{ tokenIds: [4], sampling: { minP: Number.NaN } }, "min_p", "INVALID_ARGUMENT"],
+		[{ tokenIds: [4], resumedTokens: 2 }, "resumed_tokens", "INVALID_ARGUMENT"],
 		[{ tokenIds: [4], sampling: { presencePenalty: 3 } }, "presence_penalty", "INVALID_ARGUMENT"],
 		[{ tokenIds: [4], sampling: { frequencyPenalty: -3 } }, "frequency_penalty", "INVALID_ARGUMENT"],
 		[{ tokenIds: [4], sampling: { repetitionPenalty: 0 } }, "repetition_penalty", "INVALID_ARGUMENT"],

@@ -199,6 +199,7 @@ export class EmbeddedEngine implements Engine {
 		for (const [index, own] of processors.entries()) {
 			const sequence = new Sequence({
 				prompt: request.tokenIds,
+				resumed: request.resumedTokens,
 				priority: request.routing.priority ?? 0,
 				hasher,
 				processed: own.length > 0,

@@ -130,7 +130,7 @@ export class StepLoop {
 		for (const { slot } of preempted) backend.closeSlot(slot);
 		for (const sequence of admitted) {
 			const { params } = this.#choices.get(sequence)!;
-			backend.openSlot(sequence.slot, params, sequence.tokens.view(), sequence.generated);
+			backend.openSlot(sequence.slot, params, sequence.tokens.view(), sequence.answered);
 		}
 	}
 

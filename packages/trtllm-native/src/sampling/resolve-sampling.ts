@@ -30,6 +30,7 @@ export function resolveSampling(
 		number("logit_bias", value, -100, 100);
 	}
 	const minTokens = integer("min_tokens", stop.minTokens ?? 0, 0, Number.MAX_SAFE_INTEGER);
+	const resumed = integer("resumed_tokens", request.resumedTokens, 0, request.tokenIds.length);
 	const topK = integer("top_k", sampling.topK ?? 0, -1, Number.MAX_SAFE_INTEGER);
 	const seed =
 		sampling.seed === null
@@ -46,7 +47,7 @@ export function resolveSampling(
 		biasIds: Uint32Array.from(bias, ([id]) => id),
 		biasValues: Float32Array.from(bias, ([, value]) => value),
 		suppressIds: Uint32Array.from(endTokenIds.filter((id) => id < vocabSize)),
-		minTokens,
+		minTokens: resumed + minTokens, // the sampler counts from the answer's beginning
 		logprobs: output.logprobs === null ? -1 : integer("logprobs", output.logprobs, 0, MAX_LOGPROBS),
 	};
 	return {

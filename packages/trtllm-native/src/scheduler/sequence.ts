@@ -4,6 +4,8 @@ import { TokenBuffer } from "./token-buffer.js";
 
 export interface SequenceOptions {
 	readonly prompt: readonly number[] | Uint32Array;
+	/** How many of the prompt's last tokens another instance generated. Default 0. */
+	readonly resumed?: number;
 	readonly priority: number;
 	readonly hasher: BlockHasher;
 	/** A sequence with the same prompt whose blocks this one will share: it waits until that prompt is computed. */
@@ -16,6 +18,7 @@ export interface SequenceOptions {
 export class Sequence {
 	readonly tokens: TokenBuffer;
 	readonly promptLength: number;
+	readonly #resumed: number;
 	readonly priority: number;
 	readonly processed: boolean;
 	readonly hasher: BlockHasher;
@@ -37,6 +40,7 @@ export class Sequence {
 	constructor(options: SequenceOptions) {
 		this.tokens = new TokenBuffer(options.prompt);
 		this.promptLength = options.prompt.length;
+		this.#resumed = options.resumed ?? 0;
 		this.priority = options.priority;
 		this.processed = options.processed;
 		this.hasher = options.hasher;
@@ -45,6 +49,11 @@ export class Sequence {
 
 	get generated(): number {
 		return this.tokens.length - this.promptLength;
+	}
+
+	/** Tokens of the answer, with those that another instance generated. */
+	get answered(): number {
+		return this.generated + this.#resumed;
 	}
 
 	/** Tokens still to be computed before the next one can be chosen; 1 while decoding. */
