@@ -2,6 +2,7 @@
 import { DynError } from "@dyn/common";
 import { PlainData } from "@dyn/protocols/dynamo";
 import { decodeMsgpack, encodeMsgpack } from "@dyn/protocols/msgpack";
+import type { ReceivedEvent } from "./event-plane.js";
 
 /** What every event plane carries: one event of one publisher, with its payload still encoded. */
 export interface EventEnvelope {
@@ -16,6 +17,9 @@ export interface EventEnvelope {
 	/** MessagePack. */
 	readonly payload: Uint8Array;
 }
+
+/** An event before it is known how many were lost before it. */
+export type UncountedEvent = Omit<ReceivedEvent, "missed">;
 
 /** Dynamo's EventEnvelope: a MessagePack map of five fields in this order. */
 export function encodeEnvelope(envelope: EventEnvelope): Uint8Array {
@@ -44,6 +48,16 @@ export function decodeEnvelope(bytes: Uint8Array): EventEnvelope {
 		topic: fields.required("topic", fields.string("topic")),
 		payload,
 	};
+}
+
+/** @throws RangeError when the payload is no MessagePack */
+export function openEnvelope({
+	publisherId,
+	sequence,
+	publishedAtMs,
+	payload,
+}: EventEnvelope): UncountedEvent {
+	return { publisherId, sequence, publishedAtMs, payload: decodeMsgpack(payload) };
 }
 
 function unsigned(fields: PlainData, name: string): bigint {

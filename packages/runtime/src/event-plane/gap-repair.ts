@@ -54,6 +54,11 @@ export class GapRepair<T extends Sequenced> {
 		if (expected !== null && !this.#held.has(publisherId)) this.#ask(publisherId, expected, NEWEST, []);
 	}
 
+	/** `catchUp` for every publisher that is known. */
+	catchUpAll(): void {
+		for (const publisherId of [...this.#tracker.publishers]) this.catchUp(publisherId);
+	}
+
 	accept(event: T): void {
 		const { publisherId, sequence } = event;
 		const expected = this.#tracker.expected(publisherId);

@@ -26,6 +26,11 @@ export class SequenceTracker {
 		this.#capacity = capacity;
 	}
 
+	/** Publishers that are remembered. */
+	get publishers(): Iterable<bigint> {
+		return this.#last.keys();
+	}
+
 	/** The sequence that should come next, or null when the publisher is not known. */
 	expected(publisherId: bigint): bigint | null {
 		const last = this.#last.get(publisherId);

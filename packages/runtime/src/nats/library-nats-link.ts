@@ -198,8 +198,8 @@ function fromLibrary(message: Msg): NatsMessage {
 	return {
 		body: message.data,
 		headers: headers ? Object.fromEntries(headers.keys().map((key) => [key, headers.get(key)])) : {},
-		respond: (text) => {
-			message.respond(text);
+		respond: (body) => {
+			message.respond(body);
 		},
 	};
 }

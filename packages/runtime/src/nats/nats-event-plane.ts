@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from "node:crypto";
 import { DynError } from "@dyn/common";
-import { decodeMsgpack } from "@dyn/protocols/msgpack";
-import { BoundedEventQueue } from "../event-plane/bounded-event-queue.js";
-import { decodeEnvelope } from "../event-plane/envelope.js";
 import { encodeEventChannel } from "../event-plane/event-channel.js";
 import type {
 	EventPlane,
@@ -15,10 +12,13 @@ import type {
 	PublishOptions,
 	SubscribeOptions,
 } from "../event-plane/event-plane.js";
-import { SequenceTracker } from "../event-plane/sequence-tracker.js";
+import { OpenSet } from "../event-plane/open-set.js";
+import { ReplayBuffer } from "../event-plane/replay-buffer.js";
 import { eventChannelKey, eventSubject } from "../event-plane/subject.js";
 import { NatsEventPublisher } from "./nats-event-publisher.js";
+import { NatsEventSubscription } from "./nats-event-subscription.js";
 import type { NatsLink } from "./nats-link.js";
+import { answerReplay, replaySubject } from "./nats-replay.js";
 
 export interface NatsEventPlaneOptions {
 	/** The process's connection to NATS. Whoever made it closes it, after the runtime. */
@@ -27,7 +27,8 @@ export interface NatsEventPlaneOptions {
 
 /**
  * Dynamo's NATS event plane: core publish and subscribe, one subject per scope and topic. A server that is away or slow
- * costs events, which subscribers see as missed, and nothing else. It keeps none for replay.
+ * costs events and nothing else. Publishers may keep some for those who missed them (`PublishOptions.replay`), which works
+ * between peers of this project; the others are counted as missed.
  */
 export function createNatsEventPlane({ nats }: NatsEventPlaneOptions): EventPlaneFactory {
 	return (context) => new NatsEventPlane(nats, context);
@@ -36,8 +37,7 @@ export function createNatsEventPlane({ nats }: NatsEventPlaneOptions): EventPlan
 class NatsEventPlane implements EventPlane {
 	readonly #nats: NatsLink;
 	readonly #context: EventPlaneContext;
-	readonly #open = new Set<{ close(): Promise<void> }>();
-	#closed = false;
+	readonly #open = new OpenSet();
 
 	constructor(nats: NatsLink, context: EventPlaneContext) {
 		this.#nats = nats;
@@ -45,31 +45,26 @@ class NatsEventPlane implements EventPlane {
 	}
 
 	async publish(scope: EventScope, topic: string, options: PublishOptions = {}): Promise<EventPublisher> {
-		this.#checkOpen();
-		const { store, lease, logger } = this.#context;
+		this.#open.check();
+		const { logger } = this.#context;
 		const id = randomBytes(8).readBigUInt64LE() >> 11n;
 		const subject = eventSubject(scope, topic);
 		const key = eventChannelKey(scope, topic, id);
+		const kept = options.replay ? new ReplayBuffer(options.replay) : null;
+		const endReplay = kept ? await this.#serveReplay(id, kept) : () => {};
 		const config = { subject_prefix: subject.slice(0, subject.lastIndexOf(".")) };
-		await store
-			.put(key, encodeEventChannel(scope, topic, { publisherId: id, kind: "Nats", config }), lease)
-			.catch((error) => {
-				// Subscribers know the subject; the record is for those who look at discovery.
-				if (!DynError.is(error, "UNAVAILABLE")) throw error;
-				logger.warn("discovery cannot be reached: the event channel appears when it can", { key, error });
-			});
+		await this.#announce(key, encodeEventChannel(scope, topic, { publisherId: id, kind: "Nats", config }));
 		const publisher = new NatsEventPublisher(
 			this.#nats,
-			{ id, subject, topic, capacity: options.capacity },
+			{ id, subject, topic, capacity: options.capacity, kept },
 			logger,
 			async () => {
 				this.#open.delete(publisher);
-				await store
-					.delete(key)
-					.catch((error) => logger.warn("an event channel stays until its lease ends", { key, error }));
+				endReplay();
+				await this.#withdraw(key);
 			},
 		);
-		this.#open.add(publisher);
+		await this.#open.add(publisher);
 		return publisher;
 	}
 
@@ -78,25 +73,19 @@ class NatsEventPlane implements EventPlane {
 		topic: string,
 		options: SubscribeOptions = {},
 	): Promise<EventSubscription> {
-		this.#checkOpen();
-		const sequences = new SequenceTracker();
-		const queue = new BoundedEventQueue(options.capacity, () => {
-			this.#open.delete(queue);
-			subscribed.then(
-				(unsubscribe) => unsubscribe(),
-				() => {},
-			);
-		});
-		const subscribed = this.#nats.subscribe(eventSubject(scope, topic), ({ body }) => {
-			const { publisherId, sequence, publishedAtMs, payload } = decodeEnvelope(body);
-			const arrival = sequences.observe(publisherId, sequence);
-			if (arrival.kind === "duplicate" || arrival.kind === "stale") return;
-			const { missed } = arrival;
-			queue.push({ publisherId, sequence, missed, publishedAtMs, payload: decodeMsgpack(payload) });
-		});
-		this.#open.add(queue);
+		this.#open.check();
+		const { queue, ready } = new NatsEventSubscription(
+			this.#nats,
+			this.#context,
+			scope,
+			topic,
+			options.capacity,
+			(closed) => this.#open.delete(closed),
+		);
+		ready.catch(() => {}); // awaited below, unless the plane closes before
+		await this.#open.add(queue);
 		try {
-			await subscribed;
+			await ready;
 		} catch (error) {
 			await queue.close();
 			throw error;
@@ -104,12 +93,37 @@ class NatsEventPlane implements EventPlane {
 		return queue;
 	}
 
-	async close(): Promise<void> {
-		this.#closed = true;
-		await Promise.all([...this.#open].map((each) => each.close()));
+	close(): Promise<void> {
+		return this.#open.close();
 	}
 
-	#checkOpen(): void {
-		if (this.#closed) throw new DynError("UNAVAILABLE", "the event plane is closed");
+	/** Answers subscribers who missed events. Returns what ends that. */
+	async #serveReplay(id: bigint, kept: ReplayBuffer): Promise<() => void> {
+		const { logger } = this.#context;
+		try {
+			return await this.#nats.subscribe(replaySubject(id), ({ body, respond }) =>
+				respond(answerReplay(body, id, kept, this.#nats.maxMessageBytes)),
+			);
+		} catch (error) {
+			if (!DynError.is(error, "UNAUTHENTICATED")) throw error;
+			logger.warn("events that subscribers miss cannot be asked for", { error });
+			return () => {};
+		}
+	}
+
+	async #announce(key: string, value: string): Promise<void> {
+		const { store, lease, logger } = this.#context;
+		await store.put(key, value, lease).catch((error) => {
+			// Subscribers know the subject; the record is for those who look at discovery.
+			if (!DynError.is(error, "UNAVAILABLE")) throw error;
+			logger.warn("discovery cannot be reached: the event channel appears when it can", { key, error });
+		});
+	}
+
+	async #withdraw(key: string): Promise<void> {
+		const { store, logger } = this.#context;
+		await store
+			.delete(key)
+			.catch((error) => logger.warn("an event channel stays until its lease ends", { key, error }));
 	}
 }

@@ -3,6 +3,7 @@ import type { Logger } from "@dyn/common";
 import { encodeMsgpack } from "@dyn/protocols/msgpack";
 import { encodeEnvelope } from "../event-plane/envelope.js";
 import type { EventPublisher } from "../event-plane/event-plane.js";
+import type { ReplayBuffer } from "../event-plane/replay-buffer.js";
 import { EventOutbox } from "./event-outbox.js";
 import type { NatsLink } from "./nats-link.js";
 
@@ -13,12 +14,15 @@ export interface NatsEventPublisherOptions {
 	readonly subject: string;
 	readonly topic: string;
 	readonly capacity: number | undefined;
+	/** Where events are kept for replay; null when they are not. */
+	readonly kept: ReplayBuffer | null;
 }
 
 /** Numbers events and hands them to the outbox; the numbers of dropped ones are not used again. */
 export class NatsEventPublisher implements EventPublisher {
 	readonly id: bigint;
 	readonly #topic: string;
+	readonly #kept: ReplayBuffer | null;
 	readonly #outbox: EventOutbox;
 	readonly #logger: Logger;
 	readonly #onClose: () => Promise<void>;
@@ -28,12 +32,13 @@ export class NatsEventPublisher implements EventPublisher {
 	/** @param onClose called once, after the last event has left */
 	constructor(
 		nats: NatsLink,
-		{ id, subject, topic, capacity = DEFAULT_CAPACITY }: NatsEventPublisherOptions,
+		{ id, subject, topic, capacity = DEFAULT_CAPACITY, kept }: NatsEventPublisherOptions,
 		logger: Logger,
 		onClose: () => Promise<void>,
 	) {
 		this.id = id;
 		this.#topic = topic;
+		this.#kept = kept;
 		this.#outbox = new EventOutbox(nats, subject, capacity);
 		this.#logger = logger;
 		this.#onClose = onClose;
@@ -45,25 +50,30 @@ export class NatsEventPublisher implements EventPublisher {
 
 	send(payload: unknown): void {
 		if (this.#closing) return;
-		const sequence = this.#sequence++;
-		try {
-			this.#outbox.push(
-				encodeEnvelope({
-					publisherId: this.id,
-					sequence,
-					publishedAtMs: Date.now(),
-					topic: this.#topic,
-					payload: encodeMsgpack(payload),
-				}),
-			);
-		} catch (error) {
-			this.#outbox.drop();
-			this.#logger.warn("an event cannot be encoded and is dropped", { topic: this.#topic, error });
-		}
+		const envelope = this.#encode(this.#sequence++, payload);
+		this.#kept?.push(envelope);
+		if (envelope) this.#outbox.push(envelope);
+		else this.#outbox.drop();
 	}
 
 	close(): Promise<void> {
 		this.#closing ??= this.#outbox.close().then(this.#onClose);
 		return this.#closing;
+	}
+
+	#encode(sequence: bigint, payload: unknown): Uint8Array | null {
+		const topic = this.#topic;
+		try {
+			return encodeEnvelope({
+				publisherId: this.id,
+				sequence,
+				publishedAtMs: Date.now(),
+				topic,
+				payload: encodeMsgpack(payload),
+			});
+		} catch (error) {
+			this.#logger.warn("an event cannot be encoded and is dropped", { topic, error });
+			return null;
+		}
 	}
 }

@@ -5,7 +5,7 @@ export interface NatsMessage {
 	readonly body: Uint8Array;
 	readonly headers: Readonly<Record<string, string>>;
 	/** Answers a request; nothing happens when the message was none. */
-	respond(text: string): void;
+	respond(body: string | Uint8Array): void;
 }
 
 /** The connection of a process to NATS, shared by its planes. It comes back by itself, however long NATS is away. */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { BoundedEventQueue } from "../bounded-event-queue.js";
+import type { UncountedEvent } from "../envelope.js";
 import type { EventScope } from "../event-plane.js";
 import { GapRepair, type Repair } from "../gap-repair.js";
 import { eventSubject } from "../subject.js";
 import { EventReceiver } from "./event-receiver.js";
 import type { ZmqContext } from "./zmq-context.js";
-import type { UncountedEvent } from "./zmq-message.js";
 
 /** An event that one broker lost may come from another so much later, ms. */
 const OTHER_BROKER_MS = 500;

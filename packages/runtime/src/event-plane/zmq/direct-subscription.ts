@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WatchedMap } from "../../discovery/watched-map.js";
 import type { BoundedEventQueue } from "../bounded-event-queue.js";
+import type { UncountedEvent } from "../envelope.js";
 import type { EventScope } from "../event-plane.js";
 import { GapRepair } from "../gap-repair.js";
 import { eventChannelPrefix } from "../subject.js";
@@ -8,7 +9,6 @@ import { EventReceiver } from "./event-receiver.js";
 import { requestReplay } from "./request-replay.js";
 import { decodeZmqChannel, type ZmqChannel } from "./zmq-channel.js";
 import type { ZmqContext } from "./zmq-context.js";
-import type { UncountedEvent } from "./zmq-message.js";
 
 /** A publisher that left discovery may have sent events before that are still on their way for so long, ms. */
 const LEAVE_GRACE_MS = 500;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Subscriber } from "zeromq";
+import { openEnvelope, type UncountedEvent } from "../envelope.js";
 import { connectSocket, reachAll } from "./attach-socket.js";
 import { HIGH_WATER_MARK, KEEP_ALIVE, MAX_MESSAGE_BYTES, usesIpv6 } from "./socket-options.js";
 import type { ZmqContext } from "./zmq-context.js";
-import { decodeMessage, openEnvelope, type UncountedEvent } from "./zmq-message.js";
+import { decodeMessage } from "./zmq-message.js";
 
 export interface EventReceiverOptions {
 	readonly endpoints: readonly string[];

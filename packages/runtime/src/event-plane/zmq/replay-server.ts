@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from "@dyn/common";
 import type { Router } from "zeromq";
+import type { ReplayBuffer } from "../replay-buffer.js";
+import { decodeReplayRequest, encodeReplayReply } from "../replay-protocol.js";
 import { bindSocket } from "./attach-socket.js";
-import type { ReplayBuffer } from "./replay-buffer.js";
-import { decodeReplayRequest, encodeReplayReply } from "./replay-protocol.js";
 import { KEEP_ALIVE, usesIpv6 } from "./socket-options.js";
 import type { ZmqContext } from "./zmq-context.js";
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError } from "@dyn/common";
+import { openEnvelope, type UncountedEvent } from "../envelope.js";
 import type { Repaired } from "../gap-repair.js";
-import { decodeReplayReply, encodeReplayRequest, type ReplayRequest } from "./replay-protocol.js";
+import { decodeReplayReply, encodeReplayRequest, type ReplayRequest } from "../replay-protocol.js";
 import { KEEP_ALIVE, MAX_MESSAGE_BYTES, usesIpv6 } from "./socket-options.js";
 import type { ZmqContext } from "./zmq-context.js";
-import { decodeFrame, openEnvelope, type UncountedEvent } from "./zmq-message.js";
+import { decodeFrame } from "./zmq-message.js";
 
 /** How long a publisher may take to answer, ms. */
 const TIMEOUT_MS = 2000;

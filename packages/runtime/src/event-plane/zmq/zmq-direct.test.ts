@@ -5,9 +5,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Dealer, Subscriber } from "zeromq";
 import { MemoryStore } from "../../discovery/memory-store.js";
 import type { EventPlane, PublishOptions, SubscribeOptions } from "../event-plane.js";
+import { decodeReplayReply, encodeReplayRequest } from "../replay-protocol.js";
 import { eventChannelPrefix } from "../subject.js";
 import { type Counts, createPlane, PuppetPublisher, Reader, scope, topic } from "./__fixtures__/planes.js";
-import { decodeReplayReply, encodeReplayRequest } from "./replay-protocol.js";
 import { decodeZmqChannel, type ZmqChannel } from "./zmq-channel.js";
 import { decodeMessage, encodeFrame, encodeMessage } from "./zmq-message.js";
 

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { DynError } from "@dyn/common";
 import { BoundedEventQueue } from "../bounded-event-queue.js";
 import type {
 	EventPlane,
@@ -11,6 +10,7 @@ import type {
 	PublishOptions,
 	SubscribeOptions,
 } from "../event-plane.js";
+import { OpenSet } from "../open-set.js";
 import { BrokerSubscription } from "./broker-subscription.js";
 import { DirectSubscription } from "./direct-subscription.js";
 import { openBrokerPublisher, openDirectPublisher } from "./open-publisher.js";
@@ -43,8 +43,7 @@ class ZmqEventPlane implements EventPlane {
 	readonly #options: ZmqEventPlaneOptions;
 	readonly #eventContext: EventPlaneContext;
 	#context: Promise<ZmqContext> | null = null;
-	readonly #open = new Set<{ close(): Promise<void> }>();
-	#closed = false;
+	readonly #open = new OpenSet();
 
 	constructor(options: ZmqEventPlaneOptions, context: EventPlaneContext) {
 		this.#options = options;
@@ -57,9 +56,8 @@ class ZmqEventPlane implements EventPlane {
 		const publisher = await (broker
 			? openBrokerPublisher(context, broker.xsub, scope, topic, options)
 			: openDirectPublisher(context, host, scope, topic, options));
-		this.#open.add(publisher);
 		void publisher.closed.then(() => this.#open.delete(publisher));
-		if (this.#closed) await publisher.close(); // while it was opened
+		await this.#open.add(publisher);
 		return publisher;
 	}
 
@@ -81,26 +79,21 @@ class ZmqEventPlane implements EventPlane {
 		const subscription = broker
 			? new BrokerSubscription(context, broker.xpub, scope, topic, queue)
 			: new DirectSubscription(context, scope, topic, queue);
-		this.#open.add(queue);
+		await this.#open.add(queue);
 		await subscription.ready;
 		return queue;
 	}
 
-	async close(): Promise<void> {
-		this.#closed = true;
-		await Promise.all([...this.#open].map((each) => each.close()));
+	close(): Promise<void> {
+		return this.#open.close();
 	}
 
 	/** @throws DynError UNAVAILABLE after `close`, UNIMPLEMENTED without zeromq */
 	async #enter(): Promise<ZmqContext> {
-		this.#checkOpen();
+		this.#open.check();
 		this.#context ??= createZmqContext(this.#eventContext);
 		const context = await this.#context;
-		this.#checkOpen();
+		this.#open.check();
 		return context;
-	}
-
-	#checkOpen(): void {
-		if (this.#closed) throw new DynError("UNAVAILABLE", "the event plane is closed");
 	}
 }

@@ -2,7 +2,7 @@
 import { encodeMsgpack } from "@dyn/protocols/msgpack";
 import type { Publisher } from "zeromq";
 import type { EventPublisher } from "../event-plane.js";
-import type { ReplayBuffer } from "./replay-buffer.js";
+import type { ReplayBuffer } from "../replay-buffer.js";
 import type { ZmqContext } from "./zmq-context.js";
 import { encodeFrame, encodeMessage } from "./zmq-message.js";
 import { ZmqOutbox } from "./zmq-outbox.js";

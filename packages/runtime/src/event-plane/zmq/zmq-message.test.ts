@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { encodeMsgpack } from "@dyn/protocols/msgpack";
 import { describe, expect, it } from "vitest";
-import { decodeMessage, encodeFrame, encodeMessage, openEnvelope } from "./zmq-message.js";
+import { openEnvelope } from "../envelope.js";
+import { decodeMessage, encodeFrame, encodeMessage } from "./zmq-message.js";
 
 /** Recorded from a stock worker of Dynamo 1.6.1: one message a line, its frames as hex. */
 const recorded = readFileSync(new URL("__fixtures__/stock-messages.jsonl", import.meta.url), "utf8")

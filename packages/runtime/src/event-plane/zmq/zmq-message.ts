@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError } from "@dyn/common";
-import { decodeMsgpack } from "@dyn/protocols/msgpack";
 import { decodeEnvelope, type EventEnvelope, encodeEnvelope } from "../envelope.js";
-import type { ReceivedEvent } from "../event-plane.js";
 
 // Dynamo's messages: topic | publisher id, u64 BE | sequence, u64 BE | frame.
 // A frame: version, u8 = 1 | length of the envelope in bytes, u32 BE | envelope.
@@ -17,9 +15,6 @@ export type ZmqMessage = readonly [
 	sequence: Uint8Array,
 	frame: Uint8Array,
 ];
-
-/** An event before it is known how many were lost before it. */
-export type UncountedEvent = Omit<ReceivedEvent, "missed">;
 
 export function encodeFrame(envelope: EventEnvelope): Buffer {
 	const bytes = encodeEnvelope(envelope);
@@ -70,16 +65,6 @@ export function decodeMessage(frames: readonly Buffer[]): {
 	)
 		throw new DynError("INVALID_ARGUMENT", "an event's frames must agree with its envelope");
 	return { topic: topic!.toString(), envelope };
-}
-
-/** @throws RangeError when the payload is no MessagePack */
-export function openEnvelope({
-	publisherId,
-	sequence,
-	publishedAtMs,
-	payload,
-}: EventEnvelope): UncountedEvent {
-	return { publisherId, sequence, publishedAtMs, payload: decodeMsgpack(payload) };
 }
 
 function encodeU64(value: bigint): Buffer {

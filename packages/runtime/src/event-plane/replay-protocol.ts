@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError } from "@dyn/common";
 
-// An extension of this project, told to subscribers by `replay_endpoint` in the channel's config; Dynamo's skip it.
-// Request, one frame: version, u8 = 1 | publisher id, u64 BE | first sequence, u64 BE | last sequence, u64 BE.
-// Reply: version, u8 = 1 | publisher id, u64 BE | the publisher's next sequence, u64 BE; then a frame for each event that
-// the publisher still has, in order, as they were published.
+// An extension of this project, by which a subscriber asks a publisher for events that did not come.
+// Request: version, u8 = 1 | publisher id, u64 BE | first sequence, u64 BE | last sequence, u64 BE.
+// Reply: version, u8 = 1 | publisher id, u64 BE | the first sequence that it says nothing of, u64 BE: the publisher's next, or
+// where the reply was full. Before that, what the publisher still has follows in order, and what does not follow is lost.
+// ZeroMQ: to a ROUTER that the channel's config names as `replay_endpoint`, which Dynamo's subscribers skip; a frame for the
+// request, a frame for the head of the reply, and a frame for each event as it was published.
+// NATS: to the subject `dyn.replay.<publisher id, hex>`, where nobody answers for Dynamo's publishers; after the head of the
+// reply, length, u32 BE | envelope, for each event.
 
 const VERSION = 1;
 const REQUEST_BYTES = 25;
-const REPLY_BYTES = 17;
+/** Length of the head of a reply. */
+export const REPLY_BYTES = 17;
 
 export interface ReplayRequest {
 	readonly publisherId: bigint;
