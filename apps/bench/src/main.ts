@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every side-by-side measurement, one command each:   node apps/bench/dist/main.js <command> [options]
+// Every side-by-side measurement and endurance run, one command each:   node apps/bench/dist/main.js <command> [options]
 // JSON lines on standard output; docs/benchmarks.md has the tables made from them.
 
 interface BenchModule {
@@ -23,6 +23,14 @@ const commands: Record<string, () => Promise<BenchModule>> = {
 	plane: async () => {
 		const { planeBench, usage } = await import("./plane-bench.js");
 		return { run: planeBench, usage };
+	},
+	soak: async () => {
+		const { soakBench, usage } = await import("./endurance/soak.js");
+		return { run: soakBench, usage };
+	},
+	outage: async () => {
+		const { outageBench, usage } = await import("./endurance/outage.js");
+		return { run: outageBench, usage };
 	},
 };
 

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawn } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { readOptions } from "./arguments.js";
 import { describeMachine } from "./machine.js";
+import { dynWorker } from "./repository.js";
 import { spread } from "./statistics.js";
 
 export const usage = `bench startup: from process start to the first streamed token, and --help
 
   --rounds 5`;
-
-const cli = fileURLToPath(new URL("../../worker/dist/main.js", import.meta.url));
 
 /** Prints one JSON line per phase; ms, median of all rounds. The first start of a round list is not counted. */
 export async function startupBench(argv: readonly string[]): Promise<void> {
@@ -32,13 +30,13 @@ export async function startupBench(argv: readonly string[]): Promise<void> {
 
 function timeHelp(): Promise<number> {
 	const began = performance.now();
-	const child = spawn(process.execPath, [cli, "--help"], { stdio: "ignore" });
+	const child = spawn(process.execPath, [dynWorker, "--help"], { stdio: "ignore" });
 	return new Promise((resolve) => child.once("exit", () => resolve(performance.now() - began)));
 }
 
 async function timeServer(): Promise<{ listening: number; firstToken: number; exit: number }> {
 	const began = performance.now();
-	const child = spawn(process.execPath, [cli, "run", "--http-port", "0"], {
+	const child = spawn(process.execPath, [dynWorker, "run", "--http-port", "0"], {
 		stdio: ["ignore", "pipe", "ignore"],
 	});
 	const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));

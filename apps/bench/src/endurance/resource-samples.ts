@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readdirSync, readFileSync } from "node:fs";
+import type { Child } from "./child.js";
+import { minima, type Sample, slope } from "./slope.js";
+
+/** What one quantity was after the warm-up. */
+export interface Use {
+	readonly min: number;
+	readonly max: number;
+	/** How much the fitted line rises from the end of the warm-up to the last sample. */
+	readonly rise: number;
+}
+
+export interface ResourceUse {
+	readonly name: string;
+	/** Resident memory, MB (10^6 bytes). */
+	readonly residentMb: Use;
+	/** Of it, what is the process's own: pages of files (programs, weights) come and go as the kernel needs its cache. */
+	readonly ownMb: Use;
+	readonly openFiles: Use;
+}
+
+/** Memory and file descriptors of one process over time, as the kernel counts them. */
+export class ResourceSamples {
+	readonly #child: Child;
+	readonly #resident: Sample[] = [];
+	readonly #own: Sample[] = [];
+	readonly #files: Sample[] = [];
+
+	constructor(child: Child) {
+		this.#child = child;
+	}
+
+	/** The newest. */
+	get ownMb(): number {
+		return this.#own.at(-1)?.value ?? 0;
+	}
+
+	/** Takes one sample; none when the process is gone. */
+	take(): void {
+		const { pid } = this.#child;
+		const ms = performance.now();
+		try {
+			const status = readFileSync(`/proc/${pid}/status`, "utf8");
+			const megabytes = (field: string) =>
+				(Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)?.[1]) * 1024) / 1e6;
+			const own = megabytes("RssAnon") + megabytes("RssShmem");
+			if (Number.isNaN(own)) return; // ended, and not yet collected
+			this.#files.push({ ms, value: readdirSync(`/proc/${pid}/fd`).length });
+			this.#resident.push({ ms, value: megabytes("VmRSS") });
+			this.#own.push({ ms, value: own });
+		} catch {
+			// Its absence is reported by whoever started it.
+		}
+	}
+
+	/** @param fromMs end of the warm-up; the lines are fitted to the smallest sample of each window of `windowMs` */
+	use(fromMs: number, windowMs: number): ResourceUse {
+		const summarize = (all: readonly Sample[]): Use => {
+			const samples = all.filter(({ ms }) => ms >= fromMs);
+			const values = samples.map(({ value }) => value);
+			const spanMs = samples.length === 0 ? 0 : samples.at(-1)!.ms - samples[0]!.ms;
+			return {
+				min: Math.round(Math.min(...values)),
+				max: Math.round(Math.max(...values)),
+				rise: Number((slope(minima(samples, windowMs)) * spanMs).toFixed(2)),
+			};
+		};
+		return {
+			name: this.#child.name,
+			residentMb: summarize(this.#resident),
+			ownMb: summarize(this.#own),
+			openFiles: summarize(this.#files),
+		};
+	}
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+import { join } from "node:path";
+import { readOptions } from "../arguments.js";
+import { describeMachine } from "../machine.js";
+import { churn } from "./churn.js";
+import { Fleet, SERVED_MODEL } from "./fleet.js";
+import { ResourceSamples, type ResourceUse } from "./resource-samples.js";
+import { etcdServer } from "./servers.js";
+import { openSession, progress, report, seconds } from "./session.js";
+import { writeSmallModel } from "./small-model.js";
+import { SteadyLoad } from "./steady-load.js";
+import { Tally } from "./tally.js";
+
+export const usage = `bench soak: a frontend and three workers under steady load, while one worker after the other is killed and added
+
+  --minutes 30
+  --tokens 1000000         tokens that must come (default: so many for 30 minutes)
+  --discovery etcd         or file
+  --model FOLDER           what the workers serve (default: a small model made on the spot)`;
+
+const TOKENS_PER_MINUTE = 1_000_000 / 30;
+/** The load asks for more than the goal, since clients leave and workers die. */
+const HEADROOM = 1.3;
+const TOKENS: readonly [number, number] = [64, 448];
+const LEAVE_SHARE = 0.1;
+const CLIENTS = 24;
+const SAMPLE_SECONDS = 5;
+/** Most that memory may rise between the end of the warm-up and the end, MB, and file descriptors. */
+const MAX_RISE_MB = 5;
+const MAX_RISE_FILES = 4;
+
+/** Prints one JSON line and a table; exit code 1 when a limit is broken. */
+export async function soakBench(argv: readonly string[]): Promise<void> {
+	const options = readOptions(argv, { minutes: "30", tokens: "", discovery: "etcd", model: "" });
+	const runSeconds = Number(options.minutes) * 60;
+	const goal = Number(options.tokens || Math.round(Number(options.minutes) * TOKENS_PER_MINUTE));
+	const folder = openSession();
+	const model = options.model || writeSmallModel(join(folder, "model"));
+	const discovery = await openDiscovery(options.discovery, folder);
+	const fleet = await Fleet.start(model, discovery.options, 3);
+	const samples = [fleet.frontend, ...fleet.workers].map((child) => new ResourceSamples(child));
+	const longLived = samples.slice(0, 3); // the last worker is the first to be killed
+
+	const tally = new Tally();
+	const began = performance.now();
+	const load = new SteadyLoad({
+		port: fleet.port,
+		model: SERVED_MODEL,
+		requestsPerSecond: (goal * HEADROOM) / runSeconds / ((TOKENS[0] + TOKENS[1]) / 2),
+		clients: CLIENTS,
+		tokens: TOKENS,
+		leaveShare: LEAVE_SHARE,
+		onEnd: (end) => tally.add(end),
+	});
+	const sampling = setInterval(() => {
+		for (const each of samples) each.take();
+	}, SAMPLE_SECONDS * 1000);
+	const telling = setInterval(() => {
+		const memory = longLived.map(({ ownMb }) => ownMb.toFixed(1)).join(" ");
+		progress(
+			began,
+			`${tally.requests} requests, ${tally.failed} failed, ${tally.tokens} tokens, ${memory} MB`,
+		);
+	}, 60_000);
+	const changes = churn(fleet, Math.min(120, Math.max(10, runSeconds / 10)), (what) => progress(began, what));
+	await seconds(runSeconds);
+	await changes.stop();
+	clearInterval(sampling);
+	clearInterval(telling);
+	const lasted = performance.now() - began;
+	await load.stop();
+	const migrations = await fleet.migrations();
+	const alive = [fleet.frontend, ...fleet.workers.slice(0, 2)].filter(({ running }) => running).length;
+	await fleet.close();
+	await discovery.close();
+
+	const warmUpMs = Math.min(300_000, lasted / 3);
+	const windowMs = Math.min(60_000, (lasted - warmUpMs) / 10);
+	const processes = longLived.map((each) => each.use(began + warmUpMs, windowMs));
+	const reasons = [
+		...processes.flatMap(excess),
+		...(tally.failed > 0 ? [`${tally.failed} requests failed`] : []),
+		...(tally.tokens < goal ? [`${tally.tokens} tokens came instead of ${goal}`] : []),
+		...(alive < 3 ? [`${3 - alive} of the processes that were left alone ended`] : []),
+	];
+	const { requests, left, failed, tokens, errors } = tally;
+	const { killed, added } = changes;
+	report(
+		{
+			bench: "soak",
+			machine: describeMachine(),
+			discovery: options.discovery,
+			minutes: Number(options.minutes),
+			warmUpMinutes: Number((warmUpMs / 60_000).toFixed(2)),
+			...{ requests, left, failed, errors, tokens, tokenGoal: goal, migrations, killed, added, processes },
+		},
+		[
+			["requests", `${requests}, ${left} left by their clients, ${failed} failed`],
+			...Object.entries(errors).map(([text, count]): [string, string] => ["", `${count} × ${text}`]),
+			["tokens", `${tokens} of ${goal}`],
+			["workers", `${killed} killed, ${added} added, ${migrations} requests went on at another one`],
+			...processes.map((use): [string, string] => [use.name, describe(use)]),
+		],
+		reasons,
+	);
+}
+
+interface Discovery {
+	readonly options: readonly string[];
+	close(): Promise<void>;
+}
+
+async function openDiscovery(kind: string, folder: string): Promise<Discovery> {
+	if (kind === "file") {
+		const options = ["--discovery-backend", "file", "--file-kv", join(folder, "discovery")];
+		return { options, close: () => Promise.resolve() };
+	}
+	if (kind !== "etcd") throw new RangeError(`--discovery must be etcd or file, got ${kind}`);
+	const etcd = await etcdServer(folder);
+	await etcd.start();
+	const options = ["--discovery-backend", "etcd", "--etcd-endpoints", etcd.address];
+	return { options, close: () => etcd.kill() };
+}
+
+function excess({ name, ownMb, openFiles }: ResourceUse): string[] {
+	return [
+		...(ownMb.rise < MAX_RISE_MB ? [] : [`${name}: memory rises by ${ownMb.rise} MB`]),
+		...(openFiles.rise < MAX_RISE_FILES ? [] : [`${name}: open files rise by ${openFiles.rise}`]),
+	];
+}
+
+const describe = ({ residentMb, ownMb, openFiles }: ResourceUse) =>
+	`${residentMb.min}..${residentMb.max} MB, its own ${ownMb.min}..${ownMb.max} MB rise by ${ownMb.rise} MB; ` +
+	`${openFiles.min}..${openFiles.max} open files rise by ${openFiles.rise}`;
