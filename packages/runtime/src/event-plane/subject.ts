@@ -11,8 +11,12 @@ export function eventSubject(scope: EventScope, topic: string): string {
 
 /** What the keys of all publishers of a topic begin with; ends in a slash. */
 export function eventChannelPrefix(scope: EventScope, topic: string): string {
-	const segments = [...scopeSegments(scope), "topic", topic];
-	return `${EVENT_CHANNELS_PREFIX}${segments.map(encodeSegment).join("/")}/`;
+	return `${eventChannelsPrefix(scope)}${encodeSegment(topic)}/`;
+}
+
+/** What the keys of all publishers of a scope begin with, whatever their topic; ends in a slash. */
+export function eventChannelsPrefix(scope: EventScope): string {
+	return `${EVENT_CHANNELS_PREFIX}${scopeSegments(scope).map(encodeSegment).join("/")}/topic/`;
 }
 
 /** The key of one publisher's channel: the prefix and the publisher id in lower-case hex. */

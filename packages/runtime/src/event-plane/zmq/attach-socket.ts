@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { DynError } from "@dyn/common";
+import { DynError, type Logger } from "@dyn/common";
 import type { Socket } from "zeromq";
+import type { BrokerSource, ZmqBrokerEndpoints } from "./broker-endpoints.js";
 
 /** How long opening a publisher or a subscription may wait for its connections, ms. */
 const REACH_MS = 1000;
@@ -42,6 +43,26 @@ export function connectSocket(socket: Socket, endpoints: readonly string[]): voi
 				cause,
 			);
 		}
+}
+
+/** Connects `socket` to brokers that come and disconnects it from those that go. Returns what ends that. */
+export function followBrokers(
+	socket: Socket,
+	brokers: BrokerSource,
+	side: keyof ZmqBrokerEndpoints,
+	logger: Logger,
+): () => void {
+	let connected = brokers.endpoints[side];
+	return brokers.onChange(() => {
+		const wanted = brokers.endpoints[side];
+		try {
+			for (const each of wanted) if (!connected.includes(each)) socket.connect(each);
+			for (const each of connected) if (!wanted.includes(each)) socket.disconnect(each);
+		} catch (error) {
+			logger.warn("a broker of events has no usable address", { wanted, error });
+		}
+		connected = wanted;
+	});
 }
 
 /**

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Subscriber } from "zeromq";
 import { openEnvelope, type UncountedEvent } from "../envelope.js";
-import { connectSocket, reachAll } from "./attach-socket.js";
+import { connectSocket, followBrokers, reachAll } from "./attach-socket.js";
+import type { BrokerSource } from "./broker-endpoints.js";
 import { HIGH_WATER_MARK, KEEP_ALIVE, MAX_MESSAGE_BYTES, usesIpv6 } from "./socket-options.js";
 import type { ZmqContext } from "./zmq-context.js";
 import { decodeMessage } from "./zmq-message.js";
 
 export interface EventReceiverOptions {
 	readonly endpoints: readonly string[];
+	/** Where these endpoints come from, when they may change. */
+	readonly brokers?: BrokerSource;
 	readonly topic: string;
 	/** The first frame of the messages that are wanted. */
 	readonly route: string;
@@ -23,6 +26,7 @@ export class EventReceiver {
 	readonly #context: ZmqContext;
 	readonly #options: EventReceiverOptions;
 	readonly #socket: Subscriber;
+	#unfollow: () => void = () => {};
 	#warned = false;
 
 	/** @throws DynError INVALID_ARGUMENT when an endpoint is malformed */
@@ -40,11 +44,14 @@ export class EventReceiver {
 		this.#socket.events.on("handshake", options.onConnected);
 		this.#socket.subscribe(options.route);
 		connectSocket(this.#socket, options.endpoints);
+		const { brokers } = options;
+		if (brokers) this.#unfollow = followBrokers(this.#socket, brokers, "xpub", context.logger);
 		this.reached = reachAll(this.#socket, options.endpoints.length);
 		void this.#read();
 	}
 
 	close(): void {
+		this.#unfollow();
 		this.#socket.close();
 	}
 

@@ -5,7 +5,9 @@ import type { Publisher } from "zeromq";
 import type { EventScope, PublishOptions } from "../event-plane.js";
 import { ReplayBuffer } from "../replay-buffer.js";
 import { eventChannelKey, eventSubject } from "../subject.js";
-import { bindSocket, connectSocket, reachAll } from "./attach-socket.js";
+import { bindSocket, connectSocket, followBrokers, reachAll } from "./attach-socket.js";
+import type { BrokerSource } from "./broker-endpoints.js";
+import { encodeReplayChannel, replayChannelKey } from "./replay-channel.js";
 import { ReplayServer } from "./replay-server.js";
 import { HIGH_WATER_MARK, KEEP_ALIVE, LINGER_MS, tcpUrl, usesIpv6 } from "./socket-options.js";
 import { encodeZmqChannel, type ZmqChannel } from "./zmq-channel.js";
@@ -51,26 +53,48 @@ export async function openDirectPublisher(
 	});
 }
 
-/** Opens a publisher that sends through brokers; nobody needs to find it. */
+/** Opens a publisher that sends through brokers. Only one that keeps events needs to be found: at `host`, for replay. */
 export async function openBrokerPublisher(
 	context: ZmqContext,
-	brokers: readonly string[],
+	host: string,
+	brokers: BrokerSource,
 	scope: EventScope,
 	topic: string,
 	options: PublishOptions,
 ): Promise<ZmqEventPublisher> {
-	const socket = createPublisherSocket(context, brokers);
-	connectSocket(socket, brokers);
-	await reachAll(socket, brokers.length);
+	const id = newPublisherId();
+	const { xsub } = brokers.endpoints;
+	const socket = createPublisherSocket(context, xsub);
+	connectSocket(socket, xsub);
+	const reached = reachAll(socket, xsub.length);
+	const unfollow = followBrokers(socket, brokers, "xsub", context.logger);
+	const kept = options.replay ? new ReplayBuffer(options.replay) : null;
+	let replay: ReplayServer | null = null;
+	const closeSockets = () => {
+		unfollow();
+		socket.close();
+		replay?.close();
+	};
+	const key = replayChannelKey(scope, topic, id);
+	try {
+		if (kept) {
+			replay = await ReplayServer.open(context, `${tcpUrl(host)}:*`, id, kept);
+			await announce(context, key, encodeReplayChannel(scope, topic, id, replay.endpoint));
+		}
+	} catch (error) {
+		closeSockets();
+		throw error;
+	}
+	await reached;
 	return new ZmqEventPublisher(context, {
-		id: newPublisherId(),
+		id,
 		topic,
 		route: eventSubject(scope, topic),
 		socket,
 		capacity: options.capacity,
-		kept: null,
-		leave: async () => {},
-		closeSockets: () => socket.close(),
+		kept,
+		leave: () => (kept ? withdraw(context, key) : Promise.resolve()),
+		closeSockets,
 	});
 }
 

@@ -107,6 +107,41 @@ it("takes from one broker what another has lost", async () => {
 	for (const puppet of puppets) puppet.close();
 });
 
+it("brings what the broker lost, from a publisher that keeps it", async () => {
+	const publishing = await planeOf([brokers[0]!.xsub], []);
+	// Of the publisher's events only those come that the test forwards.
+	const puppet = new PuppetPublisher();
+	const reading = await planeOf([], [await puppet.bind()]);
+	const reader = new Reader(await reading.subscribe(scope, topic));
+	const route = eventSubject(scope, topic);
+	expect(await puppet.subscription()).toBe(route);
+	const publisher = await publishing.publish(scope, topic, { replay: 5 });
+	for (let i = 0; i < 10; i++) publisher.send(i);
+	const forward = (sequence: bigint) => {
+		const envelope = {
+			publisherId: publisher.id,
+			sequence,
+			publishedAtMs: 0,
+			topic,
+			payload: encodeMsgpack(Number(sequence)),
+		};
+		return puppet.send(encodeMessage(Buffer.from(route), publisher.id, sequence, encodeFrame(envelope)));
+	};
+	await forward(0n);
+	await forward(9n);
+	expect(await reader.take(6)).toEqual(["0", "5(4)", "6", "7", "8", "9"]);
+	publisher.send(10);
+	publisher.send(11);
+	await forward(11n);
+	expect(await reader.take(2)).toEqual(["10", "11"]);
+	await publisher.close();
+	for await (const event of store.watch("", new AbortController().signal)) {
+		expect(event.type).toBe("synced");
+		break;
+	}
+	puppet.close();
+});
+
 it("refuses addresses that are none", async () => {
 	const bad = await planeOf(["nowhere"], ["tcp://"]);
 	await expect(bad.publish(scope, topic)).rejects.toThrow(/\[INVALID_ARGUMENT\].*nowhere/);
