@@ -104,8 +104,10 @@ class ProcessRuntime implements Runtime {
 		const uptime = this.#metrics.gauge({
 			name: "dynamo_component_uptime_seconds",
 			help: "Seconds since the runtime started",
+			labels: ["worker_id"],
 		});
-		this.#metrics.onCollect(() => uptime.set((this.#clock.monotonicMs() - began) / 1000));
+		const labels = { worker_id: this.#id.toString(16) };
+		this.#metrics.onCollect(() => uptime.set((this.#clock.monotonicMs() - began) / 1000, labels));
 	}
 
 	endpoint(pathOrText: EndpointPath | string): Endpoint {
@@ -168,11 +170,12 @@ class ProcessRuntime implements Runtime {
 		const id = this.#local.has({ id: this.#id, path }) ? newInstanceId() : this.#id;
 		const key = INSTANCES_PREFIX + instanceKey({ id, path });
 		const planes = [this.#local, ...this.#planes.slice(0, 1)];
+		const metrics = new ComponentMetrics(this.#metrics, id, path, this.#clock);
 		const serving: Serving = new Serving(
 			id,
 			path,
 			handler,
-			{ metrics: new ComponentMetrics(this.#metrics, path, this.#clock), tracer: this.#tracer },
+			{ metrics, tracer: this.#tracer },
 			{
 				announce: () =>
 					this.#store.put(key, encodeInstance(serving.instance), this.#lease).catch((error) => {
@@ -201,7 +204,8 @@ class ProcessRuntime implements Runtime {
 		);
 		this.#served.add(serving);
 		try {
-			const target = { id, path, codec, handler: serving.handle.bind(serving) };
+			const { traffic } = metrics;
+			const target = { id, path, codec, handler: serving.handle.bind(serving), traffic };
 			let reached = await this.#local.register(target);
 			for (const plane of planes.slice(1)) reached = await plane.register(target);
 			const { transport, requestCodec, multiplexed } = reached;

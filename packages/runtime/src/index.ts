@@ -16,7 +16,7 @@ export type {
 	SubscribeOptions,
 } from "./event-plane/event-plane.js";
 export { type Canary, type CanaryOptions, createCanary } from "./health/canary.js";
-export type { Reachability, RequestPlane, ServedTarget } from "./request-plane/request-plane.js";
+export type { Reachability, RequestPlane, ServedTarget, Traffic } from "./request-plane/request-plane.js";
 export {
 	createStatusServer,
 	type StatusServer,

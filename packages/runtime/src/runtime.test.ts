@@ -373,12 +373,12 @@ describe("status server", () => {
 		states["dyn://a.b.c"] = true;
 		expect(await health()).toMatchObject([200, { status: "ready", uptime: { secs: 0 } }]);
 		const text = await (await fetch(`${server.address}/metrics`)).text();
-		expect(text).toContain(
-			'dynamo_component_requests_total{dynamo_namespace="a",dynamo_component="b",dynamo_endpoint="c"} 1',
+		expect(text).toMatch(
+			/^dynamo_component_requests_total\{dynamo_namespace="a",dynamo_component="b",dynamo_endpoint="c",worker_id="[0-9a-f]+"\} 1$/m,
 		);
 		expect(text).toContain("dynamo_component_inflight_requests{");
 		expect(text).toMatch(/^dynamo_component_request_duration_seconds_sum\{.*\} 2$/m);
-		expect(text).toContain("dynamo_component_uptime_seconds 2");
+		expect(text).toMatch(/^dynamo_component_uptime_seconds\{worker_id="[0-9a-f]+"\} 2$/m);
 		expect((await fetch(`${server.address}/nowhere`)).status).toBe(404);
 		const posted = await fetch(`${server.address}/health`, { method: "POST" });
 		expect([posted.status, posted.headers.get("allow")]).toEqual([405, "GET, HEAD"]);

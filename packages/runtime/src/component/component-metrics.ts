@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Clock, Metrics } from "@dyn/common";
+import type { Traffic } from "../request-plane/request-plane.js";
 import type { EndpointPath } from "../types.js";
 
 const DURATION_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600];
@@ -19,7 +20,7 @@ export interface ComponentMeter {
 	end(ending: Ending): void;
 }
 
-/** `dynamo_component_*` series of one endpoint (names, labels and buckets as in Dynamo). */
+/** `dynamo_component_*` and `dynamo_work_handler_*` series of one endpoint (names, labels and buckets as in Dynamo 1.6.1). */
 export class ComponentMetrics {
 	readonly #clock: Clock;
 	readonly #labels;
@@ -28,12 +29,20 @@ export class ComponentMetrics {
 	readonly #duration;
 	readonly #errors;
 	readonly #cancellations;
+	readonly #requestBytes;
+	readonly #responseBytes;
 	readonly #firstResponse;
 	readonly #transit;
 
-	constructor(metrics: Metrics, { namespace, component, endpoint }: EndpointPath, clock: Clock) {
+	/** @param id of the instance */
+	constructor(metrics: Metrics, id: bigint, { namespace, component, endpoint }: EndpointPath, clock: Clock) {
 		this.#clock = clock;
-		this.#labels = { dynamo_namespace: namespace, dynamo_component: component, dynamo_endpoint: endpoint };
+		this.#labels = {
+			dynamo_namespace: namespace,
+			dynamo_component: component,
+			dynamo_endpoint: endpoint,
+			worker_id: id.toString(16),
+		};
 		const labels = Object.keys(this.#labels);
 		this.#requests = metrics.counter({
 			name: "dynamo_component_requests_total",
@@ -61,13 +70,23 @@ export class ComponentMetrics {
 			help: "Requests whose caller went away",
 			labels,
 		});
+		this.#requestBytes = metrics.counter({
+			name: "dynamo_component_request_bytes_total",
+			help: "Bytes of requests that came over a wire",
+			labels,
+		});
+		this.#responseBytes = metrics.counter({
+			name: "dynamo_component_response_bytes_total",
+			help: "Bytes of answers that went over a wire, counted when an answer ends",
+			labels,
+		});
 		this.#firstResponse = metrics.histogram({
-			name: "dynamo_component_time_to_first_response_seconds",
+			name: "dynamo_work_handler_time_to_first_response_seconds",
 			help: "Time from call to first item",
 			buckets: FIRST_RESPONSE_BUCKETS,
 		});
 		this.#transit = metrics.histogram({
-			name: "dynamo_component_network_transit_seconds",
+			name: "dynamo_work_handler_network_transit_seconds",
 			help: "Time from the caller's sending, by its own clock, to the call",
 			buckets: TRANSIT_BUCKETS,
 		});
@@ -90,4 +109,10 @@ export class ComponentMetrics {
 			},
 		};
 	}
+
+	/** A request and its answer took so much on the wire. */
+	readonly traffic: Traffic = (requestBytes, responseBytes) => {
+		this.#requestBytes.inc(this.#labels, requestBytes);
+		this.#responseBytes.inc(this.#labels, responseBytes);
+	};
 }

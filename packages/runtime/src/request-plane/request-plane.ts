@@ -2,6 +2,9 @@
 import type { RequestContext } from "@dyn/common";
 import type { EndpointHandler, EndpointPath, Instance, PayloadCodec, TransportAddress } from "../types.js";
 
+/** Hears, when a request ends, what it and its answer took on the wire. */
+export type Traffic = (requestBytes: number, responseBytes: number) => void;
+
 /** What a plane needs to make an endpoint reachable. */
 export interface ServedTarget {
 	readonly id: bigint;
@@ -9,6 +12,8 @@ export interface ServedTarget {
 	/** Refuses with DRAINING while the endpoint drains; counts, links signals and aborts are its business. */
 	readonly handler: EndpointHandler;
 	readonly codec: PayloadCodec;
+	/** Told once for each request that reached the handler. Default: nobody counts. */
+	readonly traffic?: Traffic;
 }
 
 /** What an instance says in discovery about how to reach it. */

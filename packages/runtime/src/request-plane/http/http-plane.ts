@@ -130,12 +130,20 @@ class HttpPlane implements RequestPlane {
 		response.on("error", () => {}); // "close" follows and says it
 		response.on("close", () => gone.abort(new DynError("CANCELLED", "the caller is gone")));
 		const format = request.headers["content-type"] === CONTENT_TYPES.msgpack ? "msgpack" : "json";
-		const send = (value: unknown) => response.write(frame(encodeBody(value, format)));
+		let requestBytes = 0;
+		let sentBytes = 0;
+		const send = (value: unknown) => {
+			const bytes = frame(encodeBody(value, format));
+			sentBytes += bytes.length;
+			return response.write(bytes);
+		};
 		try {
 			const headers = Object.fromEntries(
 				Object.entries(request.headers).filter(([, value]) => typeof value === "string"),
 			) as Record<string, string>;
-			const body = target.codec.decodeRequest(decodeBody(await readAll(request), format));
+			const bytes = await readAll(request);
+			requestBytes = bytes.length;
+			const body = target.codec.decodeRequest(decodeBody(bytes, format));
 			const id = headers["request-id"] ?? "unnamed";
 			const context = contextOf(id, headers, gone.signal, this.#options.logger);
 			for await (const item of target.handler(body, context)) {
@@ -147,6 +155,7 @@ class HttpPlane implements RequestPlane {
 			if (!response.destroyed) send(wrapError(error));
 		} finally {
 			this.#running--;
+			target.traffic?.(requestBytes, sentBytes);
 			response.end();
 		}
 	}

@@ -39,7 +39,8 @@ export class CallHomeServer {
 			queue.push(payload);
 			const parts = takeTwoPart(queue);
 			if (!parts) return refusals.unavailable("the request is cut short");
-			void this.#serve(target, decodeControlHeader(parts.header), parts.body, headers);
+			const control = decodeControlHeader(parts.header);
+			void this.#serve(target, control, parts.body, headers, payload.length);
 			return "";
 		} catch (error) {
 			return refusals.unavailable(DynError.from(error).rawMessage);
@@ -57,6 +58,7 @@ export class CallHomeServer {
 		control: ControlHeader,
 		body: Buffer,
 		headers: Readonly<Record<string, string>>,
+		requestBytes: number,
 	): Promise<void> {
 		const { admission, sockets, logger, onLost } = this.#options;
 		const cancel = new AbortController();
@@ -87,6 +89,7 @@ export class CallHomeServer {
 		} catch (error) {
 			if (!sender.gone) await sender.fail(error).catch(() => sender.destroy());
 		} finally {
+			target.traffic?.(requestBytes, sender.sentBytes);
 			admission.leave();
 		}
 	}

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Server, Socket } from "node:net";
-import { DynError, type Logger } from "@dyn/common";
+import { DynError, type Logger, type Metrics } from "@dyn/common";
 import type { ServedTarget } from "../request-plane.js";
 import { Admission } from "./admission.js";
+import { meterAdmission } from "./admission-metrics.js";
 import { ByteQueue } from "./byte-queue.js";
 import { CallHomeServer } from "./call-home-server.js";
 import { formatHostPort, listen } from "./listen.js";
@@ -18,6 +19,7 @@ export interface RequestServerOptions {
 	readonly maxRunning: number;
 	readonly maxWaiting: number;
 	readonly logger: Logger;
+	readonly metrics: Metrics;
 }
 
 /** Where callers bring their requests: many over one connection, each acknowledged at once. */
@@ -55,7 +57,8 @@ export class RequestServer {
 	}
 
 	async #listen() {
-		const { host, port, sockets } = this.#options;
+		const { host, port, sockets, metrics } = this.#options;
+		meterAdmission(metrics, this.#admission);
 		const server = sockets.createServer((socket) => this.#accept(socket));
 		return { server, address: formatHostPort(host, await listen(server, host, port)) };
 	}
@@ -92,7 +95,7 @@ export class RequestServer {
 	#receive({ path, headers, payload }: RequestFrame): string {
 		const target = this.#targets.get(path);
 		if (!target) return refusals.unavailable(`unknown endpoint ${path}`);
-		if (this.#admission.isFull) return refusals.overloaded("too many requests wait here");
+		if (this.#admission.refuses()) return refusals.overloaded("too many requests wait here");
 		return this.#calls.receive(target, payload, headers);
 	}
 }

@@ -27,6 +27,7 @@ export class ResponseSender {
 	#flushing = false;
 	#drained: (() => void) | null = null;
 	#isComplete = false;
+	#sentBytes = 0;
 
 	/**
 	 * Connects at once.
@@ -74,6 +75,11 @@ export class ResponseSender {
 		socket.write(PROLOGUE);
 	}
 
+	/** Bytes of the answer so far, with their frames. */
+	get sentBytes(): number {
+		return this.#sentBytes;
+	}
+
 	get gone(): boolean {
 		return this.#socket.destroyed;
 	}
@@ -114,6 +120,7 @@ export class ResponseSender {
 	#write(frame: Buffer): Promise<void> | void {
 		this.#frames.push(frame);
 		this.#waitingBytes += frame.length;
+		this.#sentBytes += frame.length;
 		if (this.#waitingBytes > FLUSH_BYTES) this.#flush();
 		else if (!this.#flushing) {
 			this.#flushing = true;

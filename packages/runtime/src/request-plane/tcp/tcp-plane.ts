@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { cancellationError, DynError, type Logger, type RequestContext, silentLogger } from "@dyn/common";
+import {
+	cancellationError,
+	DynError,
+	type Logger,
+	type Metrics,
+	noMetrics,
+	type RequestContext,
+	silentLogger,
+} from "@dyn/common";
 import type { Instance, PayloadCodec } from "../../types.js";
 import type { Reachability, RequestPlane, ServedTarget } from "../request-plane.js";
 import { ConnectionPool } from "./connection-pool.js";
@@ -33,6 +41,8 @@ export interface TcpPlaneOptions {
 	/** Certificate and key for all connections of the plane; every process of the deployment needs them then. Default: plain TCP. */
 	readonly tls?: TcpTls;
 	readonly logger?: Logger;
+	/** Gets what this process's server of requests lets in. Default: nobody. */
+	readonly metrics?: Metrics;
 }
 
 /** Dynamo's TCP request plane: requests over pooled connections, answers over connections that workers open. */
@@ -69,6 +79,7 @@ class TcpPlane implements RequestPlane {
 			maxRunning: options.maxRunning ?? 10_000,
 			maxWaiting: options.maxWaiting ?? 40_000,
 			logger: options.logger ?? silentLogger,
+			metrics: options.metrics ?? noMetrics,
 		});
 	}
 

@@ -4,7 +4,7 @@ import { DynError, type Logger } from "@dyn/common";
 import { encodeDynamoError, PlainData } from "@dyn/protocols/dynamo";
 import { stringifyJson } from "@dyn/protocols/json";
 import { borrowMsgpack, decodeMsgpack } from "@dyn/protocols/msgpack";
-import type { ServedTarget } from "../../request-plane.js";
+import type { ServedTarget, Traffic } from "../../request-plane.js";
 import type { Admission } from "../admission.js";
 import type { ByteQueue } from "../byte-queue.js";
 import { contextOf } from "../request-context.js";
@@ -49,13 +49,16 @@ export class MuxServerConnection {
 		const stream = new ServedStream();
 		this.#streams.set(id, stream);
 		let isAdmitted = false;
+		let traffic: Traffic | undefined;
+		let sentBytes = 0;
 		try {
 			const { target, headers, data } = this.#open(payload);
 			const { codec } = target;
 			const omitNull = codec.nullMayBeAbsent ?? false;
-			if (admission.isFull) throw new DynError("OVERLOADED", "too many requests wait here");
+			if (admission.refuses()) throw new DynError("OVERLOADED", "too many requests wait here");
 			isAdmitted = await admission.enter(stream.signal);
 			if (!isAdmitted) return;
+			traffic = target.traffic;
 			const request = codec.decodeRequest(data);
 			const context = contextOf(
 				headers["request-id"] ?? `stream-${id}`,
@@ -67,6 +70,7 @@ export class MuxServerConnection {
 				if (stream.signal.aborted) return;
 				const bytes = borrowMsgpack(codec.encodeItem(item), { omitNull });
 				this.#link.send(FrameKind.ITEM, id, bytes);
+				sentBytes += bytes.length;
 				const room = stream.spend(bytes.length);
 				if (room) await room;
 			}
@@ -76,6 +80,7 @@ export class MuxServerConnection {
 				this.#link.send(FrameKind.ERROR, id, Buffer.from(stringifyJson(encodeDynamoError(error))));
 		} finally {
 			this.#streams.delete(id);
+			traffic?.(payload.length, sentBytes);
 			if (isAdmitted) admission.leave();
 		}
 	}
