@@ -10,6 +10,7 @@ import { FrontendMetrics } from "./frontend-metrics.js";
 import { chatEndpoint, completionEndpoint, serveGeneration } from "./generation-route.js";
 import { createApiKeyCheck } from "./http/api-keys.js";
 import { checkHeaders } from "./http/check-headers.js";
+import { reserveDescriptors } from "./http/descriptor-reserve.js";
 import { errorBody, retryHeaders } from "./http/error-body.js";
 import { linger } from "./http/linger.js";
 import { OpenResponses, settled } from "./http/open-responses.js";
@@ -123,6 +124,7 @@ class HttpFrontend implements Frontend {
 			},
 			(request, response) => void this.#serve(request, response),
 		);
+		reserveDescriptors(this.#server, options.logger);
 		this.#server.on("clientError", (error, socket) =>
 			refuseConnection(error, socket, this.#open.owes(socket as Socket)),
 		);
@@ -274,7 +276,7 @@ class HttpFrontend implements Frontend {
 			return;
 		}
 		const known = this.#models
-			.list()
+			.all()
 			.flatMap(({ client, instances }) => client.instances().filter(({ id }) => instances.has(id)));
 		const endpoints = [...new Set(known.map(({ path }) => formatEndpointPath(path)))];
 		const instances = known.map(({ id, path, transport }) => ({

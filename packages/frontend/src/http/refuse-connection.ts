@@ -2,7 +2,7 @@
 import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { DynError } from "@dyn/common";
-import { errorBody } from "./error-body.js";
+import { errorBody, retryHeaders } from "./error-body.js";
 import { LINGER_MS } from "./linger.js";
 
 /**
@@ -11,11 +11,16 @@ import { LINGER_MS } from "./linger.js";
  */
 export function refuseConnection(error: NodeJS.ErrnoException, socket: Duplex, answering: boolean): void {
 	if (answering || !socket.writable) return void socket.destroy();
-	const [status, reason] = reasonOf(error.code);
+	refuseWith(socket, ...reasonOf(error.code));
+}
+
+/** Answers on a connection that no HTTP server has, and ends it. */
+export function refuseWith(socket: Duplex, status: number, reason: DynError): void {
 	const body = JSON.stringify(errorBody(reason));
+	const retry = Object.entries(retryHeaders(reason)).map(([name, value]) => `${name}: ${value}\r\n`);
 	socket.end(
 		`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-type: application/json\r\n` +
-			`content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+			`${retry.join("")}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
 	);
 	// A client that keeps its side open does not keep ours.
 	const timer = setTimeout(() => socket.destroy(), LINGER_MS);
