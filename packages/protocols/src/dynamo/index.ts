@@ -6,3 +6,4 @@ export { decodeLlmEngineOutput, encodeLlmEngineOutput } from "./llm-engine-outpu
 export { decodeModelCard, encodeModelCard, slugOf } from "./model-deployment-card.js";
 export { PlainData } from "./plain-data.js";
 export { decodePreprocessedRequest, encodePreprocessedRequest } from "./preprocessed-request.js";
+export { decodeRouterEvent, encodeRouterEvent, type RouterEvent } from "./router-event.js";
