@@ -13,10 +13,28 @@ export function mergeEngineArgs(
 	override: EngineArgs,
 	logger: Logger,
 ): EngineArgs {
-	const replaced = (path: string, by: string) =>
-		logger.warn("engine argument replaced", { argument: path, by });
-	const merged = mergeDeep(base, extra, "", (path) => replaced(path, "extra engine args"));
-	return mergeDeep(merged, override, "", (path) => replaced(path, "override engine args"));
+	return layerEngineArgs(
+		[
+			["flags", base],
+			["extra engine args", extra],
+			["override engine args", override],
+		],
+		(argument, by) => logger.warn("engine argument replaced", { argument, by }),
+	);
+}
+
+/**
+ * Layers merged deeply, later ones over earlier ones. Only what a layer sets takes part: a field that is undefined is as
+ * good as absent, so that nobody's unset default replaces what somebody wrote; null is a value.
+ * @param onReplace called with the dotted path of every value that a layer replaces, and that layer's name
+ */
+export function layerEngineArgs(
+	layers: readonly (readonly [name: string, args: EngineArgs])[],
+	onReplace: (path: string, by: string) => void,
+): EngineArgs {
+	let merged: EngineArgs = {};
+	for (const [name, args] of layers) merged = mergeDeep(merged, args, "", (path) => onReplace(path, name));
+	return merged;
 }
 
 function mergeDeep(
@@ -27,10 +45,13 @@ function mergeDeep(
 ): EngineArgs {
 	const result: Record<string, unknown> = { ...base };
 	for (const [key, value] of Object.entries(over)) {
+		if (value === undefined) continue;
 		const path = prefix ? `${prefix}.${key}` : key;
 		const current = result[key];
-		if (isPlain(current) && isPlain(value)) result[key] = mergeDeep(current, value, path, onReplace);
-		else {
+		if (isPlain(value)) {
+			if (current !== undefined && !isPlain(current)) onReplace(path);
+			result[key] = mergeDeep(isPlain(current) ? current : {}, value, path, onReplace);
+		} else {
 			if (current !== undefined && current !== value) onReplace(path);
 			result[key] = value;
 		}
@@ -38,7 +59,7 @@ function mergeDeep(
 	return result;
 }
 
-function isPlain(value: unknown): value is EngineArgs {
+export function isPlain(value: unknown): value is EngineArgs {
 	return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 

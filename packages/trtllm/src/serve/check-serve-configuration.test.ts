@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+import { DynError } from "@dyn/common";
+import { describe, expect, it } from "vitest";
+import { TRAPS } from "./__fixtures__/traps.js";
+import { assertServeConfiguration, checkServeConfiguration } from "./check-serve-configuration.js";
+import type { ServeOptions } from "./serve-options.js";
+
+const SOUND: ServeOptions = { model: "m", port: 1, maxSeqLen: 4096 };
+const sound = (options: Partial<ServeOptions>) =>
+	checkServeConfiguration({ ...SOUND, ...options }, { version: "1.3.0rc27", openEngine: true }).filter(
+		({ severity }) => severity !== "advice",
+	);
+
+describe("a sound configuration has no findings", () => {
+	it.each<[string, Partial<ServeOptions>]>([
+		["aggregated", {}],
+		[
+			"over HTTP, with everything published",
+			{ protocol: "http", publishKvEvents: true, publishMetrics: true },
+		],
+		["with streamed events", { publishKvEvents: true, kvEventsEndpoint: "tcp://127.0.0.1:5557" }],
+		[
+			"decode over several nodes, with its own NIXL plugins and EFA",
+			{
+				disaggregationMode: "decode",
+				tensorParallelSize: 16,
+				gpusPerNode: 8,
+				extraEngineArgs: { cache_transceiver_config: { kv_transfer_timeout_ms: 60_000 } },
+				environment: {
+					NIXL_PLUGIN_DIR: "/opt/plugins",
+					FI_PROVIDER: "efa",
+					FI_EFA_USE_DEVICE_RDMA: "1",
+					FI_EFA_ENABLE_SHM_TRANSFER: "0",
+				},
+			},
+		],
+		[
+			"UCX by its name",
+			{
+				disaggregationMode: "prefill",
+				environment: { TRTLLM_USE_UCX_KVCACHE: "1" },
+				extraEngineArgs: { cache_transceiver_config: { backend: "UCX", kv_transfer_timeout_ms: 1 } },
+			},
+		],
+		["an encoder", { disaggregationMode: "encode", protocol: "http" }],
+		["images", { modality: "image_diffusion", protocol: "http" }],
+	])("%s", (_, options) => expect(sound(options)).toEqual([]));
+});
+
+describe("a trap is named, with what to do", () => {
+	it.each(TRAPS)("$code", ({ code, severity, options, engine, what, fix }) => {
+		const findings = checkServeConfiguration({ ...SOUND, ...options }, engine);
+		const found = findings.find((finding) => finding.code === code);
+		expect(found, `${code} among ${findings.map((finding) => finding.code).join(", ")}`).toBeDefined();
+		expect(found).toMatchObject({ severity });
+		expect(found!.what).toContain(what);
+		expect(found!.fix).toContain(fix);
+		if (severity !== "error") return;
+		const refuse = () => assertServeConfiguration(findings);
+		expect(refuse).toThrow(DynError);
+		expect(refuse).toThrow(found!.what);
+		expect(refuse).toThrow(found!.fix);
+	});
+});
+
+it("starts with warnings and advice", () => {
+	const findings = checkServeConfiguration({ ...SOUND, host: "0.0.0.0" }, {});
+	expect(findings.map(({ severity }) => severity)).toContain("warning");
+	assertServeConfiguration(findings);
+});

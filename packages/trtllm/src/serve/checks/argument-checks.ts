@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Arguments that are gone or contradict each other.
+import { LAST_WITH_EXECUTOR } from "../engine-version.js";
+import { isDiffusion } from "../serve-options.js";
+import { type Check, error, numberAt } from "./finding.js";
+
+/** Arguments of the TensorRT backend and its engine builder. */
+const OF_THE_BUILDER = ["build_config", "engine_dir", "auto_parallel", "enable_build_cache"];
+
+const tensorrtBackend: Check = ({ args }) => {
+	const gone = ["tensorrt", "trt"].includes(String(args["backend"]))
+		? `backend: ${args["backend"]}`
+		: OF_THE_BUILDER.find((name) => args[name] !== undefined);
+	return gone === undefined
+		? null
+		: error(
+				"tensorrt-backend-removed",
+				`${gone} belongs to prebuilt TensorRT engines and the C++ executor API, which are gone since TensorRT-LLM ${LAST_WITH_EXECUTOR}`,
+				"leave it out and pass the checkpoint itself with --model",
+			);
+};
+
+const oneOverride: Check = ({ options }) =>
+	isEmpty(options.overrideEngineArgs) || isEmpty(options.dynamicEngineArgs)
+		? null
+		: error(
+				"override-conflict",
+				"--override-engine-args and --trtllm flags both want the last word",
+				"put all of it into one of them",
+			);
+
+const isEmpty = (args: object | undefined) => args === undefined || Object.keys(args).length === 0;
+
+const roleOfDiffusion: Check = ({ options }) =>
+	!isDiffusion(options) || ["agg", undefined].includes(options.disaggregationMode)
+		? null
+		: error(
+				"diffusion-with-role",
+				`--modality ${options.modality} generates in one process, but --disaggregation-mode is ${options.disaggregationMode}`,
+				"leave --disaggregation-mode out",
+			);
+
+const beamsWithProcessors: Check = ({ options, args }) =>
+	!options.logitsProcessors || numberAt(args, "max_beam_width", 1) <= 1
+		? null
+		: error(
+				"beams-with-logits-processors",
+				"a logits processor sees one sequence per request, but max_beam_width allows several beams",
+				"set --max-beam-width 1",
+			);
+
+export const argumentChecks: readonly Check[] = [
+	tensorrtBackend,
+	oneOverride,
+	roleOfDiffusion,
+	beamsWithProcessors,
+];

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+// @dyn/trtllm/serve: launching, supervising and checking a real trtllm-serve.
+export { parseDynamicArgs } from "../engine-args/dynamic-args.js";
+export { assertServeConfiguration, checkServeConfiguration } from "./check-serve-configuration.js";
+export type { EngineFacts, Finding } from "./checks/finding.js";
+export { type ServeCommand, serveArguments } from "./serve-arguments.js";
+export type { EngineProtocol, Environment, Modality, ServeOptions } from "./serve-options.js";
