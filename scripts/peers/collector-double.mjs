@@ -13,6 +13,8 @@ import { createServer } from "node:http";
  * @property {number} kind 1 internal, 2 server
  * @property {{ code?: number, message?: string }} status code 0 unset, 2 error
  * @property {Record<string, unknown>} attributes
+ * @property {{ traceId: string, spanId: string }[]} links
+ * @property {{ name: string, attributes: Record<string, unknown> }[]} events
  * @property {number} durationMs
  */
 
@@ -90,6 +92,11 @@ export class CollectorDouble {
 					kind: span.kind,
 					status: span.status,
 					attributes: valuesOf(span.attributes),
+					links: (span.links ?? []).map(({ traceId, spanId }) => ({ traceId, spanId })),
+					events: (span.events ?? []).map(({ name, attributes }) => ({
+						name,
+						attributes: valuesOf(attributes ?? []),
+					})),
 					durationMs: Number(BigInt(span.endTimeUnixNano) - BigInt(span.startTimeUnixNano)) / 1e6,
 				});
 	}

@@ -71,14 +71,15 @@ it("follows requests through the processes of a deployment, sends everything at 
 	for (const request of requests) {
 		const { traceId } = request;
 		const ofTrace = (name: string) => collector.named(name).filter((span) => span.traceId === traceId);
+		const [attempt] = ofTrace("attempt");
 		const [handled] = ofTrace("handle_payload");
 		const [generated] = ofTrace("engine.generate");
 		expect(
-			[ofTrace("http-request"), ofTrace("handle_payload"), ofTrace("engine.generate")].map(
-				(all) => all.length,
-			),
-		).toEqual([1, 1, 1]);
-		expect([handled!.parentSpanId, generated!.parentSpanId]).toEqual([request.spanId, handled!.spanId]);
+			["http-request", "attempt", "handle_payload", "engine.generate"].map((name) => ofTrace(name).length),
+		).toEqual([1, 1, 1, 1]);
+		expect([attempt, handled, generated].map((span) => span!.parentSpanId)).toEqual(
+			[request, attempt!, handled!].map(({ spanId }) => spanId),
+		);
 		expect([request, handled!, generated!].map(({ service, kind }) => [service, kind])).toEqual([
 			["dyn-frontend", 2],
 			["dyn-worker", 2],

@@ -10,6 +10,8 @@ export interface SpanOptions {
 	/** "server": the work was asked for from outside this process. Default "internal". */
 	readonly kind?: "server" | "internal";
 	readonly attributes?: SpanAttributes;
+	/** Spans that this work follows from without being part of them. */
+	readonly links?: readonly TraceContext[];
 }
 
 /** One piece of work of a request. Exactly one `end`. */
@@ -19,6 +21,8 @@ export interface Span {
 	/** Whether anybody will see it: false lets callers skip what is costly to measure. */
 	readonly recording: boolean;
 	set(attributes: SpanAttributes): void;
+	/** Something happened just now. */
+	event(name: string, attributes?: SpanAttributes): void;
 	/** The work failed. Cancellation is no failure: say that with an attribute. */
 	fail(error: unknown): void;
 	end(): void;
@@ -37,6 +41,7 @@ export const noTracer: Tracer = {
 		trace: parent,
 		recording: false,
 		set: ignore,
+		event: ignore,
 		fail: ignore,
 		end: ignore,
 	}),

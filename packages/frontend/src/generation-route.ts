@@ -154,7 +154,13 @@ export async function serveGeneration(
 			logprobs,
 			prompts,
 			promptField: endpoint.promptField,
-			migration: { options: options.migration, metrics: migrationMetrics, readmission },
+			migration: {
+				options: options.migration,
+				metrics: migrationMetrics,
+				readmission,
+				tracer: options.tracer,
+				span,
+			},
 		});
 		const context = createRequestContext({
 			id: requestId,

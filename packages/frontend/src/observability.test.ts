@@ -20,7 +20,7 @@ beforeEach(async () => {
 afterEach(() => served.close());
 
 describe("the span of a request", () => {
-	it("says what was asked, what came and when, and is the worker's parent", async () => {
+	it("says what was asked, what came and when, and its attempt is the worker's parent", async () => {
 		await served.start({ tracer });
 		const traces: unknown[] = [];
 		served.answer = async function* (_request, { trace }) {
@@ -34,9 +34,12 @@ describe("the span of a request", () => {
 		const common = { model: "m", status: 200, input_tokens: 2, output_tokens: 5, finish_reason: "length" };
 		expect(tracer.spans.map(({ name, ended, failures }) => [name, ended, failures])).toEqual([
 			["http-request", 1, []],
+			["attempt", 1, []],
 			["http-request", 1, []],
+			["attempt", 1, []],
 		]);
-		expect(tracer.spans[0]).toMatchObject({
+		const [streamed, unary] = tracer.named("http-request");
+		expect(streamed).toMatchObject({
 			options: { parent: { traceparent }, kind: "server" },
 			attributes: {
 				...common,
@@ -50,11 +53,14 @@ describe("the span of a request", () => {
 				ttft_ms: expect.any(Number),
 			},
 		});
-		expect(tracer.spans[1]).toMatchObject({
+		expect(unary).toMatchObject({
 			options: { parent: null },
 			attributes: { ...common, endpoint: "completions", request_type: "unary" },
 		});
-		expect(traces).toEqual(tracer.spans.map((span) => ({ traceparent: span.traceparent })));
+		expect(traces).toEqual(tracer.named("attempt").map(({ traceparent }) => ({ traceparent })));
+		expect(tracer.named("attempt").map(({ options }) => options.parent)).toEqual(
+			[streamed, unary].map((span) => ({ traceparent: span!.traceparent })),
+		);
 	});
 
 	it("has the status and the error of one that failed, streamed or not", async () => {
@@ -69,12 +75,14 @@ describe("the span of a request", () => {
 		await (await served.chat({ stream: true })).text();
 		await served.frontend.drain();
 		expect(
-			tracer.spans.map(({ attributes, failures, ended }) => [
-				attributes["status"],
-				failures.map((failure) => DynError.from(failure).code),
-				attributes["output_tokens"],
-				ended,
-			]),
+			tracer
+				.named("http-request")
+				.map(({ attributes, failures, ended }) => [
+					attributes["status"],
+					failures.map((failure) => DynError.from(failure).code),
+					attributes["output_tokens"],
+					ended,
+				]),
 		).toEqual([
 			[400, ["INVALID_ARGUMENT"], undefined, 1],
 			[404, ["MODEL_NOT_FOUND"], undefined, 1],
@@ -98,6 +106,42 @@ describe("the span of a request", () => {
 		expect(tracer.spans[0]!.failures).toEqual([]);
 	});
 
+	it("says when it moved; its attempts are spans below it, each linked to the one before", async () => {
+		const { id } = await served.addInstance();
+		await served.start({ tracer });
+		let calls = 0;
+		served.answer = async function* () {
+			yield delta("abc");
+			if (calls++ === 0) throw new DynError("DISCONNECTED", "broke off");
+			yield end();
+		};
+		expect((await served.chat()).status).toBe(200);
+		await served.frontend.drain();
+		const [request, first, second] = tracer.spans;
+		const [from, to] = [first, second].map((span) => span!.attributes["instance_id"]);
+		expect([from, to]).toContain(String(id));
+		expect(from).not.toBe(to);
+		expect(request!.events).toEqual([{ name: "migrate", attributes: { from, to, reason: "disconnected" } }]);
+		const parent = { traceparent: request!.traceparent };
+		const common = { endpoint: "dyn://a.b.c", output_tokens: 3 };
+		expect([first, second]).toMatchObject([
+			{
+				name: "attempt",
+				options: { parent, links: [] },
+				attributes: { ...common, attempt: 1, replayed_tokens: 0, migration_reason: null },
+				failures: [{ code: "DISCONNECTED" }],
+				ended: 1,
+			},
+			{
+				name: "attempt",
+				options: { parent, links: [{ traceparent: first!.traceparent }] },
+				attributes: { ...common, attempt: 2, replayed_tokens: 3, migration_reason: "disconnected" },
+				failures: [],
+				ended: 1,
+			},
+		]);
+	});
+
 	it("of one whose client went away is cancelled, not failed", async () => {
 		await served.start({ tracer });
 		const began = signalled();
@@ -110,7 +154,8 @@ describe("the span of a request", () => {
 		await began.reached;
 		connection.socket.destroy();
 		await served.frontend.drain();
-		expect(tracer.spans).toMatchObject([{ failures: [], ended: 1, attributes: { cancelled: true } }]);
+		const cancelled = { failures: [], ended: 1, attributes: { cancelled: true } };
+		expect(tracer.spans).toMatchObject([cancelled, cancelled]);
 		expect(tracer.spans[0]!.attributes["status"]).toBe(null);
 	});
 

@@ -68,6 +68,24 @@ const answers: EndpointHandler = async function* () {
 	yield 1;
 };
 
+it("spans have links to others and events; a link that is no trace is left out", async () => {
+	const tracer = await tracerWith();
+	const span = tracer.start("second", { links: [CLIENT, { traceparent: "nonsense" }] });
+	span.event("moved", { from: "a", why: null });
+	span.event("rested");
+	span.end();
+	await tracer.close();
+	expect(collector.named("second")).toMatchObject([
+		{
+			links: [{ traceId: TRACE_ID, spanId: "b7ad6b7169203331" }],
+			events: [
+				{ name: "moved", attributes: { from: "a" } },
+				{ name: "rested", attributes: {} },
+			],
+		},
+	]);
+});
+
 describe("spans of two runtimes", () => {
 	it("are one trace with the right parents, which the client began", async () => {
 		const tracer = await tracerWith({ serviceName: "fleet" });

@@ -4,7 +4,9 @@ import { createGenerateRequest, type EngineOutput, type GenerateRequest, type Ge
 import { createRuntime, type EndpointClient, type Runtime, type ServedEndpoint } from "@dyn/runtime";
 import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
 import { FrontendMetrics } from "../frontend-metrics.js";
+import { unseen } from "../migration/attempt-spans.js";
 import { type MigratableCall, migrate } from "../migration/migrate.js";
+import type { Served } from "../migration/candidates.js";
 import { Readmission } from "../migration/readmission.js";
 import type { MigrationOptions } from "../options.js";
 import { foldEngine } from "./fold-engine.js";
@@ -50,6 +52,8 @@ export class Fleet {
 	readonly #scripts: readonly Answer[];
 	readonly #frontendMetrics: FrontendMetrics;
 	readonly instances: Set<bigint> = new Set();
+	/** Other endpoints with an equal card. */
+	others: readonly Served[] = [];
 
 	private constructor(runtime: Runtime, scripts: readonly Answer[]) {
 		this.#runtime = runtime;
@@ -77,7 +81,7 @@ export class Fleet {
 
 	get model(): MigratableCall["model"] {
 		const card = { name: "m", contextLength: CONTEXT_LENGTH, eosTokenIds: [256] } as unknown as ModelCard;
-		return { card, client: this.client, instances: this.instances };
+		return { card, client: this.client, instances: this.instances, others: () => this.others };
 	}
 
 	migrate(
@@ -92,6 +96,7 @@ export class Fleet {
 			request: createGenerateRequest({ tokenIds: [1, 2, 3], stop: { maxTokens: 20, minTokens: 20 }, ...request }),
 			context: createRequestContext(),
 			instanceId: null,
+			...unseen,
 			metrics: this.#frontendMetrics,
 			readmission: this.readmission,
 			options: { limit: 3, firstTokenMs: 60_000, stallMs: 10_000, ...options },

@@ -6,6 +6,7 @@ export interface RecordedSpan {
 	readonly options: SpanOptions;
 	readonly traceparent: string;
 	readonly attributes: Record<string, unknown>;
+	readonly events: { readonly name: string; readonly attributes: Record<string, unknown> }[];
 	readonly failures: unknown[];
 	ended: number;
 }
@@ -13,6 +14,10 @@ export interface RecordedSpan {
 /** A tracer that keeps its spans; the k-th has the span id k. */
 export class RecordingTracer implements Tracer {
 	readonly spans: RecordedSpan[] = [];
+
+	named(name: string): RecordedSpan[] {
+		return this.spans.filter((span) => span.name === name);
+	}
 
 	start(name: string, options: SpanOptions = {}): Span {
 		const trace = options.parent?.traceparent.split("-")[1] ?? "a".repeat(32);
@@ -22,6 +27,7 @@ export class RecordingTracer implements Tracer {
 			options,
 			traceparent: `00-${trace}-${id}-01`,
 			attributes: { ...options.attributes },
+			events: [],
 			failures: [],
 			ended: 0,
 		};
@@ -30,6 +36,7 @@ export class RecordingTracer implements Tracer {
 			trace: { traceparent: recorded.traceparent },
 			recording: true,
 			set: (attributes) => void Object.assign(recorded.attributes, attributes),
+			event: (name, attributes = {}) => void recorded.events.push({ name, attributes: { ...attributes } }),
 			fail: (error) => void recorded.failures.push(error),
 			end: () => void recorded.ended++,
 		};

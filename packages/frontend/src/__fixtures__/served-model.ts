@@ -84,8 +84,9 @@ export class ServedModel {
 	async addInstance(
 		card: Partial<ModelCard> = {},
 		answer: Answer | null = null,
+		path = "a.b.c",
 	): Promise<{ readonly id: bigint; withdraw(): Promise<void>; close(): Promise<void> }> {
-		const endpoint = await this.runtime.endpoint("a.b.c").serve((request, context) => {
+		const endpoint = await this.runtime.endpoint(path).serve((request, context) => {
 			this.seen.push(request as GenerateRequest);
 			return (answer ?? this.answer)(request as GenerateRequest, context);
 		});
@@ -116,6 +117,14 @@ export class ServedModel {
 		);
 		this.#published++;
 		return { id: endpoint.instance.id, withdraw, close: () => endpoint.close() };
+	}
+
+	/** A file for the template that a card names, beside the model's. */
+	async templateOf({ chatTemplatePath }: Partial<ModelCard>): Promise<Partial<ModelCard>> {
+		if (!chatTemplatePath) return {};
+		const path = join(this.#folder, chatTemplatePath);
+		writeFileSync(path, "{% for m in messages %}{{ m.content }}!{% endfor %}");
+		return { chatTemplatePath: path };
 	}
 
 	async start(options: Partial<FrontendOptions> = {}): Promise<Frontend> {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { DynError } from "@dyn/common";
+import { createRequestContext, DynError } from "@dyn/common";
 import { createGenerateRequest } from "@dyn/protocols";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Fleet, failing, fold, frozen, whole } from "../__fixtures__/fleet.js";
 import { foldEngine } from "../__fixtures__/fold-engine.js";
 import { type Answer, delta, signalled } from "../__fixtures__/served-model.js";
 
+/** Silence after which a stream that was fast is left. */
+const LIMIT_MS = 1000;
 let fleet: Fleet;
 let thaw: ReturnType<typeof signalled>;
 beforeEach(() => {
@@ -203,6 +205,50 @@ describe("a frozen instance", () => {
 		expect(new Set(idsOf([11, 12]))).toEqual(new Set([sick, fine]));
 		await pass(100_000);
 		expect(fleet.calls).toHaveLength(13);
+	});
+
+	it("gets its request back when everybody else fails it, after a health check; what it says late is dropped", async () => {
+		fleet = await Fleet.create(2, slow(20, 5), failing(new DynError("DISCONNECTED", "reset"), 3));
+		const answer = ask();
+		await pass(5 * 20 + LIMIT_MS);
+		const [sick, fine] = idsOf([0, 1]);
+		expect(called()).toEqual([
+			[sick, false],
+			[fine, false],
+			[sick, true],
+			[sick, false],
+		]);
+		expect(fleet.calls[3]!.request.resumedTokens).toBe(8);
+		thaw.reach();
+		await pass(1000);
+		expect((await answer).tokenIds).toEqual(expected);
+		expect(vi.getTimerCount()).toBe(0);
+	});
+
+	it("does not get it back when it does not answer: the request fails with what happened elsewhere", async () => {
+		const reset = new DynError("DISCONNECTED", "reset");
+		fleet = await Fleet.create(2, slow(20, 5), failing(reset, 3), frozen(thaw.reached));
+		const answer = ask();
+		answer.catch(() => {});
+		await pass(5 * 20 + LIMIT_MS + 9999);
+		expect(called().map(([, isCheck]) => isCheck)).toEqual([false, false, true]);
+		await pass(1);
+		await expect(answer).rejects.toBe(reset);
+	});
+
+	it("keeps no cancelled request waiting for its health check", async () => {
+		fleet = await Fleet.create(
+			2,
+			slow(20, 5),
+			failing(new DynError("DISCONNECTED", "reset"), 3),
+			frozen(thaw.reached),
+		);
+		const gone = new AbortController();
+		const answer = fold(fleet.migrate({}, { context: createRequestContext({ signal: gone.signal }) }));
+		answer.catch(() => {});
+		await pass(5 * 20 + LIMIT_MS + 100);
+		gone.abort();
+		await expect(answer).rejects.toMatchObject({ code: "CANCELLED" });
 	});
 
 	it("is asked by one probe at a time, however many streams it held, at most every 30 s", async () => {

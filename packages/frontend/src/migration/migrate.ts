@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 import { cancellationError, DynError, type RequestContext } from "@dyn/common";
 import type { EngineOutput, GenerateRequest } from "@dyn/protocols";
-import type { Instance } from "@dyn/runtime";
 import type { MigrationMeter, MigrationMetrics } from "../frontend-metrics.js";
-import type { ServableModel } from "../models/model-directory.js";
 import type { MigrationOptions } from "../options.js";
-import { attempt } from "./attempt.js";
+import { AttemptSpans, type RequestSpan } from "./attempt-spans.js";
+import { type Candidate, Candidates, type Servable } from "./candidates.js";
 import { isMigratable } from "./migratable.js";
 import { Progress } from "./progress.js";
 import type { Readmission } from "./readmission.js";
+import { work } from "./work.js";
 
-/** What all requests of a frontend share. */
-export interface Migration {
+/** What the parts of a request share. */
+export interface Migration extends RequestSpan {
 	readonly options: MigrationOptions;
 	readonly metrics: MigrationMetrics;
 	readonly readmission: Readmission;
 }
 
 export interface MigratableCall extends Migration {
-	readonly model: Pick<ServableModel, "card" | "client" | "instances">;
+	readonly model: Servable;
 	readonly request: GenerateRequest;
 	/** Keeps its id whoever works on it. */
 	readonly context: RequestContext;
@@ -33,25 +33,28 @@ export interface MigratableCall extends Migration {
  */
 export async function* migrate(call: MigratableCall): AsyncGenerator<EngineOutput, void> {
 	const { model, context, options, metrics, readmission } = call;
-	const { card, client, instances: among } = model;
+	const { name, contextLength } = model.card;
 	const progress = new Progress(call.request);
-	const failed = new Set<bigint>();
+	const candidates = new Candidates(model, call.request, readmission);
+	const spans = new AttemptSpans(call);
 	let moves = 0;
 	let moving: MigrationMeter | null = null;
+	let frozen: Candidate | null = null;
 
 	const mayMove = () =>
 		call.instanceId === null &&
 		moves < options.limit &&
 		progress.continuable &&
-		progress.sequenceLength <= card.contextLength;
+		progress.sequenceLength <= contextLength;
 	/** A silent instance is left for another one. With nobody else silence is all there is, unless discovery gave it up too. */
-	const stallOf = (instance: Instance) => (silentMs: number) => {
-		const live = client.instances();
-		const hasOther = live.some(({ id }) => id !== instance.id && among.has(id) && !failed.has(id));
-		const isGone = silentMs >= options.stallMs && live.every(({ id }) => id !== instance.id);
-		const isWhole = progress.finished || progress.isFull(card.contextLength);
-		if (!isWhole && !isGone && !(hasOther && mayMove())) return null;
-		readmission.quarantine(model, instance);
+	const stallOf = (candidate: Candidate) => (silentMs: number) => {
+		const { served, instance } = candidate;
+		const isGone =
+			silentMs >= options.stallMs && served.client.instances().every(({ id }) => id !== instance.id);
+		const isWhole = progress.finished || progress.isFull(contextLength);
+		if (!isWhole && !isGone && !(mayMove() && candidates.hasOther(instance))) return null;
+		frozen = candidate;
+		readmission.quarantine(served, instance);
 		return new DynError(
 			"DISCONNECTED",
 			`instance ${instance.id} sent nothing for ${Math.round(silentMs)} ms`,
@@ -59,49 +62,44 @@ export async function* migrate(call: MigratableCall): AsyncGenerator<EngineOutpu
 	};
 
 	try {
-		const pin = call.instanceId === null ? {} : { instanceId: call.instanceId };
-		let instance = await client.choose({ among, ...pin });
+		let candidate = await candidates.first(call.instanceId);
 		for (;;) {
 			try {
 				const request = progress.handOver();
-				const outputs = attempt(
-					(signal) => client.call(instance, request, { ...context, signal }),
-					context.signal,
-					{ ...options, onStall: stallOf(instance) },
-				);
-				for await (const output of outputs) {
-					if (output.finishReason === "cancelled")
-						throw new DynError("DRAINING", `instance ${instance.id} gave up a request that nobody cancelled`);
+				const patience = { ...options, onStall: stallOf(candidate) };
+				const span = spans.start(candidate, request);
+				for await (const output of work(candidate, request, progress, context, patience, span)) {
 					moving?.end("success");
 					moving = null;
-					yield progress.take(output);
+					yield output;
 				}
-				if (progress.finished) return;
-				throw new DynError("DISCONNECTED", "the worker ended its answer too early");
+				return;
 			} catch (error) {
 				if (context.signal.aborted) throw cancellationError(context.signal);
 				if (progress.finished) return; // only the stream's own end was missing
 				moving?.end("failure");
 				moving = null;
-				failed.add(instance.id);
+				// A frozen one may only have been slow: it can be asked again once it answers.
+				if (frozen !== candidate) candidates.failed(candidate);
 				if (!isMigratable(error, progress.began)) throw error;
-				if (progress.isFull(card.contextLength)) {
+				if (progress.isFull(contextLength)) {
 					yield progress.lengthEnd();
 					return;
 				}
-				if (progress.continuable && progress.sequenceLength > card.contextLength)
-					metrics.contextExceeded(card.name);
+				if (progress.continuable && progress.sequenceLength > contextLength) metrics.contextExceeded(name);
 				if (!mayMove()) throw error;
 				moves++;
-				moving = metrics.migrating(card.name, progress.began ? "ongoing_request" : "new_request");
-				const next = await client.choose({ among, exclude: failed }).catch(() => null);
+				moving = metrics.migrating(name, progress.began ? "ongoing_request" : "new_request");
+				const next = await candidates.next(context.signal);
+				if (context.signal.aborted) throw cancellationError(context.signal);
 				if (!next) throw error;
 				context.logger.warn("request goes on at another instance", {
-					from: instance.id.toString(16),
-					to: next.id.toString(16),
+					from: candidate.instance.id.toString(16),
+					to: next.instance.id.toString(16),
 					reason: DynError.from(error).message,
 				});
-				instance = next;
+				spans.migrate(candidate, next, error);
+				candidate = next;
 			}
 		}
 	} finally {

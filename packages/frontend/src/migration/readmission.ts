@@ -1,23 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createRequestContext, DynError, type Logger, linkSignals } from "@dyn/common";
 import { createGenerateRequest } from "@dyn/protocols";
-import type { Instance } from "@dyn/runtime";
-import type { ServableModel } from "../models/model-directory.js";
+import { type EndpointClient, formatEndpointPath, type Instance } from "@dyn/runtime";
 import { attempt } from "./attempt.js";
+import type { Served } from "./candidates.js";
 
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 30_000;
 /** Time for a whole answer to a probe, ms. */
 const PROBE_MS = 10_000;
 
-type Served = Pick<ServableModel, "card" | "client" | "instances">;
+/** A frozen instance. */
+interface Patient {
+	readonly id: bigint;
+	readonly client: EndpointClient;
+	/** Ends the pause before its next health check; nothing while one is under way. */
+	hurry(): void;
+	/** Hear of the next health check, once. */
+	readonly waiting: Set<(answers: boolean) => void>;
+}
 
 /** Keeps frozen instances out until they have shown that they work again. */
 export class Readmission {
 	readonly #logger: Logger;
 	readonly #closing = new AbortController();
-	/** Model and instance of the probes that are under way. */
-	readonly #probed = new Set<string>();
+	/** By model and instance. */
+	readonly #patients = new Map<string, Patient>();
 
 	constructor(logger: Logger) {
 		this.#logger = logger;
@@ -26,10 +34,43 @@ export class Readmission {
 	/** Requests avoid `instance` until it has answered a health check whole. Ends when it leaves discovery. */
 	quarantine(model: Served, instance: Instance): void {
 		model.client.inhibit(instance.id, "admitted");
-		const key = `${model.card.name} ${instance.id}`;
-		if (this.#closing.signal.aborted || this.#probed.has(key)) return;
-		this.#probed.add(key);
-		void this.#probe(model, instance).finally(() => this.#probed.delete(key));
+		const key = keyOf(model, instance);
+		if (this.#closing.signal.aborted || this.#patients.has(key)) return;
+		const patient = {
+			id: instance.id,
+			client: model.client,
+			hurry: ignore,
+			waiting: new Set<(answers: boolean) => void>(),
+		};
+		this.#patients.set(key, patient);
+		void this.#probe(model, instance, patient).finally(() => {
+			this.#patients.delete(key);
+			tell(patient, false);
+		});
+	}
+
+	/** Ids of the frozen instances of an endpoint. */
+	frozen({ client }: Pick<Served, "client">): bigint[] {
+		if (this.#patients.size === 0) return [];
+		return [...this.#patients.values()].filter((patient) => patient.client === client).map(({ id }) => id);
+	}
+
+	/** Whether `instance` works, as far as is known; a frozen one is asked now. False when `signal` aborts. */
+	answers(model: Served, instance: Instance, signal: AbortSignal): Promise<boolean> {
+		const patient = this.#patients.get(keyOf(model, instance));
+		if (!patient) return Promise.resolve(true);
+		return new Promise((resolve) => {
+			const hear = (answers: boolean) => {
+				patient.waiting.delete(hear);
+				signal.removeEventListener("abort", leave);
+				resolve(answers);
+			};
+			const leave = () => hear(false);
+			if (signal.aborted) return leave();
+			signal.addEventListener("abort", leave);
+			patient.waiting.add(hear);
+			patient.hurry();
+		});
 	}
 
 	/** Ends all probes. Idempotent. */
@@ -37,29 +78,33 @@ export class Readmission {
 		this.#closing.abort(new DynError("CANCELLED", "the frontend was closed"));
 	}
 
-	async #probe({ card, client, instances }: Served, instance: Instance): Promise<void> {
+	async #probe({ card, client, instances }: Served, instance: Instance, patient: Patient): Promise<void> {
 		const facts = { model: card.name, instance: instance.id.toString(16) };
 		this.#logger.warn("instance is silent: it gets no requests until it answers a health check", facts);
 		for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
-			await this.#pause(pause);
+			await this.#pause(pause, patient);
 			if (this.#closing.signal.aborted) return;
 			if (!instances.has(instance.id) || !client.instances().some(({ id }) => id === instance.id)) return;
-			if (await this.#answers({ card, client, instances }, instance)) {
+			const answers = await this.#answers({ card, client, instances }, instance);
+			if (answers) {
 				client.admit(instance.id);
 				this.#logger.info("instance answers again", facts);
-				return;
 			}
+			tell(patient, answers);
+			if (answers) return;
 		}
 	}
 
-	#pause(ms: number): Promise<void> {
+	#pause(ms: number, patient: Patient): Promise<void> {
 		const { signal } = this.#closing;
 		return new Promise((resolve) => {
 			const end = () => {
 				clearTimeout(timer);
 				signal.removeEventListener("abort", end);
+				patient.hurry = ignore;
 				resolve();
 			};
+			patient.hurry = end;
 			const timer = setTimeout(end, ms).unref();
 			signal.addEventListener("abort", end);
 		});
@@ -93,4 +138,14 @@ export class Readmission {
 			unlink();
 		}
 	}
+}
+
+const ignore = (): void => {};
+
+function keyOf({ card }: Served, { id, path }: Instance): string {
+	return `${card.name} ${formatEndpointPath(path)} ${id}`;
+}
+
+function tell({ waiting }: Patient, answers: boolean): void {
+	for (const hear of waiting) hear(answers);
 }

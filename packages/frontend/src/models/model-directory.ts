@@ -11,6 +11,7 @@ import {
 	type Runtime,
 } from "@dyn/runtime";
 import { type ChatTemplate, loadChatTemplate, loadTokenizer, type Tokenizer } from "@dyn/text";
+import { cardChecksum } from "./card-checksum.js";
 import { fetchModelFiles } from "./fetch-model-files.js";
 
 /** A model that can be served right now. */
@@ -21,21 +22,32 @@ export interface ServableModel {
 	readonly client: EndpointClient;
 	/** Where it is served, "dyn://namespace.component.endpoint". */
 	readonly endpoint: string;
-	/** Instances of the endpoint whose cards name it. */
+	/** Instances of the endpoint whose cards have this one's checksum. */
 	readonly instances: Set<bigint>;
+	/** The same model at other endpoints, now: with an equal checksum, so that any of them can continue what another began. */
+	others(): readonly ServableModel[];
+}
+
+interface CheckedModel extends ServableModel {
+	readonly checksum: string;
 }
 
 /** Follows the model cards of discovery and loads tokenizer and template of each, once. */
 export class ModelDirectory {
-	readonly #runtime: Runtime;
+	readonly #runtime: Pick<Runtime, "models" | "endpoint">;
 	readonly #cacheDirectory: string;
 	readonly #logger: Logger;
-	/** By name, one for each endpoint that serves it, oldest first. The first gets the requests. */
-	readonly #models = new Map<string, readonly ServableModel[]>();
+	/** By name, one for each endpoint and checksum that serve it, oldest first. The first gets the requests. */
+	readonly #models = new Map<string, readonly CheckedModel[]>();
 	readonly #stop = new AbortController();
 	readonly #onAdded: (card: ModelCard) => void;
 
-	constructor(runtime: Runtime, cacheDirectory: string, logger: Logger, onAdded: (card: ModelCard) => void) {
+	constructor(
+		runtime: Pick<Runtime, "models" | "endpoint">,
+		cacheDirectory: string,
+		logger: Logger,
+		onAdded: (card: ModelCard) => void,
+	) {
 		this.#runtime = runtime;
 		this.#cacheDirectory = cacheDirectory;
 		this.#logger = logger;
@@ -45,6 +57,11 @@ export class ModelDirectory {
 
 	list(): readonly ServableModel[] {
 		return [...this.#models.values()].map(([first]) => first!);
+	}
+
+	/** Every endpoint of every model. */
+	all(): readonly ServableModel[] {
+		return [...this.#models.values()].flat();
 	}
 
 	/** @throws DynError MODEL_NOT_FOUND */
@@ -74,22 +91,27 @@ export class ModelDirectory {
 	}
 
 	async #add({ card, id, path }: ModelEntry): Promise<void> {
-		const known = this.#find(card.name, path);
-		if (known) {
-			known.instances.add(id);
+		const checksum = cardChecksum(card);
+		const known = this.#at(card.name, path);
+		const same = known.find((each) => each.checksum === checksum);
+		if (same) {
+			same.instances.add(id);
 			return;
 		}
 		if (card.endpointTypes.length === 0) return; // prefill and encode workers are not for clients
 		const client = this.#runtime.endpoint(path).client({ codec: generateCodec });
 		try {
 			const tokenizerPath = await this.#tokenizerPath(card);
-			const model = {
+			const model: CheckedModel = {
 				card,
+				checksum,
 				tokenizer: await loadTokenizer(tokenizerPath),
 				template: await loadChatTemplate(tokenizerPath, card.chatTemplatePath ?? undefined),
 				client,
 				endpoint: formatEndpointPath(path),
 				instances: new Set([id]),
+				others: () =>
+					(this.#models.get(card.name) ?? []).filter((each) => each !== model && each.checksum === checksum),
 			};
 			await client.choose().catch(() => {}); // cards come before instances
 			this.#models.set(card.name, [...(this.#models.get(card.name) ?? []), model]);
@@ -97,6 +119,14 @@ export class ModelDirectory {
 			await client.close();
 			throw error;
 		}
+		if (known.length > 0)
+			this.#logger.warn(
+				"instances of one endpoint say different things of a model: the newer ones wait until the older are gone",
+				{
+					model: card.name,
+					endpoint: formatEndpointPath(path),
+				},
+			);
 		this.#onAdded(card);
 		this.#logger.info("model added", { model: card.name, endpoint: formatEndpointPath(path) });
 	}
@@ -118,7 +148,7 @@ export class ModelDirectory {
 	}
 
 	async #remove({ card, id, path }: ModelEntry): Promise<void> {
-		const known = this.#find(card.name, path);
+		const known = this.#at(card.name, path).find(({ instances }) => instances.has(id));
 		known?.instances.delete(id);
 		if (!known || known.instances.size > 0) return;
 		const others = this.#models.get(card.name)!.filter((each) => each !== known);
@@ -128,8 +158,8 @@ export class ModelDirectory {
 		this.#logger.info("model removed", { model: card.name, endpoint: known.endpoint });
 	}
 
-	#find(name: string, path: EndpointPath): ServableModel | undefined {
+	#at(name: string, path: EndpointPath): readonly CheckedModel[] {
 		const endpoint = formatEndpointPath(path);
-		return this.#models.get(name)?.find((each) => each.endpoint === endpoint);
+		return (this.#models.get(name) ?? []).filter((each) => each.endpoint === endpoint);
 	}
 }

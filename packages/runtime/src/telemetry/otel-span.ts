@@ -48,6 +48,10 @@ export class OtelSpan implements Span {
 		if (this.recording) this.#span.setAttributes(present(attributes));
 	}
 
+	event(name: string, attributes: SpanAttributes = {}): void {
+		if (this.recording) this.#span.addEvent(name, present(attributes));
+	}
+
 	fail(thrown: unknown): void {
 		if (!this.recording) return;
 		const error = DynError.from(thrown);

@@ -46,10 +46,17 @@ export async function createOtelTracer(options: OtelTracerOptions = {}): Promise
 	const kinds = { server: api.SpanKind.SERVER, internal: api.SpanKind.INTERNAL };
 	let closing: Promise<void> | null = null;
 	return {
-		start(name, { parent = null, kind = "internal", attributes = {} } = {}) {
+		start(name, { parent = null, kind = "internal", attributes = {}, links = [] } = {}) {
 			const remote = parent && toSpanContext(parent, api);
 			const context = remote ? api.trace.setSpanContext(api.ROOT_CONTEXT, remote) : api.ROOT_CONTEXT;
-			const settings = { kind: kinds[kind], attributes: present(attributes) };
+			const settings = {
+				kind: kinds[kind],
+				attributes: present(attributes),
+				links: links.flatMap((link) => {
+					const context = toSpanContext(link, api);
+					return context ? [{ context }] : [];
+				}),
+			};
 			return new OtelSpan(tracer.startSpan(name, settings, context), api.SpanStatusCode.ERROR);
 		},
 		close() {
