@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes docs/reference/errors.md and docs/reference/cli.md from the registries in the built packages.
+// Writes docs/reference/errors.md, cli.md and schemas/ from the registries in the built packages.
 //   node scripts/reference.mjs          writes
 //   node scripts/reference.mjs --check  fails if one differs
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { ERROR_CODES } = await import("../packages/common/dist/index.js");
+const { WIRE_SCHEMAS } = await import("../packages/protocols/dist/schemas/index.js");
 const { cliReference } = await import("../apps/worker/dist/index.js");
 
 const errors = `# Errors
@@ -30,6 +31,10 @@ let wrong = 0;
 for (const [file, text] of [
 	["docs/reference/errors.md", errors],
 	["docs/reference/cli.md", cliReference()],
+	...WIRE_SCHEMAS.map(({ name, schema }) => [
+		`docs/reference/schemas/${name}.schema.json`,
+		`${JSON.stringify(schema, null, "\t")}\n`,
+	]),
 ]) {
 	const path = join(root, file);
 	if (!process.argv.includes("--check")) writeFileSync(path, text);

@@ -34,23 +34,13 @@ export function decodeKvSession(data: unknown, where = "disaggregated_params"): 
 			const endpoint = new PlainData(each, `${where}.endpoints[${i}]`);
 			return {
 				host: endpoint.required("host", endpoint.string("host")),
-				port: unsigned(endpoint, "port", 0xffff),
+				port: endpoint.required("port", endpoint.unsigned("port", 0xffff)),
 				protocol: endpoint.required("protocol", endpoint.string("protocol")),
 			};
 		}),
-		dpRank: unsigned(session, "dp_rank", 0xffff_ffff),
+		dpRank: session.required("dp_rank", session.unsigned("dp_rank", 0xffff_ffff)),
 		attributes: carriable(attributes, `${where}.attributes`, 0) as KvSession["attributes"],
 	};
-}
-
-function unsigned(data: PlainData, name: string, max: number): number {
-	const value = data.required(name, data.integer(name));
-	if (value < 0n || value > BigInt(max))
-		throw new DynError(
-			"INVALID_ARGUMENT",
-			`${data.where}.${name} must be an integer 0..${max}, got ${value}`,
-		);
-	return Number(value);
 }
 
 /** With every number as a double, which is all that OpenEngine can carry; one that would come back with other digits is refused. */

@@ -92,17 +92,21 @@ function decodeFinishReason(reason: unknown): FinishReason | null {
 }
 
 function decodeLogprobs(output: PlainData): readonly TokenLogprobs[] | null {
-	const logprobs = output.array("log_probs");
+	const logprobs = output.numbers("log_probs");
 	if (logprobs === null) return null;
 	const tokenIds = output.tokenIds("token_ids") ?? [];
 	const top = output.array("top_logprobs");
 	return tokenIds.map((tokenId, i) => ({
 		tokenId,
-		logprob: Number(logprobs[i] ?? Number.NaN),
-		top: ((top?.[i] as unknown[] | undefined) ?? []).map((each) =>
-			decodeLogprob(each, "output.top_logprobs[][]"),
-		),
+		logprob: logprobs[i] ?? Number.NaN,
+		top: decodeTop(top?.[i]),
 	}));
+}
+
+function decodeTop(entries: unknown): readonly TokenLogprob[] {
+	const where = "output.top_logprobs[]";
+	const top = new PlainData({ entries }, where).array("entries") ?? [];
+	return top.map((each) => decodeLogprob(each, `${where}[]`));
 }
 
 function decodeLogprob(data: unknown, where: string): TokenLogprob {

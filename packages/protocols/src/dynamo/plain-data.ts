@@ -56,6 +56,24 @@ export class PlainData {
 		return this.#get(name, "an array", (value): value is unknown[] => Array.isArray(value));
 	}
 
+	numbers(name: string): readonly number[] | null {
+		return this.#get(
+			name,
+			"an array of numbers",
+			(value): value is number[] => Array.isArray(value) && value.every((each) => typeof each === "number"),
+		);
+	}
+
+	/** An integer 0 .. `max`. */
+	unsigned(name: string, max: number): number | null {
+		return this.#get(
+			name,
+			`an integer 0..${max}`,
+			(value): value is number =>
+				Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= max,
+		);
+	}
+
 	/** Token ids: integers 0 .. 2^32-1. */
 	tokenIds(name: string): readonly number[] | null {
 		return this.#get(name, "an array of token ids", isTokenIds);

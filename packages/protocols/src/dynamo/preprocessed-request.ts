@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { DynError } from "@dyn/common";
 import {
 	createGenerateRequest,
 	type GenerateRequest,
@@ -161,8 +162,18 @@ function disaggregation(prefillResult: PlainData): Disaggregation | null {
 	return { role: "decode", session: decodeKvSession(prefillResult.raw("disaggregated_params"), where) };
 }
 
+/** Pairs of token id and bias. */
 function logitBias(entries: readonly unknown[] | null): ReadonlyMap<number, number> | null {
-	return entries === null ? null : new Map(entries as [number, number][]);
+	if (entries === null) return null;
+	for (const entry of entries) {
+		const [id, bias] = Array.isArray(entry) && entry.length === 2 ? entry : [];
+		if (typeof id === "number" && id >>> 0 === id && typeof bias === "number") continue;
+		throw new DynError(
+			"INVALID_ARGUMENT",
+			"request.extra_args.dyn.logit_bias must be pairs of token id and number",
+		);
+	}
+	return new Map(entries as [number, number][]);
 }
 
 function logitsProcessor(data: unknown): LogitsProcessorRequest {

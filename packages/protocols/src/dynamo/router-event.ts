@@ -48,7 +48,7 @@ export function decodeRouterEvent(data: unknown): RouterEvent {
 		workerId: u64(fields, "worker_id"),
 		event: {
 			eventId: Number(u64(event, "event_id")),
-			dpRank: event.number("dp_rank") ?? 0,
+			dpRank: event.unsigned("dp_rank", 0xffff_ffff) ?? 0,
 			data: decodeData(event),
 		},
 	};
