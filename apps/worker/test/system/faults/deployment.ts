@@ -8,6 +8,11 @@ import { eventually } from "../../server-process.js";
 
 const lightWorker = fileURLToPath(new URL("./light-worker.mjs", import.meta.url));
 
+export interface LightOptions extends Omit<DynProcessOptions, "script"> {
+	/** Where it registers instead of the deployment's folder. */
+	readonly folder?: string;
+}
+
 /** Processes that find each other through a folder of their own, or through etcd. */
 export class Deployment implements AsyncDisposable {
 	readonly folder: string = mkdtempSync(join(tmpdir(), "dyn-faults-"));
@@ -27,8 +32,11 @@ export class Deployment implements AsyncDisposable {
 	}
 
 	/** A worker of the model "light", see light-worker.mjs. */
-	light(folder: string = this.folder): Promise<DynProcess> {
-		return this.#start(this.#etcd ? ["etcd", this.#etcd] : ["file", folder], { script: lightWorker });
+	light({ folder = this.folder, ...options }: LightOptions = {}): Promise<DynProcess> {
+		return this.#start(this.#etcd ? ["etcd", this.#etcd] : ["file", folder], {
+			...options,
+			script: lightWorker,
+		});
 	}
 
 	frontend(args: readonly string[] = [], options: DynProcessOptions = {}): Promise<DynProcess> {

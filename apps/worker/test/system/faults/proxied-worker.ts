@@ -25,7 +25,7 @@ export class ProxiedWorker implements AsyncDisposable {
 	/** The worker registers in a folder of its own; its records come into the deployment's with the proxy's address. */
 	static async start(deployment: Deployment): Promise<ProxiedWorker> {
 		const folder = mkdtempSync(join(tmpdir(), "dyn-proxied-"));
-		const process = await deployment.light(folder);
+		const process = await deployment.light({ folder });
 		const own = createFileStore({ directory: folder });
 		const shared = createFileStore({ directory: deployment.folder });
 		const lease = await shared.lease();
