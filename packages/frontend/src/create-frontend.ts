@@ -20,6 +20,7 @@ import { readTraceContext } from "./http/trace-context.js";
 import { Readmission } from "./migration/readmission.js";
 import { ModelDirectory, type ServableModel } from "./models/model-directory.js";
 import { type FrontendOptions, type ResolvedFrontendOptions, resolveFrontendOptions } from "./options.js";
+import { WorkerMetrics } from "./worker-metrics.js";
 
 /** An OpenAI-compatible HTTP server over the models of a runtime. */
 export interface Frontend {
@@ -79,10 +80,12 @@ class HttpFrontend implements Frontend {
 		this.ready = new Promise((resolve) => {
 			resolveReady = resolve;
 		});
-		this.#models = new ModelDirectory(options.runtime, options.cacheDirectory, options.logger, (card) => {
+		const runtime = new WorkerMetrics(options.metrics).watched(options.runtime);
+		this.#models = new ModelDirectory(runtime, options.cacheDirectory, options.logger, (card) => {
 			this.#metrics.modelAdded(card);
 			resolveReady();
 		});
+		this.#metrics.showReady(() => this.#models.list().map(({ card }) => card.name));
 		const generate =
 			(endpoint: typeof chatEndpoint): Route =>
 			(request, response, _parameter, span) =>

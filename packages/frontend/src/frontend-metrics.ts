@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Metrics } from "@dyn/common";
-import type { ModelCard, Usage } from "@dyn/protocols";
+import type { ModelCard } from "@dyn/protocols";
+import { type RequestLabels, RequestMeter } from "./request-meter.js";
+import { Stages } from "./stage-metrics.js";
 
 /** Dynamo's buckets: `count` log-spaced bounds from min to max, two significant figures, 0 in the place of the first. */
 function buckets(min: number, max: number, count: number): number[] {
@@ -8,15 +10,6 @@ function buckets(min: number, max: number, count: number): number[] {
 		i === 0 ? 0 : Number((min * (max / min) ** (i / (count - 1))).toPrecision(2)),
 	);
 	return [...new Set(values)];
-}
-
-/** Dynamo's bounds of what a request waits for before an instance has it. */
-const STAGE_BUCKETS = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5];
-
-export interface RequestLabels {
-	readonly model: string;
-	readonly endpoint: string;
-	readonly request_type: "stream" | "unary";
 }
 
 /** Whether a request had tokens when its instance failed. */
@@ -41,6 +34,7 @@ export class FrontendMetrics implements MigrationMetrics {
 	readonly #started;
 	readonly #requests;
 	readonly #inflight;
+	readonly #active;
 	readonly #queued;
 	readonly #disconnected;
 	readonly #cancelled;
@@ -52,7 +46,9 @@ export class FrontendMetrics implements MigrationMetrics {
 	readonly #firstToken;
 	readonly #interToken;
 	readonly #tokenizer;
-	readonly #stages;
+	readonly #detokenizeMicros;
+	readonly #detokenizedTokens;
+	readonly stages: Stages;
 	readonly #migrations;
 	readonly #contextExceeded;
 	readonly #migrationDuration;
@@ -77,6 +73,11 @@ export class FrontendMetrics implements MigrationMetrics {
 		this.#inflight = metrics.gauge({
 			name: name("inflight_requests"),
 			help: "Requests being served",
+			labels: ["model"],
+		});
+		this.#active = metrics.gauge({
+			name: name("active_requests"),
+			help: "Requests from the moment that their model is known to the end of their answer",
 			labels: ["model"],
 		});
 		this.#queued = metrics.gauge({
@@ -130,16 +131,19 @@ export class FrontendMetrics implements MigrationMetrics {
 		);
 		this.#tokenizer = histogram(
 			"tokenizer_latency_ms",
-			"Time to template and tokenize",
+			"Time per request to template and tokenize, or to make text of tokens",
 			[0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512],
 			["operation"],
 		);
-		this.#stages = histogram(
-			"stage_duration_seconds",
-			"Time that a stage of the pipeline takes",
-			STAGE_BUCKETS,
-			["stage"],
-		);
+		this.#detokenizeMicros = metrics.counter({
+			name: name("detokenize_total_us"),
+			help: "Time spent on making text of tokens, microseconds",
+		});
+		this.#detokenizedTokens = metrics.counter({
+			name: name("detokenize_token_count"),
+			help: "Tokens of which text was made",
+		});
+		this.stages = new Stages(metrics);
 		this.#migrationLimit = migrationLimit;
 		this.#migrations = metrics.counter({
 			name: name("model_migration_total"),
@@ -177,6 +181,7 @@ export class FrontendMetrics implements MigrationMetrics {
 		this.#started.inc({ ...labels });
 		const model = { model: labels.model };
 		this.#inflight.inc(model);
+		this.#active.inc(model);
 		this.#queued.inc(model);
 		return new RequestMeter(labels, {
 			answered: () => this.#queued.dec(model),
@@ -184,6 +189,7 @@ export class FrontendMetrics implements MigrationMetrics {
 			interToken: (seconds) => this.#interToken.observe(seconds, model),
 			end: (seconds, usage, errorType) => {
 				this.#inflight.dec(model);
+				this.#active.dec(model);
 				this.#requests.inc({
 					...labels,
 					status: errorType === "" ? "success" : "error",
@@ -203,10 +209,31 @@ export class FrontendMetrics implements MigrationMetrics {
 		});
 	}
 
-	/** A prompt was templated and tokenized: all of the stage before routing. */
+	/** A prompt was templated and tokenized. */
 	tokenized(ms: number): void {
 		this.#tokenizer.observe(ms, { operation: "tokenize" });
-		this.#stages.observe(ms / 1000, { stage: "preprocess" });
+	}
+
+	/** An answer of so many tokens has ended. @param ms that it took in all to make text of them */
+	detokenized(ms: number, tokens: number): void {
+		this.#tokenizer.observe(ms, { operation: "detokenize" });
+		this.#detokenizeMicros.inc({}, Math.round(ms * 1000));
+		this.#detokenizedTokens.inc({}, tokens);
+	}
+
+	/** Shows which models can be served, whenever somebody looks. */
+	showReady(names: () => readonly string[]): void {
+		const ready = this.#metrics.gauge({
+			name: "dynamo_frontend_model_ready",
+			help: "1 when the model can be served, 0 when it no longer can",
+			labels: ["model"],
+		});
+		const known = new Set<string>();
+		this.#metrics.onCollect(() => {
+			const now = new Set(names());
+			for (const model of now) known.add(model);
+			for (const model of known) ready.set(now.has(model) ? 1 : 0, { model });
+		});
 	}
 
 	modelAdded(card: ModelCard): void {
@@ -227,49 +254,5 @@ export class FrontendMetrics implements MigrationMetrics {
 				})
 				.set(value, { model: card.name });
 		}
-	}
-}
-
-/** One request's clock. */
-export class RequestMeter {
-	readonly labels: RequestLabels;
-	readonly #began = performance.now();
-	readonly #report;
-	/** Time from request to first token, ms; null before it. */
-	firstTokenMs: number | null = null;
-	#last: number | null = null;
-	#ended = false;
-
-	constructor(
-		labels: RequestLabels,
-		report: {
-			/** The first token came, or none will. */
-			answered(): void;
-			firstToken(seconds: number): void;
-			interToken(seconds: number): void;
-			end(seconds: number, usage: Usage, errorType: string): void;
-		},
-	) {
-		this.labels = labels;
-		this.#report = report;
-	}
-
-	/** `count` tokens arrived together. */
-	tokens(count: number): void {
-		const now = performance.now();
-		if (this.#last === null) {
-			this.firstTokenMs = now - this.#began;
-			this.#report.answered();
-			this.#report.firstToken(this.firstTokenMs / 1000);
-		} else this.#report.interToken((now - this.#last) / 1000 / count);
-		this.#last = now;
-	}
-
-	/** @param errorType "" for success */
-	end(usage: Usage, errorType: string): void {
-		if (this.#ended) return;
-		this.#ended = true;
-		if (this.#last === null) this.#report.answered();
-		this.#report.end((performance.now() - this.#began) / 1000, usage, errorType);
 	}
 }

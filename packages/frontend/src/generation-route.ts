@@ -146,7 +146,7 @@ export async function serveGeneration(
 	let failure: unknown = null;
 	try {
 		const began = performance.now();
-		const prompts = await parsed.tokenize(model);
+		const prompts = await metrics.stages.within("preprocess", () => parsed.tokenize(model));
 		metrics.tokenized(performance.now() - began);
 		generation = new Generation({
 			model,
@@ -188,6 +188,7 @@ export async function serveGeneration(
 	} finally {
 		const usage = generation?.usage ?? { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
 		meter.end(usage, failure === null ? "" : metricLabel(failure));
+		if (generation) metrics.detokenized(generation.detokenizeMs, usage.completionTokens);
 		span.set({
 			input_tokens: usage.promptTokens,
 			output_tokens: usage.completionTokens,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ServerResponse } from "node:http";
 import type { RequestContext } from "@dyn/common";
-import type { RequestMeter } from "../frontend-metrics.js";
 import { errorBody } from "../http/error-body.js";
 import type { SseStream } from "../http/sse-stream.js";
 import type { AnswerFormat, FoldedChoice } from "../openai/answer-format.js";
+import type { RequestMeter } from "../request-meter.js";
 import type { Generation } from "./generation.js";
 
 export interface Delivery {

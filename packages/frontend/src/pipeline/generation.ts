@@ -52,6 +52,8 @@ export class Generation {
 	readonly choices: number;
 	readonly #options: GenerationOptions;
 	#completionTokens = 0;
+	/** Time spent on making text of tokens so far, ms. */
+	detokenizeMs = 0;
 	/** Why choices ended so far, each reason once. */
 	readonly finishReasons: Set<string> = new Set();
 	/** Per prompt. */
@@ -150,7 +152,9 @@ export class Generation {
 
 	#deltaOf(output: EngineOutput, choice: ChoiceText, index: number): ChoiceDelta {
 		const { model, logprobs } = this.#options;
+		const began = performance.now();
 		const { text, stopped } = choice.push(output.tokenIds, output.finishReason !== null);
+		this.detokenizeMs += performance.now() - began;
 		this.#completionTokens += output.tokenIds.length;
 		const finishReason = stopped ? "stop" : FINISH_REASONS[output.finishReason ?? "none"];
 		if (finishReason) this.finishReasons.add(finishReason);

@@ -70,6 +70,7 @@ export class ComponentMetrics {
 			help: "Requests whose caller went away",
 			labels,
 		});
+		this.#cancellations.inc(this.#labels, 0); // as in Dynamo: there before the first one
 		this.#requestBytes = metrics.counter({
 			name: "dynamo_component_request_bytes_total",
 			help: "Bytes of requests that came over a wire",
