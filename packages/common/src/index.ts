@@ -4,13 +4,13 @@ export { type Clock, systemClock } from "./clock.js";
 export { DynError, type DynErrorOptions, invalidArgument } from "./dyn-error.js";
 export { ERROR_CODES, type ErrorCode, type ErrorCodeInfo } from "./error-codes.js";
 export { linkSignals } from "./link-signals.js";
+export { LOG_LEVELS, type LogFilter, type LogLevel, levelFor, parseLogFilter } from "./log-filter.js";
 export {
 	createLogger,
 	formatJsonLine,
 	formatPrettyLine,
 	type LogFields,
 	type Logger,
-	type LogLevel,
 	type LogRecord,
 	silentLogger,
 } from "./logger.js";

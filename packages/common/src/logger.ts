@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { type LogFilter, type LogLevel, levelFor } from "./log-filter.js";
 
-export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "off";
 export type LogFields = Readonly<Record<string, unknown>>;
 
 /** Structured logging. Messages are fixed texts; what varies goes into fields. No prompt or completion text, ever. */
@@ -10,7 +10,10 @@ export interface Logger {
 	info(message: string, fields?: LogFields): void;
 	warn(message: string, fields?: LogFields): void;
 	error(message: string, fields?: LogFields): void;
-	/** A logger that adds `fields` to every line. */
+	/**
+	 * A logger that adds `fields` to every line. The field `target`, such as "dyn::runtime", names the part that speaks: a
+	 * `LogFilter` tells them apart by it.
+	 */
 	child(fields: LogFields): Logger;
 }
 
@@ -23,14 +26,16 @@ export interface LogRecord {
 
 const SEVERITY: Record<LogLevel, number> = { trace: 0, debug: 1, info: 2, warn: 3, error: 4, off: 5 };
 
-/** A logger that hands every record at or above `level` to `write`. */
+/** A logger that hands every record at or above `level`, or what a filter says of its target, to `write`. */
 export function createLogger(
-	level: LogLevel,
+	level: LogLevel | LogFilter,
 	write: (record: LogRecord) => void,
 	fields: LogFields = {},
 ): Logger {
+	const { target } = fields;
+	const least = typeof level === "string" ? level : levelFor(level, typeof target === "string" ? target : "");
 	const at = (recordLevel: LogRecord["level"]) => (message: string, extra?: LogFields) => {
-		if (SEVERITY[recordLevel] < SEVERITY[level]) return;
+		if (SEVERITY[recordLevel] < SEVERITY[least]) return;
 		write({
 			timeMs: Date.now(),
 			level: recordLevel,
@@ -63,10 +68,11 @@ export function formatJsonLine(record: LogRecord): string {
 	);
 }
 
-/** `12:00:00.000 info  message key=value`, without colour. */
+/** `12:00:00.000 info  message key=value`, without colour and without the target. */
 export function formatPrettyLine(record: LogRecord): string {
 	const time = new Date(record.timeMs).toISOString().slice(11, 23);
-	const fields = Object.entries(record.fields).map(
+	const { target: _, ...rest } = record.fields;
+	const fields = Object.entries(rest).map(
 		([key, value]) => ` ${key}=${typeof value === "string" ? value : JSON.stringify(value, errorReplacer)}`,
 	);
 	return `${time} ${record.level.padEnd(5)} ${record.message}${fields.join("")}`;

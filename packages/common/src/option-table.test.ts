@@ -73,3 +73,13 @@ describe("parseOptions", () => {
 		expect(() => parse(argv, env)).toThrow(message);
 	});
 });
+
+it("asks an option what its text must be, and says whose it was", () => {
+	const check = (text: string) => (text === "good" ? null : "good");
+	const table = [
+		{ name: "x", flags: ["x"], env: ["X"], type: "string", help: "", group: "", check },
+	] as const satisfies readonly OptionSpec[];
+	expect(parseOptions(table, [], { X: "good" }).values).toEqual({ x: "good" });
+	expect(() => parseOptions(table, [], { X: "bad" })).toThrow('X must be good, got "bad"');
+	expect(() => parseOptions(table, ["--x", "worse"], {})).toThrow('--x must be good, got "worse"');
+});

@@ -17,6 +17,8 @@ export interface OptionSpec {
 	/** Shown in help; applied by whoever uses the value. */
 	readonly default?: string | number | boolean;
 	readonly choices?: readonly string[];
+	/** What a text must be instead, or null when it is right. */
+	readonly check?: (text: string) => string | null;
 	/** Smallest and largest number. */
 	readonly range?: readonly [number, number];
 	/** Given more than once, collected as a list. */
@@ -100,6 +102,8 @@ function convert(spec: OptionSpec, text: string, source: string): OptionValue {
 	}
 	if (spec.type === "string") {
 		if (spec.choices && !spec.choices.includes(text)) throw wrong(`one of ${spec.choices.join(", ")}`);
+		const wanted = spec.check?.(text) ?? null;
+		if (wanted !== null) throw wrong(wanted);
 		return spec.repeated ? text.split(",").filter(Boolean) : text;
 	}
 	const value = Number(text);

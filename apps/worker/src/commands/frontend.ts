@@ -14,10 +14,14 @@ export async function frontend(values: Values): Promise<number> {
 	const metrics = createPrometheusMetrics();
 	const telemetry = await openTelemetry(values, logger);
 	const { tracer } = telemetry;
-	const deployment = await joinDeployment(values, { logger, metrics, tracer });
+	const deployment = await joinDeployment(values, {
+		logger: logger.child({ target: "dyn::runtime" }),
+		metrics,
+		tracer,
+	});
 	const started = await createFrontend({
 		runtime: deployment.runtime,
-		logger,
+		logger: logger.child({ target: "dyn::frontend" }),
 		metrics,
 		tracer,
 		host: (values["httpHost"] as string | undefined) ?? "127.0.0.1",

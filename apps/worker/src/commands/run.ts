@@ -14,11 +14,15 @@ export async function run(values: Values): Promise<number> {
 	const metrics = createPrometheusMetrics();
 	const telemetry = await openTelemetry(values, logger);
 	const { tracer } = telemetry;
-	const runtime = await createRuntime({ logger, metrics, tracer });
+	const runtime = await createRuntime({
+		logger: logger.child({ target: "dyn::runtime" }),
+		metrics,
+		tracer,
+	});
 	// The port first: when it is taken, nobody should wait for a model to learn that.
 	const frontend = await createFrontend({
 		runtime,
-		logger,
+		logger: logger.child({ target: "dyn::frontend" }),
 		metrics,
 		tracer,
 		host: (values["httpHost"] as string | undefined) ?? "127.0.0.1",
@@ -29,7 +33,12 @@ export async function run(values: Values): Promise<number> {
 			values["bodyLimitMb"] === undefined ? {} : { bodyBytes: (values["bodyLimitMb"] as number) * 2 ** 20 },
 		migration: values["migrationLimit"] === undefined ? {} : { limit: values["migrationLimit"] as number },
 	});
-	const worker = await startWorker(values, { runtime, logger, metrics, tracer }).catch(async (error) => {
+	const worker = await startWorker(values, {
+		runtime,
+		logger: logger.child({ target: "dyn::engine" }),
+		metrics,
+		tracer,
+	}).catch(async (error) => {
 		await frontend.close();
 		throw error;
 	});

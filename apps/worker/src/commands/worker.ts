@@ -16,7 +16,11 @@ export async function worker(values: Values): Promise<number> {
 	const metrics = createPrometheusMetrics();
 	const telemetry = await openTelemetry(values, logger);
 	const { tracer } = telemetry;
-	const deployment = await joinDeployment(values, { logger, metrics, tracer });
+	const deployment = await joinDeployment(values, {
+		logger: logger.child({ target: "dyn::runtime" }),
+		metrics,
+		tracer,
+	});
 	const files = new Map<string, string>();
 	let started: TrtllmWorker | null = null;
 	const endpoints = (): Record<string, boolean> =>
@@ -26,7 +30,7 @@ export async function worker(values: Values): Promise<number> {
 	try {
 		started = await startWorker(values, {
 			runtime: deployment.runtime,
-			logger,
+			logger: logger.child({ target: "dyn::engine" }),
 			metrics,
 			tracer,
 			metadata: {

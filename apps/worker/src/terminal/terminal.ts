@@ -5,7 +5,7 @@ import {
 	formatJsonLine,
 	formatPrettyLine,
 	type Logger,
-	type LogLevel,
+	parseLogFilter,
 } from "@dyn/common";
 
 /** Colour only for people: a terminal, and NO_COLOR not set. */
@@ -18,9 +18,8 @@ export function terminalLogger(values: Readonly<Record<string, unknown>>): Logge
 	const wantsPretty = values["logJsonl"] !== true && process.stderr.isTTY;
 	const format =
 		(values["logFormat"] ?? (wantsPretty ? "pretty" : "json")) === "json" ? formatJsonLine : formatPrettyLine;
-	return createLogger((values["logLevel"] as LogLevel | undefined) ?? "info", (record) =>
-		process.stderr.write(`${format(record)}\n`),
-	);
+	const filter = parseLogFilter((values["logLevel"] as string | undefined) ?? "info");
+	return createLogger(filter, (record) => process.stderr.write(`${format(record)}\n`));
 }
 
 /** An error for the person at the terminal: no stack, no code. */
