@@ -23,7 +23,7 @@ export interface MigrationOptions {
 	readonly limit: number;
 	/** Silence before the first token after which a request leaves its worker for another one. Default 60 s: long prompts take long. */
 	readonly firstTokenMs: number;
-	/** The same between tokens, at most: a stream whose tokens came fast gets ten times its longest pause, at least 1 s. Default 10 s. */
+	/** The same between tokens, at most: a stream whose tokens came fast gets ten times its longest pause, at least 3 s, and as much again as this when a prompt or its turn is what it waits for. Default 10 s. */
 	readonly stallMs: number;
 }
 

@@ -7,6 +7,7 @@ import { FrontendMetrics } from "../frontend-metrics.js";
 import { unseen } from "../migration/attempt-spans.js";
 import { type MigratableCall, migrate } from "../migration/migrate.js";
 import type { Served } from "../migration/candidates.js";
+import { Pulses } from "../migration/pulses.js";
 import { Readmission } from "../migration/readmission.js";
 import type { MigrationOptions } from "../options.js";
 import { foldEngine } from "./fold-engine.js";
@@ -52,6 +53,7 @@ export class Fleet {
 	readonly #scripts: readonly Answer[];
 	readonly #frontendMetrics: FrontendMetrics;
 	readonly instances: Set<bigint> = new Set();
+	readonly pulses: Pulses = new Pulses();
 	/** Other endpoints with an equal card. */
 	others: readonly Served[] = [];
 
@@ -81,7 +83,7 @@ export class Fleet {
 
 	get model(): MigratableCall["model"] {
 		const card = { name: "m", contextLength: CONTEXT_LENGTH, eosTokenIds: [256] } as unknown as ModelCard;
-		return { card, client: this.client, instances: this.instances, others: () => this.others };
+		return { card, client: this.client, instances: this.instances, pulses: this.pulses, others: () => this.others };
 	}
 
 	migrate(

@@ -7,7 +7,7 @@ import { foldEngine } from "../__fixtures__/fold-engine.js";
 import { type Answer, delta, signalled } from "../__fixtures__/served-model.js";
 
 /** Silence after which a stream that was fast is left. */
-const LIMIT_MS = 1000;
+const LIMIT_MS = 3000;
 let fleet: Fleet;
 let thaw: ReturnType<typeof signalled>;
 beforeEach(() => {
@@ -52,10 +52,10 @@ describe("an instance that falls silent", () => {
 		expect(fleet.calls[0]!.context.signal.aborted).toBe(true);
 	});
 
-	it("in mid-stream is left after a second when it was fast, and what it says late is dropped", async () => {
+	it("in mid-stream is left after three seconds when it was fast, and what it says late is dropped", async () => {
 		fleet = await Fleet.create(2, slow(20, 5));
 		const answer = fold(fleet.migrate());
-		await pass(5 * 20 + 999);
+		await pass(5 * 20 + LIMIT_MS - 1);
 		expect(fleet.calls).toHaveLength(1);
 		await pass(1);
 		expect(fleet.calls).toHaveLength(2);
@@ -66,7 +66,7 @@ describe("an instance that falls silent", () => {
 
 	it("is given ten times its own longest silence, its first included, and stallMs at most", async () => {
 		for (const [pause, limit] of [
-			[300, 3000],
+			[600, 6000],
 			[5000, 10_000],
 		] as const) {
 			fleet = await Fleet.create(2, slow(pause, 2));
@@ -78,8 +78,60 @@ describe("an instance that falls silent", () => {
 			thaw.reach();
 			await pass(pause);
 			thaw = signalled();
-			if (pause === 300) await fleet.close();
+			if (pause === 600) await fleet.close();
 		}
+	});
+
+	it("is given stallMs more while a prompt that it had before holds its batch up", async () => {
+		const silent: Answer = async function* () {
+			await thaw.reached;
+			yield* [];
+		};
+		fleet = await Fleet.create(2, slow(20, 5), whole, silent);
+		const answer = fold(fleet.migrate());
+		await pass(0);
+		await fold(fleet.migrate()); // the turn of the other instance
+		const prompt = fold(fleet.migrate({}, { instanceId: fleet.calls[0]!.id }));
+		prompt.catch(() => {});
+		await pass(5 * 20 + LIMIT_MS + 9_999);
+		expect(fleet.calls).toHaveLength(3);
+		await pass(1);
+		expect(fleet.calls).toHaveLength(4);
+		expect((await answer).tokenIds).toEqual(expected);
+	});
+
+	it("is given no more for a prompt that came when it was silent already", async () => {
+		fleet = await Fleet.create(2, slow(20, 5), whole, frozen(thaw.reached));
+		const answer = fold(fleet.migrate());
+		await pass(5 * 20 + 1000);
+		await fold(fleet.migrate());
+		const prompt = fold(fleet.migrate({}, { instanceId: fleet.calls[0]!.id }));
+		prompt.catch(() => {});
+		await pass(LIMIT_MS - 1001);
+		expect(fleet.calls).toHaveLength(3);
+		await pass(1);
+		expect(fleet.calls).toHaveLength(4);
+		expect((await answer).tokenIds).toEqual(expected);
+	});
+
+	it("is given stallMs more while it talks to others: the request waits for its turn", async () => {
+		const talks: Answer = async function* (request, context) {
+			for await (const output of whole(request, context)) {
+				await sleep(1000);
+				yield output;
+			}
+		};
+		fleet = await Fleet.create(2, slow(20, 5), whole, talks);
+		const answer = fold(fleet.migrate());
+		await pass(0);
+		await fold(fleet.migrate());
+		const neighbour = fold(fleet.migrate({}, { instanceId: fleet.calls[0]!.id }));
+		await pass(5 * 20 + LIMIT_MS + 9_999);
+		expect(fleet.calls).toHaveLength(3);
+		await pass(1);
+		expect((await answer).tokenIds).toEqual(expected);
+		await pass(20_000);
+		expect((await neighbour).tokenIds).toEqual(expected);
 	});
 
 	it("is waited for while its reader takes its time", async () => {
@@ -151,7 +203,7 @@ describe("an instance that falls silent", () => {
 			await thaw.reached;
 		});
 		const answer = fold(fleet.migrate());
-		await pass(1000);
+		await pass(LIMIT_MS);
 		expect((await answer).tokenIds).toEqual(expected);
 	});
 });
@@ -180,7 +232,7 @@ describe("a frozen instance", () => {
 			unwell[2]!,
 		);
 		const first = ask();
-		await pass(1100);
+		await pass(5 * 20 + LIMIT_MS);
 		await first;
 		const [sick, fine] = idsOf([0, 1]);
 		expect(sick).not.toBe(fine);

@@ -85,7 +85,7 @@ export class Readmission {
 			await this.#pause(pause, patient);
 			if (this.#closing.signal.aborted) return;
 			if (!instances.has(instance.id) || !client.instances().some(({ id }) => id === instance.id)) return;
-			const answers = await this.#answers({ card, client, instances }, instance);
+			const answers = await this.#answers({ card, client }, instance);
 			if (answers) {
 				client.admit(instance.id);
 				this.#logger.info("instance answers again", facts);
@@ -111,7 +111,7 @@ export class Readmission {
 	}
 
 	/** Whether one greedy token after one token comes, with a reason to end and a proper end. */
-	async #answers({ card, client }: Served, instance: Instance): Promise<boolean> {
+	async #answers({ card, client }: Pick<Served, "card" | "client">, instance: Instance): Promise<boolean> {
 		const deadline = new AbortController();
 		const timer = setTimeout(() => deadline.abort(), PROBE_MS).unref();
 		const { signal, unlink } = linkSignals(this.#closing.signal, deadline.signal);

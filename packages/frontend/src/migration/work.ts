@@ -18,10 +18,14 @@ export async function* work(
 	patience: Patience,
 	span: AttemptSpan,
 ): AsyncGenerator<EngineOutput, void> {
+	const pulse = served.pulses.begin(instance.id);
+	const onStall = (silentMs: number) =>
+		silentMs < patience.stallMs && pulse.excuses(silentMs) ? null : patience.onStall(silentMs);
 	try {
 		const call = (signal: AbortSignal) =>
 			served.client.call(instance, request, { ...context, trace: span.trace, signal });
-		for await (const output of attempt(call, context.signal, patience)) {
+		for await (const output of attempt(call, context.signal, { ...patience, onStall })) {
+			pulse.output(output.tokenIds.length > 0);
 			if (output.finishReason === "cancelled")
 				throw new DynError("DRAINING", `instance ${instance.id} gave up a request that nobody cancelled`);
 			span.tokens(output.tokenIds.length);
@@ -32,6 +36,7 @@ export async function* work(
 		span.fail(error);
 		throw error;
 	} finally {
+		pulse.end();
 		span.end(context.signal.aborted);
 	}
 }

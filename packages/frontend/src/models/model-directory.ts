@@ -11,6 +11,7 @@ import {
 	type Runtime,
 } from "@dyn/runtime";
 import { type ChatTemplate, loadChatTemplate, loadTokenizer, type Tokenizer } from "@dyn/text";
+import { Pulses } from "../migration/pulses.js";
 import { cardChecksum } from "./card-checksum.js";
 import { fetchModelFiles } from "./fetch-model-files.js";
 
@@ -24,6 +25,7 @@ export interface ServableModel {
 	readonly endpoint: string;
 	/** Instances of the endpoint whose cards have this one's checksum. */
 	readonly instances: Set<bigint>;
+	readonly pulses: Pulses;
 	/** The same model at other endpoints, now: with an equal checksum, so that any of them can continue what another began. */
 	others(): readonly ServableModel[];
 }
@@ -110,6 +112,7 @@ export class ModelDirectory {
 				client,
 				endpoint: formatEndpointPath(path),
 				instances: new Set([id]),
+				pulses: new Pulses(),
 				others: () =>
 					(this.#models.get(card.name) ?? []).filter((each) => each !== model && each.checksum === checksum),
 			};
