@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+export type { KvOffer, KvOfferOptions, KvTransferAgent } from "./kv-transfer-agent.js";
+export { createTcpKvTransfer, type TcpKvTransferOptions } from "./tcp-kv-transfer.js";
