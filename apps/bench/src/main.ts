@@ -24,6 +24,10 @@ const commands: Record<string, () => Promise<BenchModule>> = {
 		const { planeBench, usage } = await import("./plane-bench.js");
 		return { run: planeBench, usage };
 	},
+	"plane-stock": async () => {
+		const { planeStockBench, usage } = await import("./plane-stock-bench.js");
+		return { run: planeStockBench, usage };
+	},
 	soak: async () => {
 		const { soakBench, usage } = await import("./endurance/soak.js");
 		return { run: soakBench, usage };

@@ -4,22 +4,24 @@ import type { Fleet } from "./fleet.js";
 export interface Churn {
 	readonly killed: number;
 	readonly added: number;
-	/** Resolves when the change under way is done; rejects when one failed. */
+	/** Why the first change that failed did, or null. */
+	readonly failure: string | null;
+	/** Resolves when the change under way is done. */
 	stop(): Promise<void>;
 }
 
-/** Every `periodSeconds` in turn kills the newest worker of `fleet` as a power cut would, and adds one. */
+/** Every `periodSeconds` in turn kills the newest worker of `fleet` and adds one. */
 export function churn(fleet: Fleet, periodSeconds: number, tell: (what: string) => void): Churn {
 	let killed = 0;
 	let added = 0;
-	let failure: unknown = null;
+	let failure: string | null = null;
 	let change: Promise<void> = Promise.resolve();
 	const next = async () => {
 		if (killed === added) {
 			const victim = fleet.workers.at(-1)!;
 			killed++;
 			tell(`${victim.name} killed`);
-			await victim.kill();
+			await fleet.kill(victim);
 		} else {
 			added++;
 			tell(`${(await fleet.addWorker()).name} added`);
@@ -27,7 +29,7 @@ export function churn(fleet: Fleet, periodSeconds: number, tell: (what: string) 
 	};
 	const timer = setInterval(() => {
 		change = change.then(next).catch((error) => {
-			failure ??= error;
+			failure ??= error instanceof Error ? error.message : String(error);
 		});
 	}, periodSeconds * 1000);
 	return {
@@ -37,10 +39,12 @@ export function churn(fleet: Fleet, periodSeconds: number, tell: (what: string) 
 		get added() {
 			return added;
 		},
-		async stop() {
+		get failure() {
+			return failure;
+		},
+		stop() {
 			clearInterval(timer);
-			await change;
-			if (failure) throw failure;
+			return change;
 		},
 	};
 }

@@ -18,6 +18,7 @@ export class Fleet {
 	readonly #model: string;
 	readonly #deployment: readonly string[];
 	readonly #children: Child[] = [];
+	readonly #killed = new Set<Child>();
 	#frontend: Child | null = null;
 	#workers = 0;
 
@@ -44,13 +45,13 @@ export class Fleet {
 		return Number(new URL(this.frontend.address).port);
 	}
 
-	/** All that were started, in the order in which they were ready. */
-	get children(): readonly Child[] {
-		return this.#children;
-	}
-
 	get workers(): readonly Child[] {
 		return this.#children.filter((child) => child !== this.#frontend);
+	}
+
+	/** Those that nobody killed and that ended all the same. */
+	get lost(): readonly Child[] {
+		return this.#children.filter((child) => !child.running && !this.#killed.has(child));
 	}
 
 	/** Resolves when it serves; the frontend may not have heard of it yet. */
@@ -60,6 +61,12 @@ export class Fleet {
 			["worker", "--model", this.#model, ...WORKER_ARGS],
 			/is served as/,
 		);
+	}
+
+	/** As a power cut would; resolves when it is gone. */
+	kill(worker: Child): Promise<void> {
+		this.#killed.add(worker);
+		return worker.kill();
 	}
 
 	/** Instances that the frontend knows. */
@@ -81,7 +88,7 @@ export class Fleet {
 		}
 	}
 
-	/** Requests that went on at another worker, so far. */
+	/** Requests that went on at another worker, so far. @throws when the frontend is gone */
 	async migrations(): Promise<number> {
 		const text = await (await fetch(`${this.frontend.address}/metrics`)).text();
 		const samples = text.matchAll(/^dynamo_frontend_model_migration_total(?:\{.*\})? (\S+)$/gm);

@@ -6,7 +6,7 @@ import { Fleet, SERVED_MODEL } from "./fleet.js";
 import { Phases } from "./phases.js";
 import { type Registration, watchRegistration } from "./registration.js";
 import { etcdServer, natsServer } from "./servers.js";
-import { openSession, progress, report, seconds } from "./session.js";
+import { lostChildren, openSession, progress, report, seconds } from "./session.js";
 import { writeSmallModel } from "./small-model.js";
 import { SteadyLoad } from "./steady-load.js";
 import type { Tally } from "./tally.js";
@@ -71,10 +71,9 @@ export async function outageBench(argv: readonly string[]): Promise<void> {
 	phases.outageEnds(CONVERGE_MS);
 	progress(began, "etcd and NATS started again");
 	const registered = await watchRegistration(etcd.address, WATCH_SECONDS, announced.keys);
-	const alive = fleet.children.filter(({ running }) => running).length;
-	await fleet.addWorker();
-	const found = await fleet.untilInstances(WORKERS + 1).catch((error: Error) => error);
+	const found = await newWorkerFound(fleet);
 	await seconds(2); // requests over the new worker
+	const { lost } = fleet;
 	clearInterval(telling);
 	await load.stop();
 	await fleet.close();
@@ -82,11 +81,11 @@ export async function outageBench(argv: readonly string[]): Promise<void> {
 
 	const reasons = [
 		...Object.entries(phases.tallies).flatMap(([phase, tally]) => complaints(phase, tally, plane)),
-		...(alive < 1 + WORKERS ? [`${1 + WORKERS - alive} processes ended`] : []),
+		...lostChildren(lost),
 		...lateness(registered),
-		...(found instanceof Error ? [`the new worker was not found: ${found.message}`] : []),
+		...(typeof found === "string" ? [`the new worker was not found: ${found}`] : []),
 	];
-	const newWorkerFoundMs = found instanceof Error ? null : Math.round(found);
+	const newWorkerFoundMs = typeof found === "string" ? null : found;
 	report(
 		{
 			bench: "outage",
@@ -99,7 +98,7 @@ export async function outageBench(argv: readonly string[]): Promise<void> {
 		},
 		[
 			...Object.entries(phases.tallies).flatMap(([phase, tally]) => rows(phase, tally)),
-			["processes", `${alive} of ${1 + WORKERS} live`],
+			["processes", `${lost.length} ended by themselves`],
 			[
 				"etcd",
 				`all ${announced.keys.length} keys for good ${registered.completeMs ?? "never"} ms after its restart`,
@@ -108,6 +107,16 @@ export async function outageBench(argv: readonly string[]): Promise<void> {
 		],
 		reasons,
 	);
+}
+
+/** Time from when a worker that is started now is ready to when the frontend knows it, ms; or why it does not. */
+async function newWorkerFound(fleet: Fleet): Promise<number | string> {
+	try {
+		await fleet.addWorker();
+		return Math.round(await fleet.untilInstances(WORKERS + 1, CONVERGE_MS));
+	} catch (error) {
+		return (error as Error).message;
+	}
 }
 
 /** Nothing may fail over tcp. NATS cannot carry requests while it is down: then they must be refused at once. */

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Child } from "./child.js";
 
 export const seconds = (count: number): Promise<void> =>
 	new Promise((resolve) => setTimeout(resolve, count * 1000));
@@ -23,6 +24,11 @@ export function openSession(): string {
 	] as const)
 		process.once(signal, () => process.exit(code));
 	return folder;
+}
+
+/** A reason for each process that ended by itself, with its last words. */
+export function lostChildren(lost: readonly Child[]): string[] {
+	return lost.map(({ name, log }) => `${name} ended by itself: ${log.slice(-1000)}`);
 }
 
 /** Prints the result, for programs on standard output, for people on standard error; a reason makes the exit code 1. */

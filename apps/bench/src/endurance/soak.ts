@@ -6,7 +6,7 @@ import { churn } from "./churn.js";
 import { Fleet, SERVED_MODEL } from "./fleet.js";
 import { ResourceSamples, type ResourceUse } from "./resource-samples.js";
 import { etcdServer } from "./servers.js";
-import { openSession, progress, report, seconds } from "./session.js";
+import { lostChildren, openSession, progress, report, seconds } from "./session.js";
 import { writeSmallModel } from "./small-model.js";
 import { SteadyLoad } from "./steady-load.js";
 import { Tally } from "./tally.js";
@@ -25,6 +25,8 @@ const TOKENS: readonly [number, number] = [64, 448];
 const LEAVE_SHARE = 0.1;
 const CLIENTS = 24;
 const SAMPLE_SECONDS = 5;
+/** Of the time after the warm-up, each longer than a heap takes to fill: otherwise its saw-tooth passes for a rise. */
+const WINDOWS = 6;
 /** Most that memory may rise between the end of the warm-up and the end, MB, and file descriptors. */
 const MAX_RISE_MB = 5;
 const MAX_RISE_FILES = 4;
@@ -38,8 +40,10 @@ export async function soakBench(argv: readonly string[]): Promise<void> {
 	const model = options.model || writeSmallModel(join(folder, "model"));
 	const discovery = await openDiscovery(options.discovery, folder);
 	const fleet = await Fleet.start(model, discovery.options, 3);
-	const samples = [fleet.frontend, ...fleet.workers].map((child) => new ResourceSamples(child));
-	const longLived = samples.slice(0, 3); // the last worker is the first to be killed
+	// The last worker is the first to be killed.
+	const longLived = [fleet.frontend, ...fleet.workers.slice(0, -1)].map(
+		(child) => new ResourceSamples(child),
+	);
 
 	const tally = new Tally();
 	const began = performance.now();
@@ -53,7 +57,7 @@ export async function soakBench(argv: readonly string[]): Promise<void> {
 		onEnd: (end) => tally.add(end),
 	});
 	const sampling = setInterval(() => {
-		for (const each of samples) each.take();
+		for (const each of longLived) each.take();
 	}, SAMPLE_SECONDS * 1000);
 	const telling = setInterval(() => {
 		const memory = longLived.map(({ ownMb }) => ownMb.toFixed(1)).join(" ");
@@ -69,19 +73,20 @@ export async function soakBench(argv: readonly string[]): Promise<void> {
 	clearInterval(telling);
 	const lasted = performance.now() - began;
 	await load.stop();
-	const migrations = await fleet.migrations();
-	const alive = [fleet.frontend, ...fleet.workers.slice(0, 2)].filter(({ running }) => running).length;
+	const migrations = await fleet.migrations().catch(() => null);
+	const { lost } = fleet;
 	await fleet.close();
 	await discovery.close();
 
 	const warmUpMs = Math.min(300_000, lasted / 3);
-	const windowMs = Math.min(60_000, (lasted - warmUpMs) / 10);
+	const windowMs = (lasted - warmUpMs) / WINDOWS;
 	const processes = longLived.map((each) => each.use(began + warmUpMs, windowMs));
 	const reasons = [
 		...processes.flatMap(excess),
 		...(tally.failed > 0 ? [`${tally.failed} requests failed`] : []),
 		...(tally.tokens < goal ? [`${tally.tokens} tokens came instead of ${goal}`] : []),
-		...(alive < 3 ? [`${3 - alive} of the processes that were left alone ended`] : []),
+		...lostChildren(lost),
+		...(changes.failure === null ? [] : [`a worker could not be added: ${changes.failure}`]),
 	];
 	const { requests, left, failed, tokens, errors } = tally;
 	const { killed, added } = changes;
