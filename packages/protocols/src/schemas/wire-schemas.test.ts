@@ -67,6 +67,7 @@ const everything: GenerateRequestInit = {
 		conversationId: "c",
 		bypassRemotePrefill: true,
 	},
+	resumedTokens: 1,
 	logitsProcessors: [{ name: "p", args: { a: 1 } }],
 	guided: { kind: "regex", pattern: "a" },
 	lora: "l",

@@ -67,6 +67,7 @@ const ownExtras = fields({
 	logits_processors: list(fields({ name: text, args: anything }, ["name"])),
 	beam_width: number(),
 	bypass_prefix_cache: flag,
+	resumed_tokens: number("how many of the last token_ids an instance that failed had generated"),
 });
 
 const request: Readonly<Record<string, JsonSchema>> = {
