@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { DynError, parseOptions } from "@dyn/common";
 import type { Values } from "./options/assemble.js";
-import { COMMANDS, type CommandTable, RUN } from "./options/tables.js";
+import { COMMANDS, type CommandTable, RUN } from "./options/commands.js";
 import { helpText } from "./terminal/help.js";
 import { describeError, exitCodeOf, usesColour } from "./terminal/terminal.js";
 

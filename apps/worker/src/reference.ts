@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { COMMANDS } from "./options/tables.js";
+import { COMMANDS } from "./options/commands.js";
 
 /** docs/reference/cli.md: every command and option, from the same tables that parse them. */
 export function cliReference(): string {
@@ -28,7 +28,7 @@ export function cliReference(): string {
 	return [
 		"# Command line",
 		"",
-		"A flag wins over an environment variable. Booleans can be negated: `--no-offline`. Generated from `apps/worker/src/options/tables.ts`.",
+		"A flag wins over an environment variable. Booleans can be negated: `--no-offline`. Generated from `apps/worker/src/options/commands.ts`.",
 		"",
 		sections.join("\n\n"),
 		"",

@@ -42,7 +42,7 @@ export async function joinDeployment(
 		if (nats) opened.push(nats.link);
 		const runtime = await createRuntime({
 			discovery: store,
-			requestPlanes: await openRequestPlanes(values, nats, logger),
+			requestPlanes: await openRequestPlanes(values, nats, { logger, metrics }),
 			eventPlane: await openEventPlane(values, nats),
 			logger,
 			metrics,
@@ -166,7 +166,7 @@ async function openNats(values: Values, logger: Logger) {
 async function openRequestPlanes(
 	values: Values,
 	nats: Nats | null,
-	logger: Logger,
+	{ logger, metrics }: { readonly logger: Logger; readonly metrics: Metrics },
 ): Promise<readonly RequestPlane[]> {
 	const { createTcpPlane } = await import("@dyn/runtime/tcp");
 	const host = text(values, "tcpHost");
@@ -176,6 +176,7 @@ async function openRequestPlanes(
 	const tls = await planeTls(values);
 	const tcp = createTcpPlane({
 		...own,
+		metrics,
 		...tls,
 		...(host === undefined ? {} : { host }),
 		...(port === undefined ? {} : { port }),
@@ -191,9 +192,15 @@ async function openRequestPlanes(
 
 async function openEventPlane(values: Values, nats: Nats | null): Promise<EventPlaneFactory> {
 	if (values["eventPlane"] === "nats" && nats) return nats.library.createNatsEventPlane({ nats: nats.link });
-	const { createZmqEventPlane } = await import("@dyn/runtime/zmq");
+	const { createZmqEventPlane, parseZmqBrokerUrl } = await import("@dyn/runtime/zmq");
 	const host = text(values, "tcpHost");
-	return createZmqEventPlane(host === undefined ? {} : { host });
+	const url = text(values, "zmqBrokerUrl");
+	const broker =
+		url !== undefined ? parseZmqBrokerUrl(url) : values["zmqBrokerEnabled"] === true ? "discover" : undefined;
+	return createZmqEventPlane({
+		...(host === undefined ? {} : { host }),
+		...(broker === undefined ? {} : { broker }),
+	});
 }
 
 function text(values: Values, name: string): string | undefined {

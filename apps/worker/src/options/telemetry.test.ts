@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { noTracer, parseOptions, silentLogger } from "@dyn/common";
 import { describe, expect, it } from "vitest";
-import { CLUSTER, FRONTEND, RUN, WORKER } from "./tables.js";
+import { CLUSTER, FRONTEND, RUN, WORKER } from "./commands.js";
 import { openTelemetry } from "./telemetry.js";
 
 describe.each([RUN, WORKER, FRONTEND, CLUSTER])("$name", ({ options }) => {

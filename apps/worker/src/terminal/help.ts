@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { OptionSpec } from "@dyn/common";
-import { COMMANDS, type CommandTable } from "../options/tables.js";
+import { COMMANDS, type CommandTable } from "../options/commands.js";
 
 /** Help of one command; that of the default command also lists the others. */
 export function helpText(table: CommandTable, colour: boolean): string {

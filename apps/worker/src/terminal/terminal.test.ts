@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { parseOptions } from "@dyn/common";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { FRONTEND } from "../options/tables.js";
+import { FRONTEND } from "../options/commands.js";
 import { terminalLogger } from "./terminal.js";
 
 const isTTY = Object.getOwnPropertyDescriptor(process.stderr, "isTTY");

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { OptionSpec } from "@dyn/common";
+import { deployment, graceSeconds } from "./tables/deployment.js";
+import { naming, status } from "./tables/endpoint.js";
+import { engine } from "./tables/engine.js";
+import { general } from "./tables/general.js";
+import { http } from "./tables/http.js";
+import { model } from "./tables/model.js";
+import { store } from "./tables/model-store.js";
+import { telemetry } from "./tables/telemetry.js";
+
+export interface CommandTable {
+	readonly name: string;
+	readonly summary: string;
+	readonly usage: string;
+	readonly examples: readonly (readonly [command: string, does: string])[];
+	readonly options: readonly OptionSpec[];
+	/** Whether words follow the command's name. */
+	readonly takesWords?: boolean;
+}
+
+export const RUN: CommandTable = {
+	name: "run",
+	summary: "Serve a model: worker and HTTP frontend in one process (the default)",
+	usage: "dyn-worker [run] [options]",
+	examples: [
+		["dyn-worker", "serve the default model on http://127.0.0.1:8000"],
+		["dyn-worker --model ./Qwen3-0.6B --http-port 9000", "serve a local checkpoint"],
+		["dyn-worker --model org/name:file.gguf", "pull a GGUF file from the Hugging Face hub and serve it"],
+	],
+	options: [...model, ...engine, ...http, ...naming, ...status, ...store, ...telemetry, ...general],
+};
+
+export const WORKER: CommandTable = {
+	name: "worker",
+	summary: "Serve a model as an endpoint, without HTTP",
+	usage: "dyn-worker worker [options]",
+	examples: [
+		["dyn-worker worker", "a worker for every frontend of this host"],
+		["dyn-worker worker --system-port 9090", "with health and metrics on port 9090"],
+		["dyn-worker worker --discovery-backend etcd", "a worker of a fleet that finds itself through etcd"],
+	],
+	options: [
+		...model,
+		...engine,
+		...naming,
+		...status,
+		...deployment,
+		graceSeconds,
+		...store,
+		...telemetry,
+		...general,
+	],
+};
+
+export const FRONTEND: CommandTable = {
+	name: "frontend",
+	summary: "The HTTP frontend alone",
+	usage: "dyn-worker frontend [options]",
+	examples: [["dyn-worker frontend --http-port 8080", "a frontend for the workers that discovery knows"]],
+	options: [...http, ...deployment, ...telemetry, ...general],
+};
+
+const workers: OptionSpec = {
+	name: "workers",
+	flags: ["workers"],
+	type: "integer",
+	range: [1, 64],
+	value: "N",
+	default: 2,
+	help: "Worker processes",
+	group: "Cluster",
+};
+
+export const CLUSTER: CommandTable = {
+	name: "cluster",
+	summary: "A frontend and several workers as processes of this host, for trying things",
+	usage: "dyn-worker cluster up [options]",
+	examples: [
+		["dyn-worker cluster up --workers 3", "three workers behind http://127.0.0.1:8000"],
+		["dyn-worker cluster up --discovery-backend etcd", "the same, found through a running etcd"],
+	],
+	options: [
+		workers,
+		...http,
+		...model,
+		...engine,
+		...naming,
+		...deployment,
+		...store,
+		...telemetry,
+		...general,
+	],
+	takesWords: true,
+};
+
+export const CHAT: CommandTable = {
+	name: "chat",
+	summary: "Chat in the terminal",
+	usage: "dyn-worker chat [options]",
+	examples: [
+		["dyn-worker chat", "chat with the default model, in this process"],
+		["dyn-worker chat --url http://localhost:8000", "chat with a running server"],
+		["echo 'Say hello.' | dyn-worker chat", "one question, one answer"],
+	],
+	options: [
+		{
+			name: "url",
+			flags: ["url"],
+			type: "string",
+			value: "URL",
+			help: "Server to talk to (default: none, the model runs here)",
+			group: "Chat",
+		},
+		{
+			name: "temperature",
+			flags: ["temperature"],
+			type: "number",
+			range: [0, 2],
+			value: "T",
+			default: 0.7,
+			help: "0 is deterministic",
+			group: "Chat",
+		},
+		{
+			name: "maxTokens",
+			flags: ["max-tokens"],
+			type: "integer",
+			range: [1, 1_000_000],
+			value: "N",
+			default: 512,
+			help: "Longest answer",
+			group: "Chat",
+		},
+		{
+			name: "system",
+			flags: ["system"],
+			type: "string",
+			value: "TEXT",
+			help: "System message",
+			group: "Chat",
+		},
+		...model,
+		...engine,
+		...store,
+		...general,
+	],
+};
+
+export const MODEL: CommandTable = {
+	name: "model",
+	summary: "Pull, list, find and remove models",
+	usage: "dyn-worker model pull|list|path|remove [MODEL] [options]",
+	examples: [
+		["dyn-worker model pull smollm2-135m-instruct", "get a model before it is needed"],
+		["dyn-worker model list", "what is in the store"],
+		["dyn-worker model path smollm2-135m-instruct", "where a model is"],
+		["dyn-worker model remove smollm2-135m-instruct", "delete it"],
+	],
+	options: [...store, ...general],
+	takesWords: true,
+};
+
+export const DOCTOR: CommandTable = {
+	name: "doctor",
+	summary: "Check this machine and say what to mend",
+	usage: "dyn-worker doctor [options]",
+	examples: [["dyn-worker doctor", "one line per check, with the fix where one fails"]],
+	options: [...http.slice(0, 2), ...store, engine.find(({ name }) => name === "nativePath")!, ...general],
+};
+
+export const COMMANDS: readonly CommandTable[] = [RUN, WORKER, FRONTEND, CLUSTER, CHAT, MODEL, DOCTOR];
