@@ -82,58 +82,6 @@ describe("an instance that falls silent", () => {
 		}
 	});
 
-	it("is given stallMs more while a prompt that it had before holds its batch up", async () => {
-		const silent: Answer = async function* () {
-			await thaw.reached;
-			yield* [];
-		};
-		fleet = await Fleet.create(2, slow(20, 5), whole, silent);
-		const answer = fold(fleet.migrate());
-		await pass(0);
-		await fold(fleet.migrate()); // the turn of the other instance
-		const prompt = fold(fleet.migrate({}, { instanceId: fleet.calls[0]!.id }));
-		prompt.catch(() => {});
-		await pass(5 * 20 + LIMIT_MS + 9_999);
-		expect(fleet.calls).toHaveLength(3);
-		await pass(1);
-		expect(fleet.calls).toHaveLength(4);
-		expect((await answer).tokenIds).toEqual(expected);
-	});
-
-	it("is given no more for a prompt that came when it was silent already", async () => {
-		fleet = await Fleet.create(2, slow(20, 5), whole, frozen(thaw.reached));
-		const answer = fold(fleet.migrate());
-		await pass(5 * 20 + 1000);
-		await fold(fleet.migrate());
-		const prompt = fold(fleet.migrate({}, { instanceId: fleet.calls[0]!.id }));
-		prompt.catch(() => {});
-		await pass(LIMIT_MS - 1001);
-		expect(fleet.calls).toHaveLength(3);
-		await pass(1);
-		expect(fleet.calls).toHaveLength(4);
-		expect((await answer).tokenIds).toEqual(expected);
-	});
-
-	it("is given stallMs more while it talks to others: the request waits for its turn", async () => {
-		const talks: Answer = async function* (request, context) {
-			for await (const output of whole(request, context)) {
-				await sleep(1000);
-				yield output;
-			}
-		};
-		fleet = await Fleet.create(2, slow(20, 5), whole, talks);
-		const answer = fold(fleet.migrate());
-		await pass(0);
-		await fold(fleet.migrate());
-		const neighbour = fold(fleet.migrate({}, { instanceId: fleet.calls[0]!.id }));
-		await pass(5 * 20 + LIMIT_MS + 9_999);
-		expect(fleet.calls).toHaveLength(3);
-		await pass(1);
-		expect((await answer).tokenIds).toEqual(expected);
-		await pass(20_000);
-		expect((await neighbour).tokenIds).toEqual(expected);
-	});
-
 	it("is waited for while its reader takes its time", async () => {
 		fleet = await Fleet.create(2);
 		const outputs = [];
