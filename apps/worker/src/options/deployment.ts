@@ -187,7 +187,7 @@ async function openRequestPlanes(
 	if (values["requestPlane"] !== "nats" || !nats) return [tcp, http];
 	const { createNatsRequestPlane } = nats.library;
 	const responseHost = host === undefined ? {} : { responseHost: host };
-	return [createNatsRequestPlane({ ...own, ...responseHost, nats: nats.link }), tcp, http];
+	return [createNatsRequestPlane({ ...own, ...tls, ...responseHost, nats: nats.link }), tcp, http];
 }
 
 async function openEventPlane(values: Values, nats: Nats | null): Promise<EventPlaneFactory> {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+export type { TcpTls } from "../request-plane/tcp/sockets.js";
 export { connectNats } from "./connect-nats.js";
 export { createNatsEventPlane, type NatsEventPlaneOptions } from "./nats-event-plane.js";
 export type { NatsLink, NatsMessage } from "./nats-link.js";

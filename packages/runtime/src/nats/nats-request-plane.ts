@@ -6,6 +6,7 @@ import { encodeControlHeader } from "../request-plane/tcp/control-header.js";
 import { headersOf } from "../request-plane/tcp/request-context.js";
 import { refusalError } from "../request-plane/tcp/request-frame.js";
 import { ResponseListener } from "../request-plane/tcp/response-listener.js";
+import { Sockets, type TcpTls } from "../request-plane/tcp/sockets.js";
 import { encodeTwoPart } from "../request-plane/tcp/two-part.js";
 import { borrowBody, type WireFormat } from "../request-plane/tcp/wire-format.js";
 import type { Instance, PayloadCodec } from "../types.js";
@@ -23,6 +24,8 @@ export interface NatsRequestPlaneOptions {
 	readonly codec?: WireFormat;
 	/** Requests that an instance serves at once; more are refused as overloaded. Default 10,000. */
 	readonly maxRunning?: number;
+	/** Certificate and key for the connections of answers, as of the tcp plane. Default: plain TCP. */
+	readonly tls?: TcpTls;
 	readonly logger?: Logger;
 }
 
@@ -45,6 +48,7 @@ class NatsRequestPlane implements RequestPlane {
 	readonly #codec: WireFormat;
 	readonly #maxRunning: number;
 	readonly #logger: Logger;
+	readonly #sockets: Sockets;
 	readonly #responses: ResponseListener;
 	readonly #registrations = new Map<string, Registration>();
 
@@ -53,12 +57,17 @@ class NatsRequestPlane implements RequestPlane {
 		this.#codec = options.codec ?? "msgpack";
 		this.#maxRunning = options.maxRunning ?? 10_000;
 		this.#logger = options.logger ?? silentLogger;
-		this.#responses = new ResponseListener(options.responseHost ?? "127.0.0.1", options.responsePort ?? 0);
+		this.#sockets = new Sockets(options.tls);
+		this.#responses = new ResponseListener(
+			options.responseHost ?? "127.0.0.1",
+			options.responsePort ?? 0,
+			this.#sockets,
+		);
 	}
 
 	async register(target: ServedTarget): Promise<Reachability> {
 		const subject = subjectOf(target);
-		const server = new NatsRequestServer(target, this.#maxRunning, this.#logger);
+		const server = new NatsRequestServer(target, this.#maxRunning, this.#sockets, this.#logger);
 		const unsubscribe = await this.#nats.subscribe(subject, (message) => server.receive(message));
 		this.#registrations.set(subject, { server, unsubscribe });
 		return { transport: { kind: "nats_tcp", subject }, requestCodec: this.#codec, multiplexed: false };

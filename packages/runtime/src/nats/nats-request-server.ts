@@ -4,6 +4,7 @@ import type { ServedTarget } from "../request-plane/request-plane.js";
 import { Admission } from "../request-plane/tcp/admission.js";
 import { CallHomeServer } from "../request-plane/tcp/call-home-server.js";
 import { refusals } from "../request-plane/tcp/request-frame.js";
+import type { Sockets } from "../request-plane/tcp/sockets.js";
 import type { NatsMessage } from "./nats-link.js";
 
 /** Serves the requests of one instance: each is acknowledged at once, its answer goes to the address in its control header. */
@@ -14,12 +15,13 @@ export class NatsRequestServer {
 	readonly #calls: CallHomeServer;
 	#left = false;
 
-	constructor(target: ServedTarget, maxRunning: number, logger: Logger) {
+	constructor(target: ServedTarget, maxRunning: number, sockets: Sockets, logger: Logger) {
 		this.#target = target;
 		this.#admission = new Admission(maxRunning, 0);
 		this.#maxRunning = maxRunning;
 		this.#calls = new CallHomeServer({
 			admission: this.#admission,
+			sockets,
 			logger,
 			onLost: ({ id, address }, error) =>
 				logger.warn("an answer cannot be delivered", { request: id, address, error }),

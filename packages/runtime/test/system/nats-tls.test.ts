@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createRequestContext } from "@dyn/common";
-import { MemoryStore } from "@dyn/runtime";
-import { connectNats } from "@dyn/runtime/nats";
+import { createRuntime, MemoryStore } from "@dyn/runtime";
+import { connectNats, createNatsRequestPlane, type TcpTls } from "@dyn/runtime/nats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Certificates, issueCertificates } from "../certificates.js";
 import { all, failure, Peer } from "../nats-peer.js";
@@ -79,6 +79,41 @@ describe.skipIf(missing)("NATS under TLS", () => {
 		const [cert, key] = [await certificates.pem("other-ca.crt"), await certificates.pem("other-ca.key")];
 		const wrong = await failure(connectNats({ servers, connectTimeoutMs, tls: { ca: own.ca, cert, key } }));
 		expect(wrong.message).toMatch(/^\[UNAUTHENTICATED\].*does not accept the client certificate/);
+	});
+
+	it("brings answers over TLS too, from workers that have a certificate", async () => {
+		await using server = await startServer();
+		const { ca, cert, key } = own;
+		const nats = await connectNats({ servers: [server.url], tls: { ca } });
+		const discovery = new MemoryStore();
+		const start = (tls?: TcpTls) =>
+			createRuntime({
+				discovery,
+				requestPlanes: [createNatsRequestPlane({ nats, ...(tls ? { tls } : {}) })],
+			});
+		const [caller, worker, plain] = await Promise.all([
+			start({ ca, cert, key }),
+			start({ ca, cert, key }),
+			start(),
+		]);
+		const echo = async function* (request: unknown) {
+			yield request;
+		};
+		await worker.endpoint("dyn.backend.generate").serve(echo);
+		const served = await plain.endpoint("dyn.plain.generate").serve(echo);
+		const ask = (path: string, signal?: AbortSignal) =>
+			all(
+				caller
+					.endpoint(path)
+					.client()
+					.generate(1, createRequestContext(signal ? { signal } : {})),
+			);
+		expect(await ask("dyn.backend.generate")).toEqual([1]);
+		const never = ask("dyn.plain.generate", AbortSignal.timeout(500));
+		await expect(never).rejects.toThrow();
+		expect(served.instance.transport.kind).toBe("nats_tcp");
+		await Promise.all([caller, worker, plain].map((runtime) => runtime.close()));
+		await nats.close();
 	});
 
 	it("carries requests and events, also after the server was away", async () => {
