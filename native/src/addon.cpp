@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <new>
 
@@ -133,7 +134,8 @@ public:
                        {InstanceMethod<&EngineHandle::load>("load"), InstanceMethod<&EngineHandle::step>("step"),
                         InstanceMethod<&EngineHandle::cancelStep>("cancelStep"), InstanceMethod<&EngineHandle::openSlot>("openSlot"),
                         InstanceMethod<&EngineHandle::closeSlot>("closeSlot"), InstanceMethod<&EngineHandle::logitsRow>("logitsRow"),
-                        InstanceMethod<&EngineHandle::sampleRow>("sampleRow"),
+                        InstanceMethod<&EngineHandle::sampleRow>("sampleRow"), InstanceMethod<&EngineHandle::readBlock>("readBlock"),
+                        InstanceMethod<&EngineHandle::writeBlock>("writeBlock"),
                         InstanceMethod<&EngineHandle::close>("close")});
   }
 
@@ -171,11 +173,15 @@ private:
     return *engine_;
   }
 
-  Engine& idleEngine(Napi::Env env) {
+  Engine& loadedEngine(Napi::Env env) {
     Engine& e = engine(env);
-    if (running_) refuse(env, "a step is running");
     if (!e.loaded()) refuse(env, "the native engine is not loaded");
     return e;
+  }
+
+  Engine& idleEngine(Napi::Env env) {
+    if (engine_ && running_) refuse(env, "a step is running");
+    return loadedEngine(env);
   }
 
   int slotOf(const Napi::CallbackInfo& info) {
@@ -295,6 +301,29 @@ private:
     const size_t generated = integerOf<uint32_t>(info[3], "generated");
     if (generated > context.ElementLength()) refuse(info.Env(), "more tokens generated than the context holds");
     translated(info.Env(), [&] { e.openSlot(slot, std::move(params), context.Data(), context.ElementLength(), generated); });
+  }
+
+  int blockOf(const Napi::CallbackInfo& info) {
+    const int block = integerOf(info[0], "block");
+    if (block >= engine(info.Env()).options().numBlocks) refuse(info.Env(), "KV block " + std::to_string(block) + " does not exist");
+    return block;
+  }
+
+  // A copy of a block's bytes. Also while a step runs: steps only write blocks that are not full.
+  Napi::Value readBlock(const Napi::CallbackInfo& info) {
+    const KvPool& kv = loadedEngine(info.Env()).kv();
+    const uint8_t* from = kv.block(blockOf(info));
+    return Napi::Buffer<uint8_t>::Copy(info.Env(), from, kv.blockBytes());
+  }
+
+  // Fills a block that no step uses.
+  void writeBlock(const Napi::CallbackInfo& info) {
+    const KvPool& kv = loadedEngine(info.Env()).kv();
+    const int block = blockOf(info);
+    if (!info[1].IsTypedArray()) refuse(info.Env(), "the content of a KV block must be a Uint8Array");
+    const Napi::Uint8Array data = info[1].As<Napi::Uint8Array>();
+    if (data.ByteLength() != kv.blockBytes()) refuse(info.Env(), "a KV block has " + std::to_string(kv.blockBytes()) + " bytes, not " + std::to_string(data.ByteLength()));
+    std::memcpy(kv.block(block), data.Data(), kv.blockBytes());
   }
 
   void closeSlot(const Napi::CallbackInfo& info) { idleEngine(info.Env()).closeSlot(slotOf(info)); }

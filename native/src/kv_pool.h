@@ -17,6 +17,8 @@ public:
 
   int numBlocks() const { return numBlocks_; }
   size_t blockBytes() const { return blockBytes_; }
+  // The whole of a block, blockBytes() of it.
+  uint8_t* block(int index) const { return data_ + blockBytes_ * size_t(index); }
   // Storage of a layer's KV head in block 0; the same in block b is blockBytes() * b further.
   uint8_t* head(int layer, int kvHead) const { return data_ + (size_t(layer) * size_t(kvHeads_) + size_t(kvHead)) * headBytes_; }
 

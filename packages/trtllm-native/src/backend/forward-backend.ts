@@ -81,6 +81,8 @@ export interface BackendInfo {
 	readonly weightBytes: number;
 	/** Bytes of one KV block, all layers, K and V. */
 	readonly kvBlockBytes: number;
+	/** How values lie in a block. Blocks move only between backends of the same layout and block size. */
+	readonly kvLayout: string;
 }
 
 export interface ForwardBackend {
@@ -104,6 +106,10 @@ export interface ForwardBackend {
 	logits(slot: number): Float32Array;
 	/** Samples from `logits(slot)` as it is now, applying the slot's parameters; records the token as generated. */
 	sampleRow(slot: number): SampledToken;
+	/** Content of a full block, kvBlockBytes of it; also while a step runs. */
+	readBlock(block: number): Uint8Array;
+	/** Fills a block that no step uses. */
+	writeBlock(block: number, data: Uint8Array): void;
 	/** Frees everything. Idempotent; a running step resolves as cancelled first. */
 	close(): Promise<void>;
 }

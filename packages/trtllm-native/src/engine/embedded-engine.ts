@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { basename } from "node:path";
 import { DynError, type Logger, noMetrics, type RequestContext, silentLogger } from "@dyn/common";
-import type { Engine, EngineHealth, EngineInfo, EngineLoad } from "@dyn/engine";
+import type { Engine, EngineHealth, EngineInfo, EngineLoad, RequestFeature } from "@dyn/engine";
 import { BlockPool } from "@dyn/kvbm";
 import {
 	createLogitsProcessorRegistry,
@@ -11,6 +11,7 @@ import {
 } from "@dyn/logits";
 import type { EngineOutput, GenerateRequest, KvEvent } from "@dyn/protocols";
 import { KV_BLOCK_SIZE } from "../backend/kv-block.js";
+import { KvHandoff } from "../handoff/kv-handoff.js";
 import { MAX_CHOICES } from "../sampling/resolve-sampling.js";
 import { Scheduler } from "../scheduler/scheduler.js";
 import { Sequence } from "../scheduler/sequence.js";
@@ -40,6 +41,8 @@ interface Loaded extends OpenModel {
 	readonly scheduler: Scheduler;
 	readonly loop: StepLoop;
 	readonly metrics: EngineMetrics;
+	/** When prefill and decode may be apart. */
+	readonly handoff: KvHandoff | null;
 }
 
 /** @internal Tests pass a backend of their own through `open`. */
@@ -85,7 +88,20 @@ export class EmbeddedEngine implements Engine {
 			() => this.load()[0]!,
 			() => scheduler.prefixReuse,
 		);
-		this.#loaded = { spec, limits, backend, pool, scheduler, loop, metrics };
+		const { kvTransfer: agent, kvTransferDeadlineMs = 30_000 } = this.#options;
+		const handoff = agent
+			? new KvHandoff({
+					agent,
+					pool,
+					backend,
+					blockSize: KV_BLOCK_SIZE,
+					dpRank: this.#options.dpRank ?? 0,
+					deadlineMs: kvTransferDeadlineMs,
+					metrics: this.#options.metrics ?? noMetrics,
+					logger: this.#logger,
+				})
+			: null;
+		this.#loaded = { spec, limits, backend, pool, scheduler, loop, metrics, handoff };
 		const { isa, threads, weightBytes, kvBlockBytes } = backend.info;
 		this.#logger.info("engine ready", {
 			isa,
@@ -104,12 +120,12 @@ export class EmbeddedEngine implements Engine {
 			maxNumBatchedTokens: limits.maxNumBatchedTokens,
 			dpSize: 1,
 			description: `embedded, ${isa}, ${threads} thread${threads === 1 ? "" : "s"}`,
-			capabilities: { logprobs: true, maxChoices: MAX_CHOICES, kvEvents: true, features: FEATURES },
+			capabilities: { logprobs: true, maxChoices: MAX_CHOICES, kvEvents: true, features: this.#features },
 		};
 	}
 
 	generate(request: GenerateRequest, context: RequestContext): AsyncIterable<EngineOutput> {
-		return deferredIterable(() => this.#accept(request, context));
+		return deferredIterable(() => this.#begin(request, context));
 	}
 
 	kvEvents(): AsyncIterable<KvEvent> {
@@ -150,8 +166,13 @@ export class EmbeddedEngine implements Engine {
 	async #close(): Promise<void> {
 		const opened = await this.#opening?.catch(() => null);
 		await this.#loaded?.loop.stop();
+		this.#loaded?.handoff?.close();
 		this.#kvEvents.end();
 		await opened?.backend.close();
+	}
+
+	get #features(): readonly RequestFeature[] {
+		return this.#options.kvTransfer ? [...FEATURES, "prefill", "decode"] : FEATURES;
 	}
 
 	#usable(): Loaded {
@@ -159,6 +180,21 @@ export class EmbeddedEngine implements Engine {
 		if (this.#loaded.loop.death) throw this.#loaded.loop.death;
 		if (this.#draining) throw new DynError("DRAINING", "the engine is draining and takes no new requests");
 		return this.#loaded;
+	}
+
+	/** Queues a request, or that part of it which is to be done here. */
+	async #begin(
+		request: GenerateRequest,
+		context: RequestContext,
+	): Promise<AsyncIterator<EngineOutput, undefined>> {
+		const { disaggregation } = request;
+		const { handoff } = this.#usable();
+		if (!handoff || !disaggregation) return this.#accept(request, context);
+		const hasher = await this.#hashers.get(request.routing.cacheSalt);
+		return handoff.begin(request, disaggregation, hasher, {
+			accept: (part) => this.#accept(part, context),
+			signal: context.signal,
+		});
 	}
 
 	/** Checks a request and queues it. */
@@ -169,6 +205,7 @@ export class EmbeddedEngine implements Engine {
 			spec,
 			limits.contextLength,
 			this.#options.dpRank ?? 0,
+			this.#features,
 		);
 		const processors = Array.from({ length: sampling.choices }, () => this.#createProcessors(request));
 		const hasher = await this.#hashers.get(request.routing.cacheSalt);

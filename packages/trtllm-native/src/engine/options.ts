@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { availableParallelism, freemem } from "node:os";
 import { DynError, invalidArgument, type Logger, type Metrics } from "@dyn/common";
+import type { KvTransferAgent } from "@dyn/kvbm/transfer";
 import type { LogitsProcessorFactory } from "@dyn/logits";
 import type { ModelSpec } from "../model/model-spec.js";
 
@@ -55,6 +56,10 @@ export interface EmbeddedEngineOptions {
 	readonly metrics?: Metrics | undefined;
 	/** Data-parallel rank, stamped on load and KV events. Default 0. */
 	readonly dpRank?: number | undefined;
+	/** Moves KV blocks to and from other engines, so that prefill and decode can be apart. Whoever made it closes it. Default: none. */
+	readonly kvTransfer?: KvTransferAgent | undefined;
+	/** Time for a decode engine to fetch the blocks of a prefill before they are let go, ms. Default 30,000. TensorRT-LLM: kv_transfer_timeout_ms. */
+	readonly kvTransferDeadlineMs?: number | undefined;
 	/** Called after every step. What it throws is logged. */
 	readonly onIteration?: ((stats: IterationStats) => void) | undefined;
 }

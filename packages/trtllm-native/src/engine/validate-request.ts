@@ -38,8 +38,9 @@ export function validateRequest(
 	{ vocabSize, eosTokenIds }: ModelSpec,
 	contextLength: number,
 	dpRank: number,
+	features: readonly RequestFeature[],
 ): ValidRequest {
-	checkFeatures(request, FEATURES);
+	checkFeatures(request, features);
 	const { tokenIds: prompt, stop, routing } = request;
 	if (routing.dpRank !== null && routing.dpRank !== dpRank)
 		throw invalidArgument("dp_rank", `dp_rank is ${routing.dpRank}, but this engine has rank ${dpRank} only`);

@@ -79,6 +79,7 @@ class NativeBackend implements ForwardBackend {
 			threads: info.threads,
 			weightBytes: info.weightBytes,
 			kvBlockBytes: info.kvBlockBytes,
+			kvLayout: `native-${info.isa}`,
 		};
 	}
 
@@ -136,6 +137,14 @@ class NativeBackend implements ForwardBackend {
 
 	sampleRow(slot: number): SampledToken {
 		return sampledTokens(translatedSync(() => this.#engine.sampleRow(slot)))[0]!;
+	}
+
+	readBlock(block: number): Uint8Array {
+		return translatedSync(() => this.#engine.readBlock(block));
+	}
+
+	writeBlock(block: number, data: Uint8Array): void {
+		translatedSync(() => this.#engine.writeBlock(block, data));
 	}
 
 	close(): Promise<void> {

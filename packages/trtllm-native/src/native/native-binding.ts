@@ -35,6 +35,10 @@ export interface NativeEngine {
 	/** Row of the logits buffer that holds the slot's logits of the last step. */
 	logitsRow(slot: number): number;
 	sampleRow(slot: number): NativeSamples;
+	/** A copy of a block's bytes; also while a step runs. */
+	readBlock(block: number): Uint8Array;
+	/** Fills a block that no step uses; as many bytes as a block has. */
+	writeBlock(block: number, data: Uint8Array): void;
 	/** The logits buffer is gone after this. */
 	close(): void;
 }

@@ -66,7 +66,13 @@ class ReferenceBackend implements ForwardBackend {
 		this.#model = model;
 		this.#kv = kv;
 		this.#limits = limits;
-		this.info = { isa: "reference", threads: 1, weightBytes: model.bytes, kvBlockBytes: kv.blockBytes };
+		this.info = {
+			isa: "reference",
+			threads: 1,
+			weightBytes: model.bytes,
+			kvBlockBytes: kv.blockBytes,
+			kvLayout: "reference",
+		};
 	}
 
 	async step(sequences: readonly StepSequence[]): Promise<StepResult> {
@@ -139,6 +145,17 @@ class ReferenceBackend implements ForwardBackend {
 		return sampler.sample(slot, logits);
 	}
 
+	readBlock(block: number): Uint8Array {
+		return this.#block(block).slice();
+	}
+
+	writeBlock(block: number, data: Uint8Array): void {
+		const target = this.#block(block);
+		if (data.length !== target.length)
+			throw new DynError("INVALID_ARGUMENT", `a KV block has ${target.length} bytes, not ${data.length}`);
+		target.set(data);
+	}
+
 	async close(): Promise<void> {
 		this.#closed = true;
 		this.#cancelled = true;
@@ -147,8 +164,19 @@ class ReferenceBackend implements ForwardBackend {
 		this.#logits.clear();
 	}
 
-	#requireIdle(): void {
+	#block(block: number): Uint8Array {
+		this.#requireOpen();
+		if (!Number.isInteger(block) || block < 0 || block >= this.#limits.numKvBlocks)
+			throw new DynError("INVALID_ARGUMENT", `KV block ${block} does not exist`);
+		return this.#kv.block(block);
+	}
+
+	#requireOpen(): void {
 		if (this.#closed) throw new DynError("UNAVAILABLE", "the reference backend is closed");
+	}
+
+	#requireIdle(): void {
+		this.#requireOpen();
 		if (this.#running) throw new DynError("INVALID_ARGUMENT", "a step is running");
 	}
 

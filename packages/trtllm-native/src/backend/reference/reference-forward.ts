@@ -20,6 +20,11 @@ export class ReferenceKv {
 		return this.#layers * 2 * this.#blockSize * this.#kvDim * Float32Array.BYTES_PER_ELEMENT;
 	}
 
+	/** The bytes of a block, not a copy. */
+	block(index: number): Uint8Array {
+		return new Uint8Array(this.#data.buffer, index * this.blockBytes, this.blockBytes);
+	}
+
 	/** Key (0) or value (1) vector of a position, through a block table. */
 	at(blocks: Uint32Array, layer: number, which: 0 | 1, position: number): Float32Array {
 		const block = blocks[Math.floor(position / this.#blockSize)]!;

@@ -42,7 +42,13 @@ interface Slot {
 }
 
 export class PaperBackend implements ForwardBackend {
-	readonly info: BackendInfo = { isa: "paper", threads: 1, weightBytes: 0, kvBlockBytes: 0 };
+	readonly info: BackendInfo = {
+		isa: "paper",
+		threads: 1,
+		weightBytes: 0,
+		kvBlockBytes: 2 * KV_BLOCK_SIZE * 4,
+		kvLayout: "paper",
+	};
 	/** Every step that was asked for. */
 	readonly steps: (readonly StepSequence[])[] = [];
 	/** What the next step rejects with. */
@@ -147,6 +153,18 @@ export class PaperBackend implements ForwardBackend {
 	sampleRow(slot: number): SampledToken {
 		this.#requireIdle();
 		return this.#sample(slot);
+	}
+
+	readBlock(block: number): Uint8Array {
+		const [from, to] = [block * KV_BLOCK_SIZE, (block + 1) * KV_BLOCK_SIZE];
+		const both = Int32Array.from([...this.#tokens.subarray(from, to), ...this.#sums.subarray(from, to)]);
+		return new Uint8Array(both.buffer);
+	}
+
+	writeBlock(block: number, data: Uint8Array): void {
+		const both = new Int32Array(Uint8Array.from(data).buffer);
+		this.#tokens.set(both.subarray(0, KV_BLOCK_SIZE), block * KV_BLOCK_SIZE);
+		this.#sums.set(both.subarray(KV_BLOCK_SIZE), block * KV_BLOCK_SIZE);
 	}
 
 	async close(): Promise<void> {
