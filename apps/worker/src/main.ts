@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { DynError, parseOptions } from "@dyn/common";
 import type { Values } from "./options/assemble.js";
 import { COMMANDS, type CommandTable, RUN } from "./options/commands.js";
+import { takeDynamicFlags } from "./options/dynamic-flags.js";
 import { helpText } from "./terminal/help.js";
 import { describeError, exitCodeOf, usesColour } from "./terminal/terminal.js";
 
@@ -24,7 +25,12 @@ async function main(argv: readonly string[]): Promise<number> {
 	const [first, ...rest] = argv;
 	const named = COMMANDS.find(({ name }) => name === first);
 	const table: CommandTable = named ?? RUN;
-	const { values, positionals } = parseOptions(table.options, named ? rest : argv, process.env);
+	const given = named ? rest : argv;
+	const { dynamic, rest: listed } = table.takesEngineArgs
+		? takeDynamicFlags(given)
+		: { dynamic: [], rest: given };
+	const { values: parsed, positionals } = parseOptions(table.options, listed, process.env);
+	const values: Values = dynamic.length > 0 ? { ...parsed, trtllmArgs: dynamic } : parsed;
 	if (values["help"]) {
 		process.stdout.write(helpText(table, usesColour(process.stdout)));
 		return 0;

@@ -1,43 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
-import { execFile } from "node:child_process";
 import { statfs } from "node:fs/promises";
-import { createServer } from "node:net";
 import { availableParallelism, cpus, freemem, homedir, totalmem } from "node:os";
-import { promisify } from "node:util";
 import { BUILD_COMMAND, loadNativeBinding } from "@dyn/trtllm-native";
 import { openModelStore, type Values } from "../options/assemble.js";
 import { terminalLogger, usesColour } from "../terminal/terminal.js";
+import { type Finding, firstLine, portIsFree, showFindings } from "./doctor-checks.js";
 
-interface Finding {
-	readonly level: "ok" | "warn" | "fail";
-	readonly what: string;
-	/** What to do; for warn and fail. */
-	readonly fix?: string;
-}
-
-const run = promisify(execFile);
 const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 
-/** One line per check; exit code 1 when one fails. */
+/** One line per check, or JSON; exit code 1 when one fails. */
 export async function doctor(values: Values): Promise<number> {
-	const findings = await Promise.all([
+	const findings =
+		values["engine"] === "trtllm"
+			? [await node(), ...(await (await import("./doctor-trtllm.js")).doctorTrtllm(values, process.env))]
+			: await thisMachine(values);
+	const failed = findings.some(({ level }) => level === "fail");
+	process.stdout.write(
+		values["json"] === true
+			? `${JSON.stringify({ ok: !failed, findings }, null, 2)}\n`
+			: showFindings(findings, usesColour(process.stdout)),
+	);
+	return failed ? 1 : 0;
+}
+
+function thisMachine(values: Values): Promise<readonly Finding[]> {
+	return Promise.all([
 		node(),
 		compiler(),
 		python(),
 		native(values),
 		memory(),
 		disk(),
-		port(values),
+		portIsFree(
+			(values["httpHost"] as string | undefined) ?? "127.0.0.1",
+			(values["httpPort"] as number | undefined) ?? 8000,
+			"--http-port",
+		),
 		models(values),
 		proxies(),
 	]);
-	const colour = usesColour(process.stdout);
-	const paint = { ok: "32", warn: "33", fail: "31" } as const;
-	for (const { level, what, fix } of findings) {
-		const label = colour ? `\u001b[${paint[level]}m${level.padEnd(4)}\u001b[0m` : level.padEnd(4);
-		process.stdout.write(`${label}  ${what}${fix ? `\n      -> ${fix}` : ""}\n`);
-	}
-	return findings.some(({ level }) => level === "fail") ? 1 : 0;
 }
 
 async function node(): Promise<Finding> {
@@ -46,13 +47,6 @@ async function node(): Promise<Finding> {
 	return fine
 		? { level: "ok", what: `Node.js ${process.version}` }
 		: { level: "fail", what: `Node.js ${process.version} is too old`, fix: "install Node.js 20.19 or later" };
-}
-
-async function firstLine(command: string, args: string[]): Promise<string | null> {
-	return run(command, args).then(
-		({ stdout }) => stdout.split("\n", 1)[0]!,
-		() => null,
-	);
 }
 
 async function compiler(): Promise<Finding> {
@@ -102,24 +96,6 @@ async function disk(): Promise<Finding> {
 	return bavail * bsize > 2 ** 30
 		? { level: "ok", what }
 		: { level: "warn", what, fix: "free some space, or keep models elsewhere with --model-store" };
-}
-
-function port(values: Values): Promise<Finding> {
-	const number = (values["httpPort"] as number | undefined) ?? 8000;
-	const host = (values["httpHost"] as string | undefined) ?? "127.0.0.1";
-	return new Promise((resolve) => {
-		const server = createServer();
-		server.once("error", (error) =>
-			resolve({
-				level: "warn",
-				what: `port ${number} on ${host}: ${error.message}`,
-				fix: "stop what uses it, or pass another --http-port",
-			}),
-		);
-		server.listen(number, host, () =>
-			server.close(() => resolve({ level: "ok", what: `port ${number} is free` })),
-		);
-	});
 }
 
 async function models(values: Values): Promise<Finding> {

@@ -115,7 +115,8 @@ async function helloWorld(values: Values, store: ModelStore) {
 	return helloWorldProcessor([...answer, tokenizer.eosTokenIds[0] ?? 0]);
 }
 
-function parseObject(source: string, text: string): Record<string, unknown> {
+/** @throws DynError INVALID_ARGUMENT naming `source` when the text is no JSON object */
+export function parseObject(source: string, text: string): Record<string, unknown> {
 	try {
 		const value: unknown = JSON.parse(text);
 		if (typeof value === "object" && value !== null && !Array.isArray(value))

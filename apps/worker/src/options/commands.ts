@@ -8,6 +8,7 @@ import { http } from "./tables/http.js";
 import { model } from "./tables/model.js";
 import { store } from "./tables/model-store.js";
 import { telemetry } from "./tables/telemetry.js";
+import { engineKind, trtllm } from "./tables/trtllm.js";
 
 export interface CommandTable {
 	readonly name: string;
@@ -17,6 +18,8 @@ export interface CommandTable {
 	readonly options: readonly OptionSpec[];
 	/** Whether words follow the command's name. */
 	readonly takesWords?: boolean;
+	/** Whether it takes `--trtllm.a.b VALUE` flags too; they come as the value `trtllmArgs`. */
+	readonly takesEngineArgs?: boolean;
 }
 
 export const RUN: CommandTable = {
@@ -165,8 +168,29 @@ export const DOCTOR: CommandTable = {
 	name: "doctor",
 	summary: "Check this machine and say what to mend",
 	usage: "dyn-worker doctor [options]",
-	examples: [["dyn-worker doctor", "one line per check, with the fix where one fails"]],
-	options: [...http.slice(0, 2), ...store, engine.find(({ name }) => name === "nativePath")!, ...general],
+	examples: [
+		["dyn-worker doctor", "one line per check, with the fix where one fails"],
+		[
+			"dyn-worker doctor --engine trtllm --model org/name --max-seq-len 8192",
+			"whether TensorRT-LLM can run here with these options",
+		],
+	],
+	options: [
+		engineKind,
+		{
+			name: "json",
+			flags: ["json"],
+			type: "boolean",
+			help: "Findings for programs",
+			group: "Doctor",
+		},
+		...http.slice(0, 2),
+		...store,
+		engine.find(({ name }) => name === "nativePath")!,
+		...trtllm,
+		...general,
+	],
+	takesEngineArgs: true,
 };
 
 export const COMMANDS: readonly CommandTable[] = [RUN, WORKER, FRONTEND, CLUSTER, CHAT, MODEL, DOCTOR];
