@@ -16,7 +16,7 @@ export const at = (address: string) =>
 
 export let api: KubernetesApiDouble;
 export let cluster: Cluster;
-let directory: string;
+export let directory: string;
 export let tokenFile: string;
 const stores: KeyValueStore[] = [];
 
