@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Logger, silentLogger } from "@dyn/common";
 import type { Engine } from "@dyn/engine";
+import { createTcpKvTransfer } from "@dyn/kvbm/transfer";
 import { createModelStore, DEFAULT_MODEL } from "@dyn/models/store";
 import type { GenerateRequest } from "@dyn/protocols";
 import { generateCodec } from "@dyn/protocols/dynamo";
@@ -68,9 +69,15 @@ async function assemble(
 	const { metadata } = options;
 	const files = metadata ? await cardFiles(model.path, name, endpoint.path, metadata, options) : null;
 	let { engine = "embedded" } = options;
+	let closeWithEngine: { close(): Promise<unknown> } | null = null;
 	if (engine === "embedded") {
-		const embedded = embeddedEngine(model.path, name, options, logger);
+		const kvTransfer = role.movesKvBlocks
+			? await createTcpKvTransfer({ ...options.kvTransfer, logger })
+			: null;
+		if (kvTransfer) made.push(() => kvTransfer.close());
+		const embedded = embeddedEngine(model.path, name, options, logger, kvTransfer);
 		made.push(() => embedded.close());
+		closeWithEngine = kvTransfer;
 		engine = embedded;
 	}
 	const info = await engine.start();
@@ -114,6 +121,7 @@ async function assemble(
 		handler,
 		canary,
 		presence,
+		closeWithEngine,
 		ownsRuntime: options.runtime === undefined,
 		logger,
 	});

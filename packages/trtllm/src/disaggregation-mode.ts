@@ -31,6 +31,8 @@ export interface WorkerRole {
 	/** What clients may ask of it directly. */
 	readonly endpointTypes: readonly EndpointType[];
 	readonly handler: (engine: Engine) => Handler;
+	/** Whether its KV blocks go to or come from other workers. */
+	readonly movesKvBlocks: boolean;
 }
 
 const forClients: readonly EndpointType[] = ["chat", "completions"];
@@ -42,6 +44,7 @@ const ROLES: Readonly<Record<DisaggregationMode, WorkerRole>> = {
 		needs: [],
 		endpointTypes: forClients,
 		handler: aggregatedHandler,
+		movesKvBlocks: false,
 	},
 	pd: {
 		workerType: "aggregated",
@@ -49,6 +52,7 @@ const ROLES: Readonly<Record<DisaggregationMode, WorkerRole>> = {
 		needs: [["encode"]],
 		endpointTypes: forClients,
 		handler: aggregatedHandler,
+		movesKvBlocks: false,
 	},
 	prefill: {
 		workerType: "prefill",
@@ -56,6 +60,7 @@ const ROLES: Readonly<Record<DisaggregationMode, WorkerRole>> = {
 		needs: [["decode"]],
 		endpointTypes: [],
 		handler: prefillHandler,
+		movesKvBlocks: true,
 	},
 	decode: {
 		workerType: "decode",
@@ -63,6 +68,7 @@ const ROLES: Readonly<Record<DisaggregationMode, WorkerRole>> = {
 		needs: [["prefill"]],
 		endpointTypes: forClients,
 		handler: decodeHandler,
+		movesKvBlocks: true,
 	},
 	encode: {
 		workerType: "encode",
@@ -75,6 +81,7 @@ const ROLES: Readonly<Record<DisaggregationMode, WorkerRole>> = {
 				"there is no built-in handler for encode workers; give createTrtllmWorker a handler of your own",
 			);
 		},
+		movesKvBlocks: false,
 	},
 };
 

@@ -37,6 +37,8 @@ export interface WorkerParts {
 	readonly ownsRuntime: boolean;
 	readonly logger: Logger;
 	readonly presence: Presence;
+	/** What the engine used and nobody else does. */
+	readonly closeWithEngine: { close(): Promise<unknown> } | null;
 }
 
 /**
@@ -126,6 +128,7 @@ export class ServingWorker implements TrtllmWorker {
 			await this.#parts.presence.leave();
 			// Both at once: a handler that overlooks the abort still ends with its engine.
 			await Promise.all([this.served.close(), this.engine.close()]);
+			await this.#parts.closeWithEngine?.close();
 			if (this.#parts.ownsRuntime) await this.runtime.close();
 		} finally {
 			this.#resolveClosed();

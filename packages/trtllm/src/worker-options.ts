@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Clock, Logger, Metrics, Tracer } from "@dyn/common";
 import type { Engine } from "@dyn/engine";
+import type { TcpKvTransferOptions } from "@dyn/kvbm/transfer";
 import type { LogitsProcessorFactory } from "@dyn/logits";
 import type { ModelStore } from "@dyn/models/store";
 import type { Runtime } from "@dyn/runtime";
@@ -27,6 +28,8 @@ export interface TrtllmWorkerOptions {
 	readonly runtime?: Runtime | undefined;
 	/** Role in the deployment. Default "agg". */
 	readonly disaggregationMode?: DisaggregationMode | undefined;
+	/** Where a prefill worker with the embedded engine lets decode workers fetch KV blocks. Default: 127.0.0.1, any free port. */
+	readonly kvTransfer?: Pick<TcpKvTransferOptions, "host" | "port" | "advertisedHost"> | undefined;
 	/** Default "dynamo", by role ("backend", "prefill", "encode"), "generate". */
 	readonly namespace?: string | undefined;
 	readonly component?: string | undefined;

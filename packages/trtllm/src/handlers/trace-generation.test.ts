@@ -35,6 +35,7 @@ function oneSpan(recording = true) {
 		trace: own,
 		recording,
 		set: (attributes) => void Object.assign(told.attributes, attributes),
+		event: () => {},
 		fail: (error) => void told.failures.push(error),
 		end: () => void told.ends++,
 	};
