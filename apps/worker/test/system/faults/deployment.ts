@@ -11,6 +11,8 @@ const lightWorker = fileURLToPath(new URL("./light-worker.mjs", import.meta.url)
 export interface LightOptions extends Omit<DynProcessOptions, "script"> {
 	/** Where it registers instead of the deployment's folder. */
 	readonly folder?: string;
+	/** Of the wire protocols and records that it speaks. Default: this one. */
+	readonly version?: "previous" | "next";
 }
 
 /** Processes that find each other through a folder of their own, or through etcd. */
@@ -32,11 +34,9 @@ export class Deployment implements AsyncDisposable {
 	}
 
 	/** A worker of the model "light", see light-worker.mjs. */
-	light({ folder = this.folder, ...options }: LightOptions = {}): Promise<DynProcess> {
-		return this.#start(this.#etcd ? ["etcd", this.#etcd] : ["file", folder], {
-			...options,
-			script: lightWorker,
-		});
+	light({ folder = this.folder, version, ...options }: LightOptions = {}): Promise<DynProcess> {
+		const where = this.#etcd ? ["etcd", this.#etcd] : ["file", folder];
+		return this.#start([...where, ...(version ? [version] : [])], { ...options, script: lightWorker });
 	}
 
 	frontend(args: readonly string[] = [], options: DynProcessOptions = {}): Promise<DynProcess> {

@@ -2,7 +2,8 @@
 // A worker whose answers cost nothing, for thousands of streams: the token at position p of a sequence is FIRST + p modulo
 // TOKENS, so whoever takes a request over continues it. A token every `seed` ms of the request. Writes what happens to
 // requests, a line each: "begin <request id>", and "abort <request id> <monotonic ns, the same in every process>".
-// light-worker.mjs file <folder> | etcd <endpoint>
+// The "previous" version has no multiplexed connections, the "next" one says things that nobody knows (next-version.mjs).
+// light-worker.mjs (file <folder> | etcd <endpoint>) [previous | next]
 import { createRuntime } from "@dyn/runtime";
 import { createTcpPlane } from "@dyn/runtime/tcp";
 import { createTrtllmWorker } from "@dyn/trtllm";
@@ -51,10 +52,11 @@ const light = {
 	},
 };
 
-const [kind, where] = process.argv.slice(2);
+const [kind, where, version] = process.argv.slice(2);
+const store = await openStore(kind, where);
 const runtime = await createRuntime({
-	discovery: await openStore(kind, where),
-	requestPlanes: [createTcpPlane({ maxRunning: 100_000 })],
+	discovery: version === "next" ? (await import("./next-version.mjs")).withUnknownFields(store) : store,
+	requestPlanes: [createTcpPlane({ maxRunning: 100_000, multiplexed: version !== "previous" })],
 });
 await createTrtllmWorker({
 	runtime,

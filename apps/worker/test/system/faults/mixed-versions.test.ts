@@ -91,30 +91,39 @@ it("ignores fields of requests that it does not know, between processes", async 
 	await runtime.close();
 });
 
-it("rolls from one set of workers to the next under load, without an error", async () => {
+it("rolls from the previous version over this one to the next and back under load, without an error", async () => {
 	await using deployment = new Deployment();
-	const [frontend, ...old] = await Promise.all([
+	const preload = new URL("./next-version.mjs", import.meta.url).href;
+	const [current, next, ...first] = await Promise.all([
 		deployment.frontend(),
-		deployment.light(),
-		deployment.light(),
+		deployment.frontend([], { env: { NODE_OPTIONS: `--import=${preload}` } }),
+		deployment.light({ version: "previous" }),
+		deployment.light({ version: "previous" }),
 	]);
-	await untilInstances(frontend, 2);
-	const undisturbed = (await streamOnce(frontend, paced("Count", 40, 0))).text;
+	await Promise.all([untilInstances(current, 2), untilInstances(next, 2)]);
+	const undisturbed = (await streamOnce(current, paced("Count", 40, 0))).text;
 	const ends: { readonly error: string | null; readonly text: string }[] = [];
 	let stopped = false;
-	const clients = Array.from({ length: 16 }, async () => {
+	const clients = Array.from({ length: 16 }, async (_, index) => {
+		const frontend = index % 2 === 0 ? current : next;
 		while (!stopped) ends.push(await streamOnce(frontend, paced("Count", 40, 10)));
 	});
-	for (const each of old) {
-		const next = await deployment.light();
-		await eventually("the next one has requests", async () => next.output.includes("begin "));
-		each.kill("SIGKILL"); // harsher than an upgrade
-		await each.exited;
+	const running = [...first];
+	for (const version of [undefined, "next", "next", undefined, "previous"] as const) {
+		const come = await deployment.light(version ? { version } : {});
+		await eventually("it has requests", async () => come.output.includes("begin "));
+		const before = ends.length;
+		await eventually("everybody has answered since", async () => ends.length > before + 50);
+		if (version === "next") expect(come.output).toContain("speaks as the next version");
+		const gone = running.shift()!;
+		gone.kill("SIGKILL"); // harsher than an upgrade
+		await gone.exited;
+		running.push(come);
 	}
-	await eventually("enough requests", async () => ends.length > 200);
 	stopped = true;
 	await Promise.all(clients);
-	console.log(`F22 ${ends.length} requests while both workers were replaced`);
+	console.log(`F22 ${ends.length} requests while versions changed five times`);
+	expect(next.output).toContain("speaks as the next version");
 	for (const { error, text } of ends) {
 		expect(error).toBe(null);
 		expect(text).toBe(undisturbed);

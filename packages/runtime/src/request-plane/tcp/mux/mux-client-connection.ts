@@ -99,7 +99,8 @@ export class MuxClientConnection {
 		if (!stream) return; // cancelled here, while its worker had sent more
 		if (kind === FrameKind.ITEM) stream.items.push(payload);
 		else if (kind === FrameKind.END) stream.complete();
-		else stream.fail(decodeDynamoError(parse(payload)));
+		else if (kind === FrameKind.ERROR) stream.fail(decodeDynamoError(parse(payload)));
+		// A later version may say more than this one understands.
 	}
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createRequestContext, DynError } from "@dyn/common";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { EndpointHandler, Instance, PayloadCodec } from "../../../types.js";
 import type { RequestPlane } from "../../request-plane.js";
 import { createTcpPlane } from "../tcp-plane.js";
+import { type FrameKind, MuxLink } from "./mux-link.js";
 
 const planes: RequestPlane[] = [];
 afterEach(() => Promise.all(planes.splice(0).map((plane) => plane.close())));
@@ -47,6 +48,25 @@ describe("a multiplexed call", () => {
 			yield { received: [received], f: null };
 		});
 		expect(await all(call(request))).toEqual([{ received: [{ b: { d: 1 }, e: [null] }] }]);
+	});
+
+	it("takes no notice of frames of kinds that a later version may send", async () => {
+		const send = MuxLink.prototype.send;
+		const sending = vi.spyOn(MuxLink.prototype, "send").mockImplementation(function (
+			this: MuxLink,
+			kind,
+			id,
+			payload,
+		) {
+			send.call(this, 200 as FrameKind, id, Buffer.from("?"));
+			send.call(this, kind, id, payload);
+			send.call(this, 99 as FrameKind, 0);
+		});
+		try {
+			expect(await all((await reach(plain, echo))(request))).toEqual([request]);
+		} finally {
+			sending.mockRestore();
+		}
 	});
 
 	it("ends with what its decoder throws, and the handler with it", async () => {
