@@ -262,12 +262,14 @@ describe("a frozen instance", () => {
 		expect(called()).toEqual(new Array(10).fill([instance.id, true]));
 	});
 
-	it("is forgotten when it leaves discovery or the frontend closes", async () => {
+	it("is forgotten when it stays away from discovery, or the frontend closes", async () => {
 		fleet = await Fleet.create(2);
 		const [leaving, staying] = fleet.served.map(({ instance }) => instance);
 		for (const instance of [leaving!, staying!]) fleet.readmission.quarantine(fleet.model, instance);
 		await fleet.served[0]!.close();
 		await pass(60_000);
+		expect([called(), vi.getTimerCount()]).toEqual([[[staying!.id, true]], 1]);
+		await pass(600_000);
 		expect([called(), vi.getTimerCount()]).toEqual([[[staying!.id, true]], 0]);
 		fleet.readmission.quarantine(fleet.model, staying!);
 		fleet.readmission.close();

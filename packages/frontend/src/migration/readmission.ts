@@ -7,6 +7,8 @@ import type { Served } from "./candidates.js";
 
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 30_000;
+/** Who left discovery for longer is dead, ms. */
+const LONGEST_ABSENCE_MS = 600_000;
 /** Time for a whole answer to a probe, ms. */
 const PROBE_MS = 10_000;
 
@@ -31,11 +33,15 @@ export class Readmission {
 		this.#logger = logger;
 	}
 
-	/** Requests avoid `instance` until it has answered a health check whole. Ends when it leaves discovery. */
+	/**
+	 * Requests avoid `instance` until it has answered a health check whole, also when its lease ends while it is frozen and it
+	 * comes again. Ends when it does not.
+	 */
 	quarantine(model: Served, instance: Instance): void {
 		model.client.inhibit(instance.id, "admitted");
 		const key = keyOf(model, instance);
-		if (this.#closing.signal.aborted || this.#patients.has(key)) return;
+		// A model that was gone has a new client: who waits for its old one to see the instance again waits in vain.
+		if (this.#closing.signal.aborted || this.#patients.get(key)?.client === model.client) return;
 		const patient = {
 			id: instance.id,
 			client: model.client,
@@ -44,7 +50,7 @@ export class Readmission {
 		};
 		this.#patients.set(key, patient);
 		void this.#probe(model, instance, patient).finally(() => {
-			this.#patients.delete(key);
+			if (this.#patients.get(key) === patient) this.#patients.delete(key);
 			tell(patient, false);
 		});
 	}
@@ -81,11 +87,19 @@ export class Readmission {
 	async #probe({ card, client, instances }: Served, instance: Instance, patient: Patient): Promise<void> {
 		const facts = { model: card.name, instance: instance.id.toString(16) };
 		this.#logger.warn("instance is silent: it gets no requests until it answers a health check", facts);
+		let seenMs = performance.now();
 		for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
 			await this.#pause(pause, patient);
 			if (this.#closing.signal.aborted) return;
-			if (!instances.has(instance.id) || !client.instances().some(({ id }) => id === instance.id)) return;
-			const answers = await this.#answers({ card, client }, instance);
+			const known = instances.has(instance.id) && client.instances().find(({ id }) => id === instance.id);
+			if (!known) {
+				tell(patient, false);
+				if (performance.now() - seenMs > LONGEST_ABSENCE_MS) return client.admit(instance.id);
+				pause = FIRST_PAUSE_MS / 2; // asked soon after it has come again
+				continue;
+			}
+			seenMs = performance.now();
+			const answers = await this.#answers({ card, client }, known);
 			if (answers) {
 				client.admit(instance.id);
 				this.#logger.info("instance answers again", facts);

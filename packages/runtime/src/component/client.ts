@@ -41,8 +41,7 @@ export class DiscoveryClient implements EndpointClient {
 			INSTANCES_PREFIX + endpointKey(path),
 			decodeInstance,
 			context.logger,
-			// What discovery says is newer than what was seen here.
-			({ value, previous }) => this.#inhibited.delete((value ?? previous)!.id),
+			({ value, previous }) => this.#changed((value ?? previous)!.id),
 		);
 	}
 
@@ -108,6 +107,11 @@ export class DiscoveryClient implements EndpointClient {
 	async close(): Promise<void> {
 		this.#instances.close();
 		this.#context.onClose(this);
+	}
+
+	/** What discovery says is newer than a failure that was seen here; it does not say that a frozen instance works. */
+	#changed(id: bigint): void {
+		if (this.#inhibited.get(id) !== Number.POSITIVE_INFINITY) this.#inhibited.delete(id);
 	}
 
 	#isInhibited(id: bigint): boolean {
