@@ -59,6 +59,8 @@ function typed({ options }: Trap): { argv: string[]; env: Record<string, string>
 describe("dyn-worker doctor --engine trtllm names each trap", () => {
 	it.each(TRAPS)("$code", async (trap) => {
 		const { argv, env } = typed(trap);
+		for (const name of trap.engine?.modelFiles ?? []) writeFileSync(join(folder, name), "");
+		if (trap.engine?.modelFiles) argv.push("--model", folder);
 		const { dynamic, rest } = takeDynamicFlags(argv);
 		const { values } = parseOptions(trtllm, rest, env);
 		const found = await doctorTrtllm(

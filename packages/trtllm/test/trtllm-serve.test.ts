@@ -178,6 +178,21 @@ describe("a life that ends", () => {
 		await serve.close();
 	});
 
+	it("is the last one when it is closed while it waits for a restart, whatever a listener throws", async () => {
+		const seen = recorder();
+		const onEvent = (event: ServeEvent) => {
+			seen.onEvent(event);
+			throw new Error("a bad listener");
+		};
+		const serve = await createTrtllmServe(optionsFor({}, { onEvent, restartDelayMs: () => 3_600_000 }));
+		const exited = seen.next("exited");
+		process.kill(serve.pid, "SIGKILL");
+		await exited;
+		await serve.close();
+		await serve.closed;
+		expect(lives()).toHaveLength(1);
+	});
+
 	it("is brought about when its health is gone", async () => {
 		const seen = recorder();
 		const serve = await createTrtllmServe(

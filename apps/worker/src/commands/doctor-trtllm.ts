@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { statfs } from "node:fs/promises";
+import { readdir, statfs } from "node:fs/promises";
 import { DynError } from "@dyn/common";
 import {
 	checkServeConfiguration,
@@ -34,7 +34,8 @@ export async function doctorTrtllm(values: Values, environment: Environment): Pr
 		python: values["trtllmPython"] as string | undefined,
 		environment,
 	}).catch((error: unknown) => DynError.from(error));
-	const facts: EngineFacts = DynError.is(installed) ? {} : installed;
+	const modelFiles = await readdir(options.model).catch(() => []);
+	const facts: EngineFacts = DynError.is(installed) ? { modelFiles } : { ...installed, modelFiles };
 	const started = serveArguments({
 		...options,
 		command: DynError.is(installed) ? undefined : installed.command,

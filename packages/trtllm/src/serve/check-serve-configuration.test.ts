@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { readdirSync, readFileSync } from "node:fs";
 import { DynError } from "@dyn/common";
 import { describe, expect, it } from "vitest";
 import { TRAPS } from "./__fixtures__/traps.js";
@@ -67,4 +68,14 @@ it("starts with warnings and advice", () => {
 	const findings = checkServeConfiguration({ ...SOUND, host: "0.0.0.0" }, {});
 	expect(findings.map(({ severity }) => severity)).toContain("warning");
 	assertServeConfiguration(findings);
+});
+
+it("has a trap seeded for every code that there is", () => {
+	const folder = new URL("./checks/", import.meta.url);
+	const sources = readdirSync(folder).map((name) => readFileSync(new URL(name, folder), "utf8"));
+	const codes = sources.flatMap((text) =>
+		[...text.matchAll(/"([a-z0-9]+(?:-[a-z0-9]+)+)"/g)].map(([, code]) => code!),
+	);
+	expect(codes.length).toBeGreaterThan(25);
+	expect(codes.filter((code) => !TRAPS.some((trap) => trap.code === code))).toEqual([]);
 });

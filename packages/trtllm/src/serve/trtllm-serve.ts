@@ -43,7 +43,7 @@ export interface TrtllmServeOptions {
 	readonly monitor?: MonitorOptions | undefined;
 	/** Ends a start that is under way. */
 	readonly signal?: AbortSignal | undefined;
-	/** Called at once; must not throw. */
+	/** Called at once. What it throws is logged. */
 	readonly onEvent?: ((event: ServeEvent) => void) | undefined;
 	readonly logger?: Logger | undefined;
 }
@@ -208,7 +208,7 @@ class Supervisor implements TrtllmServe {
 				const exit = await this.#untilExit(engine);
 				if (this.#closing.signal.aborted) return;
 				this.#logger.error("the engine has ended", { pid: engine.pid, how: describeExit(exit) });
-				this.#options.onEvent?.({ type: "exited", pid: engine.pid, ...exit });
+				this.#emit({ type: "exited", pid: engine.pid, ...exit });
 				if (performance.now() - readyMs >= FORGIVEN_AFTER_MS) restarts = 0;
 				why = exitError(this.#options.serve.command, exit);
 			}
@@ -220,7 +220,7 @@ class Supervisor implements TrtllmServe {
 			try {
 				await this.#launch();
 				readyMs = performance.now();
-				this.#options.onEvent?.({ type: "restarted", pid: this.pid, restarts });
+				this.#emit({ type: "restarted", pid: this.pid, restarts });
 			} catch (error) {
 				if (this.#closing.signal.aborted) return;
 				this.#logger.error("the engine could not be restarted", { error });
@@ -252,6 +252,14 @@ class Supervisor implements TrtllmServe {
 				await engine.stop(this.#monitor.shutdownTimeoutMs);
 				return;
 			}
+		}
+	}
+
+	#emit(event: ServeEvent): void {
+		try {
+			this.#options.onEvent?.(event);
+		} catch (error) {
+			this.#logger.error("a listener to the engine's life failed", { event: event.type, error });
 		}
 	}
 

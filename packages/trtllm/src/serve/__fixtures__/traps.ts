@@ -222,7 +222,7 @@ export const TRAPS: readonly Trap[] = [
 		"tensorrt-backend-removed",
 		"error",
 		{ extraEngineArgs: { backend: "trt" }, protocol: "http" },
-		"gone since TensorRT-LLM 1.3.0rc20",
+		"whose last version was TensorRT-LLM 1.3.0rc20",
 		"--model",
 	),
 	trap(
@@ -232,6 +232,9 @@ export const TRAPS: readonly Trap[] = [
 		"build_config belongs to prebuilt TensorRT engines",
 		"--model",
 	),
+	trap("prebuilt-engine", "error", {}, "prebuilt TensorRT engine", "the checkpoint", {
+		modelFiles: ["config.json", "rank0.engine"],
+	}),
 	trap(
 		"override-conflict",
 		"error",

@@ -15,10 +15,19 @@ const tensorrtBackend: Check = ({ args }) => {
 		? null
 		: error(
 				"tensorrt-backend-removed",
-				`${gone} belongs to prebuilt TensorRT engines and the C++ executor API, which are gone since TensorRT-LLM ${LAST_WITH_EXECUTOR}`,
+				`${gone} belongs to prebuilt TensorRT engines and the C++ executor API, whose last version was TensorRT-LLM ${LAST_WITH_EXECUTOR}`,
 				"leave it out and pass the checkpoint itself with --model",
 			);
 };
+
+const prebuiltEngine: Check = ({ engine }) =>
+	!engine.modelFiles?.some((name) => name.endsWith(".engine"))
+		? null
+		: error(
+				"prebuilt-engine",
+				`the model's folder holds a prebuilt TensorRT engine, which no version after ${LAST_WITH_EXECUTOR} can load`,
+				"pass the folder or the id of the checkpoint that it was built from with --model",
+			);
 
 const oneOverride: Check = ({ options }) =>
 	isEmpty(options.overrideEngineArgs) || isEmpty(options.dynamicEngineArgs)
@@ -51,6 +60,7 @@ const beamsWithProcessors: Check = ({ options, args }) =>
 
 export const argumentChecks: readonly Check[] = [
 	tensorrtBackend,
+	prebuiltEngine,
 	oneOverride,
 	roleOfDiffusion,
 	beamsWithProcessors,

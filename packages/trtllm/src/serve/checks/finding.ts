@@ -12,11 +12,13 @@ export interface Finding {
 	readonly fix: string;
 }
 
-/** What is known of the installed engine; null or absent where it is not. */
+/** What is known of the installed engine and of the model; null or absent where it is not. */
 export interface EngineFacts {
 	readonly version?: string | null | undefined;
 	/** Whether it has an OpenEngine server. */
 	readonly openEngine?: boolean | null | undefined;
+	/** Names of the files in the model's folder, where it is one. */
+	readonly modelFiles?: readonly string[] | undefined;
 }
 
 /** All that a check looks at. */
