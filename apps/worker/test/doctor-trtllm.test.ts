@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseOptions } from "@dyn/common";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -115,6 +115,18 @@ describe("the command", () => {
 			/^ok {4}a worker would start: .*tensorrt_llm\.commands\.serve .* --grpc-protocol openengine /m,
 		);
 		expect(stdout).not.toContain("\u001b");
+	});
+
+	it("is content with a machine that has everything", async () => {
+		const smi = join(folder, "nvidia-smi");
+		writeFileSync(smi, "#!/bin/sh\necho 'NVIDIA H100 80GB HBM3, 81559 MiB'\n");
+		chmodSync(smi, 0o755);
+		const { code, stdout } = await run(["--max-seq-len", "4096", "--engine-port", "50999"], {
+			...install("1.3.0rc27"),
+			PATH: [folder, process.env["PATH"]].join(delimiter),
+		});
+		expect(stdout).toContain("ok    GPU: NVIDIA H100 80GB HBM3, 81559 MiB\n");
+		expect([code, stdout.match(/^(fail|warn) .*/gm)]).toEqual([0, null]);
 	});
 
 	it("is JSON for programs", async () => {

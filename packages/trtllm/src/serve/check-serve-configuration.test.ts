@@ -43,7 +43,10 @@ describe("a sound configuration has no findings", () => {
 				extraEngineArgs: { cache_transceiver_config: { backend: "UCX", kv_transfer_timeout_ms: 1 } },
 			},
 		],
-		["an encoder", { disaggregationMode: "encode", protocol: "http" }],
+		[
+			"an encoder, which has no KV cache",
+			{ disaggregationMode: "encode", protocol: "http", publishKvEvents: true },
+		],
 		["images", { modality: "image_diffusion", protocol: "http" }],
 	])("%s", (_, options) => expect(sound(options)).toEqual([]));
 });

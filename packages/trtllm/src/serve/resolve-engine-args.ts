@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type EngineArgs, isPlain, layerEngineArgs } from "../engine-args/merge-engine-args.js";
-import { isDiffusion, isDisaggregated, type ServeOptions } from "./serve-options.js";
+import { generatesText, isDiffusion, isDisaggregated, type ServeOptions } from "./serve-options.js";
 
 /** Events that the engine keeps for pollers when KV events are published and nobody has said how many (Dynamo's number). */
 const KV_EVENT_BUFFER = 100_000;
@@ -40,10 +40,6 @@ export function resolveEngineArgs(options: ServeOptions): ResolvedEngineArgs {
 	const stripped = strip(merged, warnings);
 	return { args: generatesText(options) ? complete(stripped, options) : stripped, warnings };
 }
-
-/** Image and video models and encoders of media take few of the arguments of a language model. */
-const generatesText = (options: ServeOptions) =>
-	!isDiffusion(options) && options.disaggregationMode !== "encode";
 
 function fromFlags(options: ServeOptions): EngineArgs {
 	if (isDiffusion(options)) return { model: options.model };

@@ -74,3 +74,7 @@ export const isDisaggregated = ({
 	disaggregationMode = "agg",
 }: Pick<ServeOptions, "disaggregationMode">): boolean =>
 	disaggregationMode === "prefill" || disaggregationMode === "decode";
+
+/** Whether it is a language model with a KV cache; image and video models and encoders of media take fewer arguments. */
+export const generatesText = (options: Pick<ServeOptions, "modality" | "disaggregationMode">): boolean =>
+	!isDiffusion(options) && options.disaggregationMode !== "encode";

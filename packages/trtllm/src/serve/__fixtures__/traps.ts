@@ -160,6 +160,8 @@ export const TRAPS: readonly Trap[] = [
 	),
 	trap("beams-over-openengine", "warning", { maxBeamWidth: 4 }, "max_beam_width", "--max-beam-width 1"),
 	trap("greedy-choices", "advice", {}, "n above 1", "TLLM_ALLOW_N_GREEDY_DECODING=1"),
+	trap("guided-decoding-off", "advice", {}, "no backend compiles them", "--guided-decoding-backend xgrammar"),
+	trap("kv-event-stream-without-endpoint", "error", { kvEventsEndpoint: "5557" }, "no ZeroMQ address", "tcp://"),
 	trap("stream-interval", "advice", {}, "every token", "stream_interval"),
 	trap(
 		"kv-events-need-block-reuse",
@@ -187,7 +189,7 @@ export const TRAPS: readonly Trap[] = [
 		"kv-event-stream-without-endpoint",
 		"error",
 		kvCache({ use_kv_cache_manager_v2: true, kv_events_config: { enable_kv_cache_events: true } }),
-		"does not say where",
+		"endpoint is no ZeroMQ address",
 		"--kv-events-endpoint",
 	),
 	trap(

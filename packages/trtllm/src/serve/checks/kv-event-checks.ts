@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // KV events: polled from the engine's buffer over HTTP, or streamed by the engine's own ZeroMQ publisher.
-import { isGrpc } from "../serve-options.js";
+import { generatesText, isGrpc } from "../serve-options.js";
 import { type Check, error, numberAt, type ServeSetup, valueAt } from "./finding.js";
 
 const CONFIG = "kv_cache_config.kv_events_config";
@@ -27,6 +27,7 @@ const blockReuse: Check = (setup) =>
 
 const buffer: Check = (setup) =>
 	!setup.options.publishKvEvents ||
+	!generatesText(setup.options) ||
 	streams(setup) ||
 	numberAt(setup.args, "kv_cache_config.event_buffer_max_size", 0) > 0
 		? null
@@ -37,7 +38,10 @@ const buffer: Check = (setup) =>
 			);
 
 const reachable: Check = (setup) =>
-	!isGrpc(setup.options) || streams(setup) || !(setup.options.publishKvEvents === true || buffers(setup))
+	!isGrpc(setup.options) ||
+	!generatesText(setup.options) ||
+	streams(setup) ||
+	!(setup.options.publishKvEvents === true || buffers(setup))
 		? null
 		: error(
 				"kv-events-out-of-reach",
@@ -50,10 +54,10 @@ export const kvEventChecks: readonly Check[] = [
 	buffer,
 	reachable,
 	whenStreaming(
-		({ args }) => typeof valueAt(args, `${CONFIG}.endpoint`) === "string",
+		({ args }) => /^(tcp:\/\/.+:\d+|ipc:\/\/.+)$/.test(String(valueAt(args, `${CONFIG}.endpoint`))),
 		"kv-event-stream-without-endpoint",
-		`the engine is to stream its KV events, but ${CONFIG}.endpoint does not say where`,
-		"set it, or use --kv-events-endpoint tcp://127.0.0.1:5557",
+		`the engine is to stream its KV events, but ${CONFIG}.endpoint is no ZeroMQ address`,
+		"set an address such as --kv-events-endpoint tcp://127.0.0.1:5557",
 	),
 	whenStreaming(
 		({ args }) => valueAt(args, "kv_cache_config.use_kv_cache_manager_v2") === true,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the engine's three protocols can and cannot do.
 import { compareEngineVersions, parseEngineVersion } from "../engine-version.js";
-import { isDiffusion, isGrpc, type ServeOptions } from "../serve-options.js";
+import { generatesText, isDiffusion, isGrpc, type ServeOptions } from "../serve-options.js";
 import { advice, type Check, error, numberAt, warning } from "./finding.js";
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/;
@@ -12,7 +12,7 @@ const speaks = (options: ServeOptions, protocol: "openengine" | "smg") =>
 	(options.protocol ?? "openengine") === protocol;
 
 const contextLength: Check = ({ options, args }) =>
-	!isGrpc(options) || isDiffusion(options) || numberAt(args, "max_seq_len", 0) > 0
+	!isGrpc(options) || !generatesText(options) || numberAt(args, "max_seq_len", 0) > 0
 		? null
 		: error(
 				"context-length-missing",
@@ -117,7 +117,7 @@ const beamsOverOpenEngine: Check = ({ options, args }) =>
 			);
 
 const greedyChoices: Check = ({ options, env }) =>
-	isDiffusion(options) || env["TLLM_ALLOW_N_GREEDY_DECODING"] === "1"
+	!generatesText(options) || env["TLLM_ALLOW_N_GREEDY_DECODING"] === "1"
 		? null
 		: advice(
 				"greedy-choices",
@@ -126,12 +126,23 @@ const greedyChoices: Check = ({ options, env }) =>
 			);
 
 const streamInterval: Check = ({ options, args }) =>
-	isDiffusion(options) || options.disaggregationMode === "prefill" || numberAt(args, "stream_interval", 1) > 1
+	!generatesText(options) ||
+	options.disaggregationMode === "prefill" ||
+	numberAt(args, "stream_interval", 1) > 1
 		? null
 		: advice(
 				"stream-interval",
 				"every token is a message of its own",
 				"for throughput set stream_interval, for example 5 (about twice the tokens/s in Dynamo's tests, at the price of burstier streams)",
+			);
+
+const guidedDecoding: Check = ({ options, args }) =>
+	!generatesText(options) || typeof args["guided_decoding_backend"] === "string"
+		? null
+		: advice(
+				"guided-decoding-off",
+				"requests for JSON, a schema, a regular expression or a required tool call are refused: no backend compiles them",
+				"set --guided-decoding-backend xgrammar to allow them",
 			);
 
 export const protocolChecks: readonly Check[] = [
@@ -148,4 +159,5 @@ export const protocolChecks: readonly Check[] = [
 	beamsOverOpenEngine,
 	greedyChoices,
 	streamInterval,
+	guidedDecoding,
 ];
