@@ -89,6 +89,11 @@ export class DynProcess implements AsyncDisposable {
 		return (Number(fields[11]) + Number(fields[12])) * 10; // user and system, in ticks of 10 ms
 	}
 
+	/** Bytes that it has written so far, to sockets, pipes and files. */
+	get bytesWritten(): number {
+		return Number(/^wchar: (\d+)$/m.exec(readFileSync(`/proc/${this.#child.pid}/io`, "utf8"))![1]);
+	}
+
 	/** Resident set size, MiB. */
 	get residentMiB(): number {
 		const status = readFileSync(`/proc/${this.#child.pid}/status`, "utf8");

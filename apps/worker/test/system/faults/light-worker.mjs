@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A worker whose answers cost nothing, for thousands of streams: the token at position p of a sequence is FIRST + p modulo
 // TOKENS, so whoever takes a request over continues it. A token every `seed` ms of the request. Writes what happens to
-// requests, a line each: "begin <request id>", and "abort <request id> <monotonic ns, the same in every process>".
+// requests, a line each: "begin <request id>", on SIGUSR2 "taken <request id> <tokens that were taken of it>", and "abort <request id> <monotonic ns, the same in every process>".
 // The "previous" version has no multiplexed connections, the "next" one says things that nobody knows (next-version.mjs).
 // light-worker.mjs (file <folder> | etcd <endpoint>) [previous | next]
 import { createRuntime } from "@dyn/runtime";
@@ -28,6 +28,13 @@ function pause(ms, signal) {
 	});
 }
 
+/** Tokens that were taken of every running request, by its id. */
+const taken = new Map();
+process.on("SIGUSR2", () => {
+	for (const [id, count] of taken) process.stdout.write(`taken ${id} ${count}\n`);
+	process.stdout.write("taken all\n");
+});
+
 const light = {
 	name: "light",
 	async *generate(request, { id, signal }) {
@@ -36,6 +43,7 @@ const light = {
 		const promptTokens = request.tokenIds.length;
 		const paceMs = request.sampling.seed ?? 0;
 		const maxTokens = request.stop.maxTokens ?? 1;
+		signal.addEventListener("abort", () => taken.delete(id));
 		for (let count = 1; count <= maxTokens; count++) {
 			const isLast = count === maxTokens;
 			if (paceMs > 0) await pause(paceMs, signal);
@@ -48,7 +56,9 @@ const light = {
 				stopTokenId: null,
 				usage: isLast ? { promptTokens, completionTokens: count, cachedTokens: 0 } : null,
 			};
+			taken.set(id, count);
 		}
+		taken.delete(id);
 	},
 };
 

@@ -23,6 +23,10 @@ export interface OpenStream {
 	readonly began: Promise<void>;
 	readonly tokens: number;
 	readonly requestId: string;
+	/** Bytes that came so far, with the head. */
+	readonly bytesRead: number;
+	/** Of its connection. */
+	readonly localPort: number;
 	/** Leaves with a reset (RST). */
 	reset(): void;
 	/** Stops and goes on reading. */
@@ -131,6 +135,12 @@ export function openStream(frontend: Pick<DynProcess, "port">, body: StreamBody)
 		ended,
 		began,
 		requestId,
+		get bytesRead() {
+			return call.socket?.bytesRead ?? 0;
+		},
+		get localPort() {
+			return call.socket?.localPort ?? 0;
+		},
 		get tokens() {
 			return tokens;
 		},
