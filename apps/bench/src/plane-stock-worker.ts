@@ -30,6 +30,7 @@ await runtime.models.publish(
 		logitsProcessors: [],
 		logprobs: false,
 		maxChoices: 1,
+		localPrefill: false,
 		workerType: "aggregated",
 		needs: [],
 		createdSeconds: Math.floor(Date.now() / 1000),

@@ -60,7 +60,13 @@ export interface ModelCard {
 	readonly logprobs: boolean;
 	/** Most choices of one request; a frontend sends several requests for more. */
 	readonly maxChoices: number;
+	/** Whether the worker tells routers what enters and leaves its KV cache. Absent: no. */
+	readonly publishesKvEvents?: boolean;
+	/** Whether it also answers routers that ask for all of it. Absent: no. */
+	readonly answersKvQueries?: boolean;
 	readonly workerType: WorkerType;
+	/** Whether a decode worker does the prefill too when a request says so. */
+	readonly localPrefill: boolean;
 	/** Roles that must also be served, as alternatives of sets: [["prefill", "decode"], ["aggregated"]]. */
 	readonly needs: readonly (readonly WorkerType[])[];
 	/** Seconds since the Unix epoch. */

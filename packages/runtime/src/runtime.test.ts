@@ -290,6 +290,7 @@ const card: ModelCard = {
 	logitsProcessors: ["p"],
 	logprobs: true,
 	maxChoices: 4,
+	localPrefill: false,
 	workerType: "aggregated",
 	needs: [],
 	createdSeconds: 7,

@@ -83,7 +83,7 @@ export class Fleet {
 
 	get model(): MigratableCall["model"] {
 		const card = { name: "m", contextLength: CONTEXT_LENGTH, eosTokenIds: [256] } as unknown as ModelCard;
-		return { card, client: this.client, instances: this.instances, pulses: this.pulses, others: () => this.others };
+		return { card, client: this.client, instances: this.instances, pulses: this.pulses, prefills: () => [], others: () => this.others };
 	}
 
 	migrate(

@@ -97,6 +97,7 @@ export class ServedModel {
 				tokenizerPath: this.#folder,
 				files: null,
 				maxChoices: 128,
+				localPrefill: false,
 				workerType: "aggregated",
 				needs: [],
 				chatTemplatePath: null,

@@ -5,7 +5,7 @@ import type { ServableModel } from "../models/model-directory.js";
 import type { Readmission } from "./readmission.js";
 
 /** Instances of one endpoint that serve a model. */
-export type Served = Pick<ServableModel, "card" | "client" | "instances" | "pulses">;
+export type Served = Pick<ServableModel, "card" | "client" | "instances" | "pulses" | "prefills">;
 
 /** Where requests for a model go, and where else they can. */
 export interface Servable extends Served {

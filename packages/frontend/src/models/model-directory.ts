@@ -12,6 +12,7 @@ import {
 } from "@dyn/runtime";
 import { type ChatTemplate, loadChatTemplate, loadTokenizer, type Tokenizer } from "@dyn/text";
 import { Pulses } from "../migration/pulses.js";
+import { type PrefillEndpoint, PrefillWorkers } from "../prefill/prefill-workers.js";
 import { cardChecksum } from "./card-checksum.js";
 import { fetchModelFiles } from "./fetch-model-files.js";
 
@@ -26,6 +27,8 @@ export interface ServableModel {
 	/** Instances of the endpoint whose cards have this one's checksum. */
 	readonly instances: Set<bigint>;
 	readonly pulses: Pulses;
+	/** Who computes its prompts, now, when it is served by decode workers. */
+	prefills(): readonly PrefillEndpoint[];
 	/** The same model at other endpoints, now: with an equal checksum, so that any of them can continue what another began. */
 	others(): readonly ServableModel[];
 }
@@ -41,6 +44,7 @@ export class ModelDirectory {
 	readonly #logger: Logger;
 	/** By name, one for each endpoint and checksum that serve it, oldest first. The first gets the requests. */
 	readonly #models = new Map<string, readonly CheckedModel[]>();
+	readonly #prefills: PrefillWorkers;
 	readonly #stop = new AbortController();
 	readonly #onAdded: (card: ModelCard) => void;
 
@@ -54,6 +58,9 @@ export class ModelDirectory {
 		this.#cacheDirectory = cacheDirectory;
 		this.#logger = logger;
 		this.#onAdded = onAdded;
+		this.#prefills = new PrefillWorkers((endpoint) =>
+			runtime.endpoint(endpoint).client({ codec: generateCodec }),
+		);
 		void this.#follow();
 	}
 
@@ -93,6 +100,10 @@ export class ModelDirectory {
 	}
 
 	async #add({ card, id, path }: ModelEntry): Promise<void> {
+		if (card.workerType === "prefill") {
+			this.#prefills.add(card.name, path.namespace, formatEndpointPath(path), id);
+			return;
+		}
 		const checksum = cardChecksum(card);
 		const known = this.#at(card.name, path);
 		const same = known.find((each) => each.checksum === checksum);
@@ -100,7 +111,7 @@ export class ModelDirectory {
 			same.instances.add(id);
 			return;
 		}
-		if (card.endpointTypes.length === 0) return; // prefill and encode workers are not for clients
+		if (card.endpointTypes.length === 0) return; // encode workers are not for clients
 		const client = this.#runtime.endpoint(path).client({ codec: generateCodec });
 		try {
 			const tokenizerPath = await this.#tokenizerPath(card);
@@ -113,6 +124,7 @@ export class ModelDirectory {
 				endpoint: formatEndpointPath(path),
 				instances: new Set([id]),
 				pulses: new Pulses(),
+				prefills: () => this.#prefills.of(card.name, path.namespace),
 				others: () =>
 					(this.#models.get(card.name) ?? []).filter((each) => each !== model && each.checksum === checksum),
 			};
@@ -151,6 +163,8 @@ export class ModelDirectory {
 	}
 
 	async #remove({ card, id, path }: ModelEntry): Promise<void> {
+		if (card.workerType === "prefill")
+			return this.#prefills.remove(card.name, path.namespace, formatEndpointPath(path), id);
 		const known = this.#at(card.name, path).find(({ instances }) => instances.has(id));
 		known?.instances.delete(id);
 		if (!known || known.instances.size > 0) return;

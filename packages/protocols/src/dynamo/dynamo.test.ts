@@ -236,6 +236,7 @@ describe("a model card", () => {
 		logitsProcessors: ["p"],
 		logprobs: false,
 		maxChoices: 8,
+		localPrefill: true,
 		workerType: "aggregated",
 		needs: [["decode"]],
 		createdSeconds: 7,
@@ -260,6 +261,7 @@ describe("a model card", () => {
 			kvBlockSize: 64,
 			totalKvBlocks: 16384,
 			maxChoices: 1,
+			localPrefill: false,
 			workerType: "aggregated",
 			files: { tokenizer: { sizeBytes: 1759666 }, chatTemplate: null, generationConfig: { sizeBytes: 38 } },
 		});

@@ -39,6 +39,7 @@ export function modelCard(
 		logprobs: info.capabilities.logprobs,
 		maxChoices: info.capabilities.maxChoices,
 		workerType: role.workerType,
+		localPrefill: role.workerType === "decode",
 		needs: role.needs,
 		createdSeconds: Math.floor((options.clock ?? systemClock).wallMs() / 1000),
 	};
