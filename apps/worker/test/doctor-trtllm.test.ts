@@ -5,11 +5,23 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseOptions } from "@dyn/common";
+import type { EngineFacts, ServeOptions } from "@dyn/trtllm/serve";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { TRAPS, type Trap } from "../../../packages/trtllm/src/serve/__fixtures__/traps.js";
 import { doctorTrtllm } from "../src/commands/doctor-trtllm.js";
 import { takeDynamicFlags } from "../src/options/dynamic-flags.js";
 import { trtllm } from "../src/options/tables/trtllm.js";
+
+/** The traps that the checks of @dyn/trtllm are tested with; tests are no part of its exports. */
+interface Trap {
+	readonly code: string;
+	readonly severity: "error" | "warning" | "advice";
+	readonly what: string;
+	readonly fix: string;
+	readonly options: Partial<ServeOptions>;
+	readonly engine?: EngineFacts;
+}
+const traps = new URL("../../../packages/trtllm/src/serve/__fixtures__/traps.ts", import.meta.url);
+const { TRAPS } = (await import(traps.href)) as { TRAPS: readonly Trap[] };
 
 const cli = fileURLToPath(new URL("../dist/main.js", import.meta.url));
 

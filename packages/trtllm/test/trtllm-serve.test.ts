@@ -117,7 +117,7 @@ describe("start and stop", () => {
 
 	it("ends it when it takes too long, or when nobody waits any more", async () => {
 		const late = createTrtllmServe(optionsFor({ NEVER_READY: "1" }, { startupDeadlineMs: 1500 }));
-		await expect(late).rejects.toThrow("was not ready after 1.5 s");
+		await expect(late).rejects.toThrow("the engine was not ready after 1.5 s");
 		await untilGone(lives()[0]![0]);
 		const controller = new AbortController();
 		const start = createTrtllmServe(optionsFor({ NEVER_READY: "1" }, { signal: controller.signal }));

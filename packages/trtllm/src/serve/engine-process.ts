@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawn } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Logger } from "@dyn/common";
+import { DynError, type Logger } from "@dyn/common";
 import { EngineLog } from "./engine-log.js";
 import type { Environment } from "./serve-options.js";
 
@@ -101,4 +101,19 @@ export class EngineProcess {
 /** "exit code 1", "signal SIGKILL" or what kept it from starting. */
 export function describeExit({ exitCode, signal, startError }: EngineExit): string {
 	return startError ? startError.message : signal ? `signal ${signal}` : `exit code ${exitCode}`;
+}
+
+/** NOT_FOUND when the program does not exist, else UNAVAILABLE, with the last words. */
+export function exitError(command: string, exit: EngineExit): DynError {
+	const how = describeExit(exit);
+	if (exit.startError)
+		return new DynError(
+			exit.startError.code === "ENOENT" ? "NOT_FOUND" : "UNAVAILABLE",
+			`cannot start ${command}: ${how}; dyn-worker doctor --engine trtllm says what is missing`,
+			{ cause: exit.startError },
+		);
+	const words = exit.lastErrors.length > 0 ? `; its last lines were:\n${exit.lastErrors.join("\n")}` : "";
+	return new DynError("UNAVAILABLE", `${command} ended with ${how}${words}`, {
+		details: { exitCode: exit.exitCode, signal: exit.signal },
+	});
 }

@@ -3,6 +3,7 @@
 export { parseDynamicArgs } from "../engine-args/dynamic-args.js";
 export { assertServeConfiguration, checkServeConfiguration } from "./check-serve-configuration.js";
 export type { EngineFacts, Finding } from "./checks/finding.js";
+export type { EngineProbe } from "./engine-health.js";
 export type { EngineExit } from "./engine-process.js";
 export { type MonitorOptions, monitorOptions } from "./monitor-options.js";
 export { type InstalledEngine, type ProbeEngineOptions, probeEngine } from "./probe-engine.js";

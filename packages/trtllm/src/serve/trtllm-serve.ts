@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import { setTimeout as delay } from "node:timers/promises";
 import { DynError, type Logger, linkSignals, silentLogger } from "@dyn/common";
 import { type ConfigFile, writeConfigFile } from "./config-file.js";
-import { describeExit, type EngineExit, EngineProcess } from "./engine-process.js";
+import { type EngineProbe, pause, startCancelled, untilReady, untilSick } from "./engine-health.js";
+import { describeExit, type EngineExit, EngineProcess, exitError } from "./engine-process.js";
 import { type MonitorOptions, monitorOptions } from "./monitor-options.js";
 import type { ServeCommand } from "./serve-arguments.js";
 import type { Environment } from "./serve-options.js";
 
-/** Pause between two questions whether a starting engine is ready, ms. */
-const READY_POLL_MS = 500;
-/** Longest time for one answer about readiness or health, ms. */
-const PROBE_TIMEOUT_MS = 10_000;
-/** Failed looks at its health in a row after which an engine is sick: one can be a lost packet. */
-const SICK_AFTER = 3;
-/** How often a start that takes long is mentioned, ms. */
-const PROGRESS_MS = 30_000;
 /** An engine that has served this long has earned its restarts back, ms. */
 const FORGIVEN_AFTER_MS = 600_000;
 const BACK_OFF_MS = { first: 1000, most: 60_000 };
@@ -27,8 +19,7 @@ export interface TrtllmServeOptions {
 	readonly serve: ServeCommand;
 	/** Environment of the engine, below the variables of `serve`. */
 	readonly environment: Environment;
-	/** Asks the engine whether it is ready and well; rejects when it is not, or not yet. */
-	readonly probe: (signal: AbortSignal) => Promise<void>;
+	readonly probe: EngineProbe;
 	/** Interpreter to start the engine through, as `probeEngine` finds it. With it, the engine dies with this process. */
 	readonly python?: string | undefined;
 	/** Time that a start may take, ms. Default 1 800 000: large models load for many minutes. */
@@ -131,7 +122,7 @@ class Supervisor implements TrtllmServe {
 	/** A new life, up to its readiness. */
 	async #launch(): Promise<void> {
 		const { serve, environment, python } = this.#options;
-		if (this.#closing.signal.aborted) throw cancelled();
+		if (this.#closing.signal.aborted) throw startCancelled();
 		const engine = new EngineProcess({
 			command: serve.command,
 			argv: this.#config ? [...serve.argv, serve.configFlag, this.#config.path] : serve.argv,
@@ -144,9 +135,13 @@ class Supervisor implements TrtllmServe {
 		const stop = linkSignals(settled.signal, this.#closing.signal);
 		try {
 			await Promise.race([
-				this.#ready(stop.signal),
+				untilReady(this.#options.probe, {
+					deadlineMs: this.#options.startupDeadlineMs ?? 1_800_000,
+					logger: this.#logger,
+					signal: stop.signal,
+				}),
 				engine.exited.then((exit) => {
-					throw this.#closing.signal.aborted ? cancelled() : exitError(serve.command, exit);
+					throw this.#closing.signal.aborted ? startCancelled() : exitError(serve.command, exit);
 				}),
 			]);
 		} catch (error) {
@@ -157,45 +152,6 @@ class Supervisor implements TrtllmServe {
 			stop.unlink();
 		}
 		this.#logger.info("the engine is ready", { pid: engine.pid });
-	}
-
-	async #ready(signal: AbortSignal): Promise<void> {
-		const deadlineMs = this.#options.startupDeadlineMs ?? 1_800_000;
-		const startedMs = performance.now();
-		let mentionMs = PROGRESS_MS;
-		for (;;) {
-			if (await this.#well(signal)) return;
-			if (signal.aborted) throw cancelled();
-			const elapsedMs = performance.now() - startedMs;
-			if (elapsedMs >= deadlineMs)
-				throw new DynError(
-					"DEADLINE_EXCEEDED",
-					`${this.#options.serve.command} was not ready after ${deadlineMs / 1000} s; read its log lines above, or allow more time with --engine-startup-deadline`,
-				);
-			if (elapsedMs >= mentionMs) {
-				mentionMs += PROGRESS_MS;
-				this.#logger.info("the engine is starting", {
-					seconds: Math.round(elapsedMs / 1000),
-					deadlineSeconds: deadlineMs / 1000,
-				});
-			}
-			await pause(Math.min(READY_POLL_MS, deadlineMs - elapsedMs), signal);
-		}
-	}
-
-	/** Whether a probe succeeds in time. */
-	async #well(signal: AbortSignal): Promise<boolean> {
-		const limited = linkSignals(signal, AbortSignal.timeout(PROBE_TIMEOUT_MS));
-		const given = new Promise<false>((resolve) => {
-			limited.signal.addEventListener("abort", () => resolve(false), { once: true });
-		});
-		try {
-			return await Promise.race([this.#options.probe(limited.signal).then(() => true), given]);
-		} catch {
-			return false;
-		} finally {
-			limited.unlink();
-		}
 	}
 
 	async #keepRunning(): Promise<void> {
@@ -242,17 +198,10 @@ class Supervisor implements TrtllmServe {
 	}
 
 	async #watch(engine: EngineProcess, signal: AbortSignal): Promise<void> {
-		for (let failures = 0; ; ) {
-			await pause(this.#monitor.intervalMs, signal);
-			if (signal.aborted) return;
-			failures = (await this.#well(signal)) ? 0 : failures + 1;
-			if (signal.aborted) return;
-			if (failures >= SICK_AFTER) {
-				this.#logger.error("the engine is sick: ending it", { pid: engine.pid, failedProbes: failures });
-				await engine.stop(this.#monitor.shutdownTimeoutMs);
-				return;
-			}
-		}
+		const { intervalMs, shutdownTimeoutMs } = this.#monitor;
+		if (!(await untilSick(this.#options.probe, intervalMs, signal))) return;
+		this.#logger.error("the engine is sick: ending it", { pid: engine.pid });
+		await engine.stop(shutdownTimeoutMs);
 	}
 
 	#emit(event: ServeEvent): void {
@@ -276,28 +225,7 @@ class Supervisor implements TrtllmServe {
 	}
 }
 
-const cancelled = () => new DynError("CANCELLED", "starting the engine was cancelled");
-
 /** Half to all of a second that doubles up to a minute: many workers of a host do not come back together. */
 function restartDelayMs(restarts: number): number {
 	return Math.min(BACK_OFF_MS.most, BACK_OFF_MS.first * 2 ** restarts) * (0.5 + Math.random() / 2);
-}
-
-/** A wait that ends early, without an error, when the signal is aborted. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-	return delay(ms, undefined, { signal, ref: false }).catch(() => {});
-}
-
-function exitError(command: string, exit: EngineExit): DynError {
-	const how = describeExit(exit);
-	if (exit.startError)
-		return new DynError(
-			exit.startError.code === "ENOENT" ? "NOT_FOUND" : "UNAVAILABLE",
-			`cannot start ${command}: ${how}; dyn-worker doctor --engine trtllm says what is missing`,
-			{ cause: exit.startError },
-		);
-	const words = exit.lastErrors.length > 0 ? `; its last lines were:\n${exit.lastErrors.join("\n")}` : "";
-	return new DynError("UNAVAILABLE", `${command} ended with ${how}${words}`, {
-		details: { exitCode: exit.exitCode, signal: exit.signal },
-	});
 }
