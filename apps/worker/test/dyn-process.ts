@@ -100,6 +100,12 @@ export class DynProcess implements AsyncDisposable {
 		return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)![1]) / 1024;
 	}
 
+	/** Whoever reads what it says is gone: what it writes from now on ends in EPIPE. */
+	closeOutput(): void {
+		this.#child.stdout?.destroy();
+		this.#child.stderr?.destroy();
+	}
+
 	kill(signal: NodeJS.Signals): void {
 		this.#child.kill(signal);
 	}

@@ -13,8 +13,10 @@ export function usesColour(stream: { readonly isTTY?: boolean | undefined }): bo
 	return stream.isTTY === true && !process.env["NO_COLOR"];
 }
 
-/** Log lines go to standard error, so that standard output stays for results. */
+/** Log lines go to standard error, so that standard output stays for results. When nobody reads them (EPIPE) they are lost. */
 export function terminalLogger(values: Readonly<Record<string, unknown>>): Logger {
+	for (const stream of [process.stdout, process.stderr])
+		if (stream.listenerCount("error") === 0) stream.on("error", () => {}); // without a listener it ends the process
 	const wantsPretty = values["logJsonl"] !== true && process.stderr.isTTY;
 	const format =
 		(values["logFormat"] ?? (wantsPretty ? "pretty" : "json")) === "json" ? formatJsonLine : formatPrettyLine;
