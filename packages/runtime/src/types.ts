@@ -2,6 +2,7 @@
 import type { RequestContext } from "@dyn/common";
 import type { ModelCard } from "@dyn/protocols";
 import type { EventPlane } from "./event-plane/event-plane.js";
+import type { EventSource } from "./event-plane/event-source.js";
 
 /** Where a service lives: `dyn://namespace.component.endpoint`. */
 export interface EndpointPath {
@@ -127,6 +128,8 @@ export interface Runtime {
 	endpoint(path: EndpointPath | string): Endpoint;
 	readonly models: ModelRegistry;
 	readonly events: EventPlane;
+	/** Tells routers in discovery where KV events come from, until it is withdrawn or the runtime closes. */
+	announceEventSource(source: EventSource): Promise<{ withdraw(): Promise<void> }>;
 	/** Drains every endpoint served here. */
 	drain(): Promise<void>;
 	/** Closes every endpoint and client, and takes back what was published. Idempotent. */

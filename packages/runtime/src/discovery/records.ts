@@ -18,9 +18,13 @@ export function instanceKey({ path, id }: Pick<Instance, "path" | "id">): string
 }
 
 export function encodeInstance(instance: Instance): string {
+	return stringifyJson({ type: "Endpoint", ...instanceFields(instance) });
+}
+
+/** An instance as documents of discovery name it. */
+export function instanceFields(instance: Instance): Record<string, unknown> {
 	const { path, id, transport, requestCodec, deviceType, multiplexed } = instance;
-	return stringifyJson({
-		type: "Endpoint",
+	return {
 		component: path.component,
 		endpoint: path.endpoint,
 		namespace: path.namespace,
@@ -29,7 +33,7 @@ export function encodeInstance(instance: Instance): string {
 		...(deviceType === null ? {} : { device_type: deviceType }),
 		...(requestCodec === null ? {} : { request_plane_codec: requestCodec }),
 		...(multiplexed ? { dyn: { multiplexed } } : {}),
-	});
+	};
 }
 
 /** @throws DynError INVALID_ARGUMENT, SyntaxError */

@@ -2,6 +2,7 @@
 import { PlainData } from "@dyn/protocols/dynamo";
 import { parseJson, stringifyJson } from "@dyn/protocols/json";
 import type { EventScope } from "./event-plane.js";
+import { scopeFields } from "./subject.js";
 
 /** How a publisher is reached. `config` is the transport's own business; unknown fields of it are skipped by every reader. */
 export interface EventChannel {
@@ -20,7 +21,7 @@ export function encodeEventChannel(
 ): string {
 	return stringifyJson({
 		type: "EventChannel",
-		scope: encodeScope(scope),
+		scope: scopeFields(scope),
 		topic,
 		instance_id: publisherId,
 		transport: { kind, config },
@@ -36,10 +37,4 @@ export function decodeEventChannel(text: string): EventChannel {
 		kind: transport.required("kind", transport.string("kind")),
 		config: (transport.raw("config") ?? {}) as Record<string, unknown>,
 	};
-}
-
-function encodeScope({ namespace, component, endpoint }: EventScope): Record<string, unknown> {
-	if (component === undefined) return { kind: "namespace", name: namespace };
-	if (endpoint === undefined) return { kind: "component", namespace, component };
-	return { kind: "endpoint", endpoint: { namespace, component, name: endpoint } };
 }
