@@ -6,7 +6,8 @@ import type { EngineOutput, GenerateRequestInit, KvEvent } from "@dyn/protocols"
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { codeOf, collect, greedy, text, tokens, tokensOf } from "./__fixtures__/ask.js";
 import { PaperBackend, paperEngine } from "./__fixtures__/paper-backend.js";
-import { EmbeddedEngine, STALL_MS } from "./embedded-engine.js";
+import { embeddedEngine } from "./embedded-engine.js";
+import { STALL_MS } from "./engine-core.js";
 import type { IterationStats } from "./options.js";
 
 const idle = { runningSequences: 0, waitingSequences: 0, activeKvBlocks: 0 };
@@ -533,7 +534,7 @@ describe("life", () => {
 			dpRank: 0,
 		});
 		let finish: (model: never) => void = () => {};
-		const engine = new EmbeddedEngine({ modelPath: "x" }, () => new Promise((resolve) => (finish = resolve)));
+		const engine = embeddedEngine({ modelPath: "x" }, () => new Promise((resolve) => (finish = resolve)));
 		const starting = codeOf(engine.start());
 		const closing = engine.close();
 		finish({ backend, spec: {}, limits: {} } as never);
@@ -543,7 +544,7 @@ describe("life", () => {
 	});
 
 	it("refuses requests before its start", async () => {
-		const engine = new EmbeddedEngine({ modelPath: "x" }, () => Promise.reject(new Error("never")));
+		const engine = embeddedEngine({ modelPath: "x" }, () => Promise.reject(new Error("never")));
 		expect(await codeOf(collect(engine, greedy({ tokenIds: [4] })))).toBe("UNAVAILABLE");
 		expect(engine.load()[0]).toMatchObject({ ...idle, totalKvBlocks: 0 });
 	});

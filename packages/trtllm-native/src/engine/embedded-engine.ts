@@ -1,297 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 import { basename } from "node:path";
-import { DynError, type Logger, noMetrics, type RequestContext, silentLogger } from "@dyn/common";
-import type { Engine, EngineHealth, EngineInfo, EngineLoad, RequestFeature } from "@dyn/engine";
-import { BlockPool } from "@dyn/kvbm";
-import {
-	createLogitsProcessorRegistry,
-	LogitsProcessorError,
-	type LogitsProcessorRegistry,
-	type NamedProcessor,
-} from "@dyn/logits";
-import type { EngineOutput, GenerateRequest, KvEvent } from "@dyn/protocols";
-import { KV_BLOCK_SIZE } from "../backend/kv-block.js";
+import { noMetrics, silentLogger } from "@dyn/common";
+import type { Engine } from "@dyn/engine";
+import type { CreateHandoff } from "../handoff/handoff.js";
 import { KvHandoff } from "../handoff/kv-handoff.js";
-import { MAX_CHOICES } from "../sampling/resolve-sampling.js";
-import { Scheduler } from "../scheduler/scheduler.js";
-import { Sequence } from "../scheduler/sequence.js";
-import type { ActiveRequest, Cancellation } from "./active-request.js";
-import { deferredIterable } from "./deferred-iterable.js";
-import { DeltaQueue } from "./delta-queue.js";
-import { EngineMetrics } from "./engine-metrics.js";
-import { KvEventStream } from "./kv-event-stream.js";
-import { type OpenModel, openModel } from "./open-model.js";
+import type { OpenEngine } from "./core-options.js";
+import { EngineCore } from "./engine-core.js";
+import { openModel } from "./open-model.js";
 import type { EmbeddedEngineOptions } from "./options.js";
-import { SaltedHashers } from "./salted-hashers.js";
-import { StepLoop, type StepReport } from "./step-loop.js";
-import { FEATURES, validateRequest } from "./validate-request.js";
-
-/** With work and no finished step for this long, the engine reports itself stalled. */
-export const STALL_MS = 30_000;
-/** Longest delay that a Node timer takes. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** The embedded engine: TypeScript plans every step, a backend computes it. Load it with `start`. */
 export function createEmbeddedEngine(options: EmbeddedEngineOptions): Engine {
-	return new EmbeddedEngine(options, openModel);
-}
-
-interface Loaded extends OpenModel {
-	readonly pool: BlockPool;
-	readonly scheduler: Scheduler;
-	readonly loop: StepLoop;
-	readonly metrics: EngineMetrics;
-	/** When prefill and decode may be apart. */
-	readonly handoff: KvHandoff | null;
+	return embeddedEngine(options, openModel);
 }
 
 /** @internal Tests pass a backend of their own through `open`. */
-export class EmbeddedEngine implements Engine {
-	readonly logitsProcessors: { readonly names: readonly string[] };
-	readonly #options: EmbeddedEngineOptions;
-	readonly #open: (options: EmbeddedEngineOptions) => Promise<OpenModel>;
-	readonly #logger: Logger;
-	readonly #processors: LogitsProcessorRegistry;
-	readonly #hashers = new SaltedHashers();
-	readonly #kvEvents: KvEventStream;
-	#opening: Promise<OpenModel> | null = null;
-	#loaded: Loaded | null = null;
-	#draining = false;
-	#closing: Promise<void> | null = null;
-	#iteration = 0;
-
-	constructor(options: EmbeddedEngineOptions, open: (options: EmbeddedEngineOptions) => Promise<OpenModel>) {
-		this.#options = options;
-		this.#open = open;
-		this.#logger = options.logger ?? silentLogger;
-		this.#processors = createLogitsProcessorRegistry(options.logitsProcessors ?? {});
-		this.#kvEvents = new KvEventStream(options.dpRank ?? 0);
-		this.logitsProcessors = { names: this.#processors.names };
-	}
-
-	async start(): Promise<EngineInfo> {
-		if (this.#opening) throw new DynError("INTERNAL", "the engine was started before; create another one");
-		if (this.#closing) throw new DynError("UNAVAILABLE", "the engine is closed; create another one");
-		this.#opening = this.#open(this.#options);
-		const { spec, limits, backend } = await this.#opening;
-		if (this.#closing) throw new DynError("CANCELLED", "the engine was closed while it started");
-		const pool = new BlockPool(limits.numKvBlocks, (data) => this.#kvEvents.push(data));
-		const scheduler = new Scheduler(pool, { ...limits, kvBlockSize: KV_BLOCK_SIZE });
-		const loop = new StepLoop({
-			scheduler,
-			backend,
-			logger: this.#logger,
-			onStep: (report) => this.#report(report),
-		});
-		const metrics = new EngineMetrics(
-			this.#options.metrics ?? noMetrics,
-			() => this.load()[0]!,
-			() => scheduler.prefixReuse,
-		);
-		const { kvTransfer: agent, kvTransferDeadlineMs = 30_000 } = this.#options;
-		const handoff = agent
-			? new KvHandoff({
-					agent,
-					pool,
-					backend,
-					blockSize: KV_BLOCK_SIZE,
-					dpRank: this.#options.dpRank ?? 0,
-					deadlineMs: kvTransferDeadlineMs,
-					metrics: this.#options.metrics ?? noMetrics,
-					logger: this.#logger,
-				})
-			: null;
-		this.#loaded = { spec, limits, backend, pool, scheduler, loop, metrics, handoff };
-		const { isa, threads, weightBytes, kvBlockBytes } = backend.info;
-		this.#logger.info("engine ready", {
-			isa,
-			weightMiB: toMiB(weightBytes),
-			kvCacheMiB: toMiB(kvBlockBytes * limits.numKvBlocks),
-			...limits,
-		});
-		return {
-			model: this.#options.modelName ?? basename(this.#options.modelPath),
-			contextLength: limits.contextLength,
-			vocabSize: spec.vocabSize,
-			eosTokenIds: spec.eosTokenIds,
-			kvBlockSize: KV_BLOCK_SIZE,
-			totalKvBlocks: limits.numKvBlocks,
-			maxNumSeqs: limits.maxNumSeqs,
-			maxNumBatchedTokens: limits.maxNumBatchedTokens,
-			dpSize: 1,
-			description: `embedded, ${isa}, ${threads} thread${threads === 1 ? "" : "s"}`,
-			capabilities: { logprobs: true, maxChoices: MAX_CHOICES, kvEvents: true, features: this.#features },
-		};
-	}
-
-	generate(request: GenerateRequest, context: RequestContext): AsyncIterable<EngineOutput> {
-		return deferredIterable(() => this.#begin(request, context));
-	}
-
-	kvEvents(): AsyncIterable<KvEvent> {
-		return this.#kvEvents.subscribe();
-	}
-
-	load(): readonly EngineLoad[] {
-		const { active, cached, total } = this.#loaded?.pool.stats ?? { active: 0, cached: 0, total: 0 };
-		return [
-			{
-				dpRank: this.#options.dpRank ?? 0,
-				runningSequences: this.#loaded?.scheduler.running ?? 0,
-				waitingSequences: this.#loaded?.scheduler.waiting ?? 0,
-				activeKvBlocks: active,
-				cachedKvBlocks: cached,
-				totalKvBlocks: total,
-			},
-		];
-	}
-
-	health(): EngineHealth {
-		if (this.#closing) return { status: "dead", reason: "the engine is closed" };
-		const { death, sinceProgressMs: sinceMs } = this.#loaded?.loop ?? { death: null, sinceProgressMs: 0 };
-		if (death) return { status: "dead", reason: death.rawMessage };
-		return sinceMs > STALL_MS ? { status: "stalled", sinceMs } : { status: "healthy" };
-	}
-
-	async drain(): Promise<void> {
-		this.#draining = true;
-		await this.#loaded?.loop.idle();
-	}
-
-	close(): Promise<void> {
-		this.#closing ??= this.#close();
-		return this.#closing;
-	}
-
-	async #close(): Promise<void> {
-		const opened = await this.#opening?.catch(() => null);
-		await this.#loaded?.loop.stop();
-		this.#loaded?.handoff?.close();
-		this.#kvEvents.end();
-		await opened?.backend.close();
-	}
-
-	get #features(): readonly RequestFeature[] {
-		return this.#options.kvTransfer ? [...FEATURES, "prefill", "decode"] : FEATURES;
-	}
-
-	#usable(): Loaded {
-		if (this.#closing || !this.#loaded) throw new DynError("UNAVAILABLE", "the engine is not running");
-		if (this.#loaded.loop.death) throw this.#loaded.loop.death;
-		if (this.#draining) throw new DynError("DRAINING", "the engine is draining and takes no new requests");
-		return this.#loaded;
-	}
-
-	/** Queues a request, or that part of it which is to be done here. */
-	async #begin(
-		request: GenerateRequest,
-		context: RequestContext,
-	): Promise<AsyncIterator<EngineOutput, undefined>> {
-		const { disaggregation } = request;
-		const { handoff } = this.#usable();
-		if (!handoff || !disaggregation) return this.#accept(request, context);
-		const hasher = await this.#hashers.get(request.routing.cacheSalt);
-		return handoff.begin(request, disaggregation, hasher, {
-			accept: (part) => this.#accept(part, context),
-			signal: context.signal,
-		});
-	}
-
-	/** Checks a request and queues it. */
-	async #accept(request: GenerateRequest, context: RequestContext): Promise<DeltaQueue> {
-		const { spec, limits } = this.#usable();
-		const { sampling, ...valid } = validateRequest(
-			request,
-			spec,
-			limits.contextLength,
-			this.#options.dpRank ?? 0,
-			this.#features,
-		);
-		const processors = Array.from({ length: sampling.choices }, () => this.#createProcessors(request));
-		const hasher = await this.#hashers.get(request.routing.cacheSalt);
-		const { loop } = this.#usable();
-
-		const cancel = (cancellation: Cancellation) => loop.cancel(active, cancellation);
-		const abort = () => cancel({ how: "reported" });
-		const expire = () =>
-			cancel({
-				how: "failed",
-				error: new DynError("DEADLINE_EXCEEDED", `request ${context.id} ran past its deadline`),
-			});
-		let timer: NodeJS.Timeout | undefined;
-		const active: ActiveRequest = {
-			queue: new DeltaQueue(() => cancel({ how: "silent" })),
-			open: new Set(),
-			maxTokens: valid.maxTokens,
-			eosTokenIds: new Set(valid.eosTokenIds),
-			stopTokenIds: new Set(valid.stopTokenIds),
-			visibleStopTokenIds: new Set(valid.visibleStopTokenIds),
-			cancellation: null,
-			onEnd: () => {
-				context.signal.removeEventListener("abort", abort);
-				clearTimeout(timer);
-			},
-		};
-		let leader: Sequence | undefined;
-		for (const [index, own] of processors.entries()) {
-			const sequence = new Sequence({
-				prompt: request.tokenIds,
-				resumed: request.resumedTokens,
-				priority: request.routing.priority ?? 0,
-				hasher,
-				processed: own.length > 0,
-				...(leader ? { leader } : {}),
-			});
-			leader ??= sequence;
-			active.open.add({ request: active, index, sequence, params: sampling.params(index), processors: own });
-		}
-		context.signal.addEventListener("abort", abort, { once: true });
-		if (context.deadlineMs !== null) {
-			const delayMs = context.deadlineMs - performance.now();
-			if (delayMs <= MAX_TIMER_MS) timer = setTimeout(expire, Math.max(0, delayMs));
-		}
-		loop.add(active);
-		if (context.signal.aborted) abort();
-		return active.queue;
-	}
-
-	#createProcessors(request: GenerateRequest): NamedProcessor[] {
-		try {
-			return this.#processors.create(request.logitsProcessors);
-		} catch (error) {
-			if (!(error instanceof LogitsProcessorError)) throw error;
-			const index = request.logitsProcessors.findIndex(({ name }) => name === error.processor);
-			throw new DynError("INVALID_ARGUMENT", error.message, {
-				cause: error,
-				details: { param: `nvext.logits_processors[${index}]` },
-			});
-		}
-	}
-
-	#report({ plan, promptRows, generatedTokens, elapsedMs }: StepReport): void {
-		const { scheduler, pool, metrics } = this.#loaded!;
-		this.#iteration++;
-		metrics.step(generatedTokens, plan.preempted.length);
-		const { active, total } = pool.stats;
-		try {
-			this.#options.onIteration?.({
-				iteration: this.#iteration,
-				rows: plan.shares.reduce((sum, { count }) => sum + count, 0),
-				promptRows,
-				generatedTokens,
-				runningSequences: scheduler.running,
-				waitingSequences: scheduler.waiting,
-				kvCacheUtilization: active / total,
-				preemptions: scheduler.preemptions,
-				...scheduler.prefixReuse,
-				elapsedMs,
-			});
-		} catch (error) {
-			this.#logger.error("onIteration threw", { error });
-		}
-	}
+export function embeddedEngine(
+	options: EmbeddedEngineOptions,
+	open: (options: EmbeddedEngineOptions) => Promise<OpenEngine>,
+): EngineCore {
+	const { modelPath, modelName = basename(modelPath), kvTransfer: _, ...core } = options;
+	return new EngineCore({ ...core, modelName, createHandoff: handoffOf(options) }, () => open(options));
 }
 
-function toMiB(bytes: number): number {
-	return Math.round(bytes / 2 ** 20);
+function handoffOf(options: EmbeddedEngineOptions): CreateHandoff | undefined {
+	const { kvTransfer: agent, kvTransferDeadlineMs: deadlineMs = 30_000 } = options;
+	if (!agent) return undefined;
+	const { dpRank = 0, metrics = noMetrics, logger = silentLogger } = options;
+	return ({ pool, backend, kvBlockSize: blockSize }) =>
+		new KvHandoff({ agent, pool, backend, blockSize, dpRank, deadlineMs, metrics, logger });
 }

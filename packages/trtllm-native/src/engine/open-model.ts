@@ -3,22 +3,20 @@ import { invalidArgument } from "@dyn/common";
 import type { ForwardBackend } from "../backend/forward-backend.js";
 import { KV_BLOCK_SIZE, kvBlockBytes } from "../backend/kv-block.js";
 import { loadModelWeights } from "../model/load-model-weights.js";
-import type { ModelSpec, ModelWeights } from "../model/model-spec.js";
+import type { ModelWeights } from "../model/model-spec.js";
+import type { OpenEngine } from "./core-options.js";
 import { type EmbeddedEngineOptions, type EngineLimits, resolveLimits } from "./options.js";
 
-export interface OpenModel {
-	readonly spec: ModelSpec;
-	readonly limits: EngineLimits;
-	readonly backend: ForwardBackend;
-}
-
 /** Reads the checkpoint, settles the limits and loads the backend that was asked for. */
-export async function openModel(options: EmbeddedEngineOptions): Promise<OpenModel> {
+export async function openModel(options: EmbeddedEngineOptions): Promise<OpenEngine> {
 	const weights = await loadModelWeights(options.modelPath);
 	const { spec } = weights;
 	const bytesPerValue = options.precision === "f32" || options.backend === "reference" ? 4 : 2;
 	const limits = resolveLimits(options, spec, KV_BLOCK_SIZE, kvBlockBytes(spec, bytesPerValue));
-	return { spec, limits, backend: await openBackend(options, weights, limits) };
+	const backend = await openBackend(options, weights, limits);
+	const { isa, threads } = backend.info;
+	const description = `embedded, ${isa}, ${threads} thread${threads === 1 ? "" : "s"}`;
+	return { spec, limits, kvBlockSize: KV_BLOCK_SIZE, backend, description };
 }
 
 async function openBackend(

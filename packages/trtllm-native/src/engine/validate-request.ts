@@ -35,7 +35,7 @@ export interface ValidRequest {
  */
 export function validateRequest(
 	request: GenerateRequest,
-	{ vocabSize, eosTokenIds }: ModelSpec,
+	{ vocabSize, eosTokenIds }: Pick<ModelSpec, "vocabSize" | "eosTokenIds">,
 	contextLength: number,
 	dpRank: number,
 	features: readonly RequestFeature[],

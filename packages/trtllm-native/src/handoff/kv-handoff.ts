@@ -6,6 +6,7 @@ import type { KvTransferAgent } from "@dyn/kvbm/transfer";
 import type { Disaggregation, EngineOutput, GenerateRequest, KvSession } from "@dyn/protocols";
 import type { BlockHasher } from "@dyn/tokens";
 import type { ForwardBackend } from "../backend/forward-backend.js";
+import type { AcceptRequest, Handoff } from "./handoff.js";
 import { decodeAttributes, encodeAttributes, type SessionAttributes } from "./session-attributes.js";
 import { TransferMetrics } from "./transfer-metrics.js";
 
@@ -21,9 +22,6 @@ export interface KvHandoffParts {
 	readonly logger: Logger;
 }
 
-/** Queues a request as if prefill and decode were never apart. */
-type Accept = (request: GenerateRequest) => Promise<AsyncIterator<EngineOutput, undefined>>;
-
 interface BlockHashes {
 	readonly tokens: bigint;
 	readonly sequence: bigint;
@@ -34,7 +32,7 @@ interface BlockHashes {
  * has fetched them into its own; there the request runs like any other and finds them as a cached prefix. What is missing
  * (the last, partial block; all of it, when the transfer fails) is computed again, to the same values.
  */
-export class KvHandoff {
+export class KvHandoff implements Handoff {
 	readonly #parts: KvHandoffParts;
 	readonly #metrics: TransferMetrics;
 	readonly #sessions = new Set<string>();
@@ -44,15 +42,11 @@ export class KvHandoff {
 		this.#metrics = new TransferMetrics(parts.metrics);
 	}
 
-	/**
-	 * Does this engine's part of a request.
-	 * @throws DynError INVALID_ARGUMENT for a session of another prompt, model or kind of engine
-	 */
 	async begin(
 		request: GenerateRequest,
 		disaggregation: Disaggregation,
 		hasher: BlockHasher,
-		{ accept, signal }: { readonly accept: Accept; readonly signal: AbortSignal },
+		{ accept, signal }: { readonly accept: AcceptRequest; readonly signal: AbortSignal },
 	): Promise<AsyncIterator<EngineOutput, undefined>> {
 		if (disaggregation.role === "prefill") {
 			const prefill = seeded({ ...request, stop: { ...request.stop, maxTokens: 1 } });
@@ -140,7 +134,6 @@ export class KvHandoff {
 		return hashes;
 	}
 
-	/** Lets every block go that still waits to be fetched. */
 	close(): void {
 		for (const sessionId of [...this.#sessions]) this.#parts.agent.withdraw(sessionId);
 	}

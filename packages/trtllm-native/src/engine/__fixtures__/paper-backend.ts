@@ -11,7 +11,8 @@ import type {
 	StepSequence,
 } from "../../backend/forward-backend.js";
 import type { ModelSpec } from "../../model/model-spec.js";
-import { EmbeddedEngine } from "../embedded-engine.js";
+import { embeddedEngine } from "../embedded-engine.js";
+import type { EngineCore } from "../engine-core.js";
 import { KV_BLOCK_SIZE } from "../../backend/kv-block.js";
 import { type EmbeddedEngineOptions, type EngineLimits, resolveLimits } from "../options.js";
 
@@ -253,12 +254,14 @@ function mix(a: number, b: number): number {
 /** An engine over a paper backend, started. */
 export async function paperEngine(
 	options: Partial<EmbeddedEngineOptions> = {},
-): Promise<{ readonly engine: EmbeddedEngine; readonly backend: PaperBackend }> {
+): Promise<{ readonly engine: EngineCore; readonly backend: PaperBackend }> {
 	const limits = resolveLimits({ modelPath: "", numKvBlocks: 64, ...options }, SPEC, KV_BLOCK_SIZE, 1);
 	const backend = new PaperBackend(limits);
-	const engine = new EmbeddedEngine({ modelPath: "paper", ...options }, async () => ({
+	const engine = embeddedEngine({ modelPath: "paper", ...options }, async () => ({
 		spec: SPEC,
 		limits,
+		kvBlockSize: KV_BLOCK_SIZE,
+		description: "embedded, paper, 1 thread",
 		backend,
 	}));
 	await engine.start();

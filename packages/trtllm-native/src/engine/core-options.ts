@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Logger, Metrics } from "@dyn/common";
+import type { LogitsProcessorFactory } from "@dyn/logits";
+import type { ForwardBackend } from "../backend/forward-backend.js";
+import type { CreateHandoff } from "../handoff/handoff.js";
+import type { ModelSpec } from "../model/model-spec.js";
+import type { EngineLimits, IterationStats } from "./options.js";
+
+/** What an engine core is told by whoever builds an engine on it. */
+export interface EngineCoreOptions {
+	/** Name in EngineInfo. */
+	readonly modelName: string;
+	/** Logits processors that requests may name. Default: none. */
+	readonly logitsProcessors?: Readonly<Record<string, LogitsProcessorFactory>> | undefined;
+	readonly logger?: Logger | undefined;
+	readonly metrics?: Metrics | undefined;
+	/** Data-parallel rank, stamped on load and KV events. Default 0. */
+	readonly dpRank?: number | undefined;
+	/** Lets prefill and decode be apart. Default: they are not. */
+	readonly createHandoff?: CreateHandoff | undefined;
+	/** Called after every step. What it throws is logged. */
+	readonly onIteration?: ((stats: IterationStats) => void) | undefined;
+}
+
+/** What must be there before a core can run. */
+export interface OpenEngine {
+	readonly spec: Pick<ModelSpec, "vocabSize" | "eosTokenIds">;
+	readonly limits: Pick<EngineLimits, "maxNumSeqs" | "maxNumBatchedTokens" | "contextLength" | "numKvBlocks">;
+	/** Tokens per KV block. */
+	readonly kvBlockSize: number;
+	/** The core closes it. */
+	readonly backend: ForwardBackend;
+	/** One line for people, as in EngineInfo. */
+	readonly description: string;
+}
