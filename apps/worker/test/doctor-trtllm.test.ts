@@ -32,15 +32,21 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 /** A TensorRT-LLM that can be found and asked for its version, and nothing else. */
-function install(version: string, openEngine = true): Record<string, string> {
-	const metadata = join(folder, `tensorrt_llm-${version}.dist-info`);
+function install({
+	version = "1.3.0rc27",
+	openEngine = true,
+	grpcBindings = ["openengine", "smg"],
+}: EngineFacts = {}): Record<string, string> {
+	const distribution = (name: string, version: string) => {
+		const metadata = join(folder, `${name}-${version}.dist-info`);
+		mkdirSync(metadata);
+		writeFileSync(join(metadata, "METADATA"), `Metadata-Version: 2.1\nName: ${name}\nVersion: ${version}\n`);
+	};
+	distribution("tensorrt_llm", version!);
+	if (grpcBindings.includes("openengine")) distribution("openengine_openengine_grpc_python", "1.67.1");
+	if (grpcBindings.includes("smg")) distribution("smg_grpc_proto", "0.4.14");
 	const server = join(folder, "tensorrt_llm", "grpc", openEngine ? "openengine" : "smg");
-	mkdirSync(metadata);
 	mkdirSync(server, { recursive: true });
-	writeFileSync(
-		join(metadata, "METADATA"),
-		`Metadata-Version: 2.1\nName: tensorrt_llm\nVersion: ${version}\n`,
-	);
 	writeFileSync(join(folder, "tensorrt_llm", "__init__.py"), "raise SystemExit('imported')\n");
 	writeFileSync(join(server, "servicer.py"), "");
 	return { PYTHONPATH: folder };
@@ -79,10 +85,7 @@ describe("dyn-worker doctor --engine trtllm names each trap", () => {
 			{ ...values, trtllmArgs: dynamic },
 			{
 				PATH: process.env["PATH"],
-				...install(
-					trap.engine?.version ?? "1.3.0rc27",
-					trap.engine?.openEngine ?? trap.code !== "openengine-missing",
-				),
+				...install({ ...(trap.code === "openengine-missing" ? { openEngine: false } : {}), ...trap.engine }),
 				...env,
 			},
 		);
@@ -114,7 +117,7 @@ describe("the command", () => {
 				"--trtllm.disable_overlap_scheduler",
 				"false",
 			],
-			install("1.3.0rc27"),
+			install(),
 		);
 		expect(code).toBe(1);
 		expect(stdout).toMatch(
@@ -134,7 +137,7 @@ describe("the command", () => {
 		writeFileSync(smi, "#!/bin/sh\necho 'NVIDIA H100 80GB HBM3, 81559 MiB'\n");
 		chmodSync(smi, 0o755);
 		const { code, stdout } = await run(["--max-seq-len", "4096", "--engine-port", "50999"], {
-			...install("1.3.0rc27"),
+			...install(),
 			PATH: [folder, process.env["PATH"]].join(delimiter),
 		});
 		expect(stdout).toContain("ok    GPU: NVIDIA H100 80GB HBM3, 81559 MiB\n");

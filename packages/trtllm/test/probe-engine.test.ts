@@ -18,16 +18,18 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
+function distribution(name: string, version: string): void {
+	const metadata = join(folder, "site", `${name}-${version}.dist-info`);
+	mkdirSync(metadata, { recursive: true });
+	writeFileSync(join(metadata, "METADATA"), `Metadata-Version: 2.1\nName: ${name}\nVersion: ${version}\n`);
+}
+
 /** An installed package of that version which nobody may import. */
 function install(version: string, { openEngine = true } = {}): void {
-	const metadata = join(folder, "site", `tensorrt_llm-${version}.dist-info`);
 	const server = join(folder, "site", "tensorrt_llm", "grpc", openEngine ? "openengine" : "smg");
-	mkdirSync(metadata, { recursive: true });
+	distribution("tensorrt_llm", version);
+	if (openEngine) distribution("openengine_openengine_grpc_python", "1.67.1");
 	mkdirSync(server, { recursive: true });
-	writeFileSync(
-		join(metadata, "METADATA"),
-		`Metadata-Version: 2.1\nName: tensorrt_llm\nVersion: ${version}\n`,
-	);
 	writeFileSync(join(folder, "site", "tensorrt_llm", "__init__.py"), "raise SystemExit('imported')\n");
 	writeFileSync(join(server, "servicer.py"), "");
 }
@@ -53,6 +55,7 @@ describe("probeEngine", () => {
 			python,
 			version: "1.3.0rc27",
 			openEngine: true,
+			grpcBindings: ["openengine"],
 			executorApi: "removed",
 		});
 	});

@@ -15,6 +15,8 @@ export interface InstalledEngine {
 	readonly version: string;
 	/** Whether it has an OpenEngine server. */
 	readonly openEngine: boolean;
+	/** Protocols whose Python bindings, which are extras of the package, are installed. */
+	readonly grpcBindings: readonly ("openengine" | "smg")[];
 	/** "removed" from releases after 1.3.0rc20: neither the C++ executor nor prebuilt engines exist any more. */
 	readonly executorApi: "present" | "removed";
 }
@@ -33,15 +35,25 @@ export interface ProbeEngineOptions {
  */
 const QUESTION = `
 import importlib.metadata, importlib.util, json, os
-try:
-    version = importlib.metadata.version("tensorrt_llm")
-except importlib.metadata.PackageNotFoundError:
-    version = None
+def version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 spec = importlib.util.find_spec("tensorrt_llm")
 folders = list(spec.submodule_search_locations or []) if spec else []
 server = os.path.join("grpc", "openengine", "servicer.py")
-print(json.dumps([version, any(os.path.isfile(os.path.join(folder, server)) for folder in folders)]))
+print(json.dumps({
+    "version": version("tensorrt_llm"),
+    "openEngine": any(os.path.isfile(os.path.join(folder, server)) for folder in folders),
+    "grpcBindings": [protocol for protocol, name in [
+        ("openengine", "openengine-openengine-grpc-python"),
+        ("smg", "smg-grpc-proto"),
+    ] if version(name)],
+}))
 `;
+
+type Answer = Pick<InstalledEngine, "openEngine" | "grpcBindings"> & { readonly version: string | null };
 
 const INSTALL =
 	'install it on a Linux machine with an NVIDIA GPU: pip install "tensorrt_llm[openengine]" (its installation guide has the index and the CUDA version), or name the Python that has it with --trtllm-python';
@@ -54,22 +66,19 @@ export async function probeEngine(options: ProbeEngineOptions): Promise<Installe
 	const { environment, timeoutMs = 20_000 } = options;
 	const program = options.python ? null : await findProgram("trtllm-serve", environment["PATH"]);
 	const python = options.python ?? (program && (await interpreterOf(program))) ?? "python3";
-	const [version, openEngine] = await ask(python, environment, timeoutMs);
+	const { version, openEngine, grpcBindings } = await ask(python, environment, timeoutMs);
 	if (version === null) throw new DynError("NOT_FOUND", `there is no TensorRT-LLM in ${python}; ${INSTALL}`);
 	return {
 		command: program ? [program] : [python, "-m", "tensorrt_llm.commands.serve"],
 		python,
 		version,
 		openEngine,
+		grpcBindings,
 		executorApi: compareEngineVersions(version, LAST_WITH_EXECUTOR) > 0 ? "removed" : "present",
 	};
 }
 
-function ask(
-	python: string,
-	environment: Environment,
-	timeoutMs: number,
-): Promise<[version: string | null, openEngine: boolean]> {
+function ask(python: string, environment: Environment, timeoutMs: number): Promise<Answer> {
 	return new Promise((resolve, reject) => {
 		const settings = { env: { ...environment }, timeout: timeoutMs, killSignal: "SIGKILL" } as const;
 		const child = execFile(python, ["-c", QUESTION], settings, (error, stdout, stderr) => {

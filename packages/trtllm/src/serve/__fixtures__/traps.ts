@@ -120,6 +120,12 @@ export const TRAPS: readonly Trap[] = [
 		version: "1.4.0",
 		openEngine: false,
 	}),
+	trap("grpc-bindings-missing", "warning", {}, "the openengine protocol", '"tensorrt_llm[openengine]"', {
+		grpcBindings: ["smg"],
+	}),
+	trap("grpc-bindings-missing", "warning", { protocol: "smg" }, "the smg protocol", '"tensorrt_llm[grpc-smg]"', {
+		grpcBindings: [],
+	}),
 	trap(
 		"openengine-needs-pytorch",
 		"error",

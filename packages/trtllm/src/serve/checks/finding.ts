@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type EngineArgs, isPlain } from "../../engine-args/merge-engine-args.js";
-import type { Environment, ServeOptions } from "../serve-options.js";
+import type { EngineProtocol, Environment, ServeOptions } from "../serve-options.js";
 
 export interface Finding {
 	/** Stable name, kebab-case. */
@@ -17,6 +17,8 @@ export interface EngineFacts {
 	readonly version?: string | null | undefined;
 	/** Whether it has an OpenEngine server. */
 	readonly openEngine?: boolean | null | undefined;
+	/** gRPC protocols whose Python bindings are installed. */
+	readonly grpcBindings?: readonly EngineProtocol[] | undefined;
 	/** Names of the files in the model's folder, where it is one. */
 	readonly modelFiles?: readonly string[] | undefined;
 }

@@ -44,6 +44,18 @@ const openEngineServer: Check = ({ options, engine }) => {
 			);
 };
 
+/** TensorRT-LLM with the extra that brings the bindings of a protocol. */
+const WITH_BINDINGS = { openengine: "tensorrt_llm[openengine]", smg: "tensorrt_llm[grpc-smg]" } as const;
+
+const bindings: Check = ({ options: { protocol = "openengine" }, engine }) =>
+	protocol === "http" || (engine.grpcBindings ?? [protocol]).includes(protocol)
+		? null
+		: warning(
+				"grpc-bindings-missing",
+				`the Python bindings of the ${protocol} protocol are not installed beside TensorRT-LLM`,
+				`install them with pip install "${WITH_BINDINGS[protocol]}", unless this build has its own`,
+			);
+
 const openEngineBackend: Check = ({ options, args }) =>
 	!speaks(options, "openengine") || isDiffusion(options) || (args["backend"] ?? "pytorch") === "pytorch"
 		? null
@@ -149,6 +161,7 @@ export const protocolChecks: readonly Check[] = [
 	contextLength,
 	brokenRelease,
 	openEngineServer,
+	bindings,
 	openEngineBackend,
 	diffusionOverGrpc,
 	encoderOverGrpc,
