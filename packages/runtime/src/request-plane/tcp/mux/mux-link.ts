@@ -55,7 +55,7 @@ export class MuxLink {
 	constructor(socket: Socket, queue: ByteQueue, handlers: MuxHandlers) {
 		this.#socket = socket;
 		this.#handlers = handlers;
-		this.#heartbeat = setInterval(() => this.#checkLife(), PING_MS / 2).unref();
+		this.#heartbeat = setInterval(() => this.#checkLife(), PING_MS / 4).unref();
 		socket.on("error", (error) => {
 			this.#reason ??= error.message;
 		});
