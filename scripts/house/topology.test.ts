@@ -33,6 +33,7 @@ const HOUSE: Record<string, { floor: string; exports: string[]; bin?: string[] }
 	"@dyn/text": { floor: "core", exports: ["."] },
 	"@dyn/kvbm": { floor: "core", exports: ["."] },
 	"@dyn/trtllm-native": { floor: "engine", exports: ["."], bin: ["dyn-trtllm-native-build"] },
+	"@dyn/openengine": { floor: "engine", exports: [".", "./grpc", "./conformance"] },
 	"@dyn/trtllm": { floor: "assembly", exports: ["."] },
 	"@dyn/frontend": { floor: "assembly", exports: ["."] },
 	"@dyn/console": { floor: "app", exports: ["."] },
