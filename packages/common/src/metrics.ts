@@ -9,6 +9,8 @@ export interface Gauge {
 	set(value: number, labels?: MetricLabels): void;
 	inc(labels?: MetricLabels, by?: number): void;
 	dec(labels?: MetricLabels, by?: number): void;
+	/** Forgets the series of these labels: what they name is gone. */
+	remove(labels: MetricLabels): void;
 }
 export interface Histogram {
 	observe(value: number, labels?: MetricLabels): void;
@@ -38,7 +40,7 @@ export interface Metrics {
 const drop = (): void => {};
 export const noMetrics: Metrics = {
 	counter: () => ({ inc: drop }),
-	gauge: () => ({ set: drop, inc: drop, dec: drop }),
+	gauge: () => ({ set: drop, inc: drop, dec: drop, remove: drop }),
 	histogram: () => ({ observe: drop }),
 	onCollect: drop,
 	expose: async () => "",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from "node:fs";
-import { createRequestContext, type Metrics } from "@dyn/common";
+import { createRequestContext } from "@dyn/common";
 import { createRuntime, MemoryStore } from "@dyn/runtime";
 import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
 import { createTcpPlane } from "@dyn/runtime/tcp";
@@ -61,13 +61,13 @@ function seriesOf(text: string): Map<string, Series> {
 	);
 }
 
-/** A frontend that has answered, and a worker that has been called over TCP. */
-async function run(metrics: Metrics): Promise<void> {
+/** What a frontend exposes that has answered, and a worker that has been called over TCP. */
+async function exposed(): Promise<string> {
+	const metrics = createPrometheusMetrics();
 	const served = await ServedModel.create();
 	await served.start({ metrics });
 	for (const stream of [true, false]) await (await served.chat({ stream })).text();
 	await served.frontend.drain();
-	await served.close();
 	const discovery = new MemoryStore();
 	const worker = await createRuntime({ discovery, requestPlanes: [createTcpPlane({ metrics })], metrics });
 	const caller = await createRuntime({ discovery, requestPlanes: [createTcpPlane()], metrics });
@@ -76,15 +76,16 @@ async function run(metrics: Metrics): Promise<void> {
 	});
 	const client = caller.endpoint("a.b.c").client();
 	for await (const _ of client.generate(null, createRequestContext()));
+	const text = await metrics.expose();
+	await served.close();
 	await caller.close();
 	await worker.close();
 	await discovery.close();
+	return text;
 }
 
 it.each(Object.entries(ABSENT))("are those of %s, or it says why not", async (fixture, absent) => {
-	const metrics = createPrometheusMetrics();
-	await run(metrics);
-	const ours = seriesOf(await metrics.expose());
+	const ours = seriesOf(await exposed());
 	const stock = JSON.parse(
 		readFileSync(new URL(`./__fixtures__/${fixture}`, import.meta.url), "utf8"),
 	) as Record<string, Series>;

@@ -47,6 +47,22 @@ it("say in which stage a request is, and what its instance took", async () => {
 	expect(await value('dynamo_frontend_active_requests{model="m"}')).toBe(0);
 });
 
+it("forget a worker that left", async () => {
+	const metrics = createPrometheusMetrics();
+	const other = await served.addInstance();
+	await served.start({ metrics });
+	const workers = async () =>
+		[...(await metrics.expose()).matchAll(/^dynamo_frontend_worker_last_input[^{]*{worker_id="(\d+)"/gm)].map(
+			([, id]) => id,
+		);
+	for (let i = 0; i < 2; i++) await (await served.chat()).text();
+	expect(await workers()).toHaveLength(2);
+	await other.withdraw();
+	await other.close();
+	await expect.poll(workers).toHaveLength(1);
+	expect(await workers()).not.toContain(other.id.toString());
+});
+
 it("say which models can be served, and which could", async () => {
 	const metrics = createPrometheusMetrics();
 	const withdraw = await served.publish({ name: "n" });

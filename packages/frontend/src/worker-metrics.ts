@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Gauge, Metrics, RequestContext } from "@dyn/common";
+import type { Gauge, MetricLabels, Metrics, RequestContext } from "@dyn/common";
 import type { EngineOutput, GenerateRequest } from "@dyn/protocols";
 import type { EndpointClient, EndpointPath, GenerateOptions, Instance, Runtime } from "@dyn/runtime";
 import { Stages } from "./stage-metrics.js";
@@ -10,6 +10,8 @@ export class WorkerMetrics {
 	readonly #inputTokens: Gauge;
 	readonly #firstToken: Gauge;
 	readonly #interToken: Gauge;
+	/** Workers with series, and whose clients know whether they are still there. */
+	readonly #seen = new Map<bigint, { readonly client: EndpointClient; readonly labels: MetricLabels }>();
 
 	constructor(metrics: Metrics) {
 		this.#stages = new Stages(metrics);
@@ -22,6 +24,7 @@ export class WorkerMetrics {
 		this.#inputTokens = last("input_sequence_tokens", "Prompt tokens");
 		this.#firstToken = last("time_to_first_token_seconds", "Time from call to first token");
 		this.#interToken = last("inter_token_latency_seconds", "Time between the last two outputs, per token,");
+		metrics.onCollect(() => this.#forgetTheGone());
 	}
 
 	/** A runtime whose clients' calls are seen here. */
@@ -43,7 +46,7 @@ export class WorkerMetrics {
 		const call = (instance: Instance, request: unknown, context: RequestContext): AsyncIterable<unknown> =>
 			(request as GenerateRequest).healthCheck
 				? inner.call(instance, request, context)
-				: this.#watch(instance, request as GenerateRequest, inner.call(instance, request, context));
+				: this.#watch(inner, instance, request as GenerateRequest, inner.call(instance, request, context));
 		return {
 			choose,
 			call,
@@ -57,7 +60,16 @@ export class WorkerMetrics {
 		};
 	}
 
+	#forgetTheGone(): void {
+		for (const [id, { client, labels }] of this.#seen) {
+			if (client.instances().some((instance) => instance.id === id)) continue;
+			this.#seen.delete(id);
+			for (const gauge of [this.#inputTokens, this.#firstToken, this.#interToken]) gauge.remove(labels);
+		}
+	}
+
 	async *#watch(
+		client: EndpointClient,
 		{ id }: Instance,
 		{ tokenIds, routing }: GenerateRequest,
 		outputs: AsyncIterable<unknown>,
@@ -67,6 +79,8 @@ export class WorkerMetrics {
 			dp_rank: String(routing.dpRank ?? 0),
 			worker_type: "decode", // as Dynamo calls those that also prefill
 		};
+		if (!this.#seen.has(id)) this.#forgetTheGone();
+		this.#seen.set(id, { client, labels });
 		const began = performance.now();
 		const answered = this.#stages.enter("dispatch", "transport_roundtrip");
 		let last: number | null = null;

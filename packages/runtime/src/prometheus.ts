@@ -27,6 +27,7 @@ export function createPrometheusMetrics(): Metrics {
 				set: (value, labels = {}) => gauge.set(labels, value),
 				inc: (labels = {}, by = 1) => gauge.inc(labels, by),
 				dec: (labels = {}, by = 1) => gauge.dec(labels, by),
+				remove: (labels) => gauge.remove(labels),
 			};
 		},
 		histogram(options): Histogram {
