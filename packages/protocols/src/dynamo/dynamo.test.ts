@@ -2,10 +2,11 @@
 import { readFileSync } from "node:fs";
 import { DynError, ERROR_CODES, type ErrorCode } from "@dyn/common";
 import { describe, expect, it } from "vitest";
+import { FULL_REQUEST, SESSION as session } from "../__fixtures__/full-request.js";
 import { createGenerateRequest } from "../generate-request.js";
 import type { GuidedDecoding } from "../guided-decoding.js";
 import { parseJson, stringifyJson } from "../json.js";
-import type { JsonValue, KvSession } from "../kv-session.js";
+import type { JsonValue } from "../kv-session.js";
 import type { ModelCard } from "../model-card.js";
 import {
 	decodeDynamoError,
@@ -21,66 +22,11 @@ import {
 	slugOf,
 } from "./index.js";
 
-const session: KvSession = {
-	sessionId: "9007199254740993",
-	transferBackend: "NIXL",
-	endpoints: [{ host: "10.0.0.1", port: 65535, protocol: "tcp" }],
-	dpRank: 3,
-	attributes: {
-		disagg_request_id: "18446744073709551615",
-		ttft: 12.5,
-		whole: 2 ** 60,
-		first_gen_tokens: [1, [2.5, null], { deep: true }],
-	},
-};
-
 const overWire = (value: unknown): unknown => parseJson(stringifyJson(value));
 
 describe("a request", () => {
 	it("arrives as it was sent", () => {
-		const request = createGenerateRequest({
-			model: "m",
-			tokenIds: [1, 2, 3],
-			eosTokenIds: [2],
-			sampling: {
-				n: 2,
-				temperature: 0.5,
-				topP: 0.9,
-				topK: 5,
-				minP: 0.1,
-				seed: 7,
-				logitBias: new Map([[4, -1]]),
-				bestOf: 3,
-				beamWidth: 4,
-				lengthPenalty: 0.5,
-			},
-			stop: {
-				maxTokens: 9,
-				minTokens: 2,
-				stopTokenIds: [8],
-				visibleStopTokenIds: [9],
-				stopStrings: ["END"],
-				ignoreEos: false,
-			},
-			output: { logprobs: 3, promptLogprobs: 1 },
-			routing: {
-				priority: 4,
-				dpRank: 1,
-				cacheSalt: "s",
-				bypassPrefixCache: true,
-				conversationId: "c",
-				bypassRemotePrefill: true,
-			},
-			lora: "adapter",
-			media: [
-				{ modality: "image", source: { url: "https://a/b.png" } },
-				{ modality: "audio", source: { dataUri: "data:audio/wav;base64,AA==" } },
-			],
-			disaggregation: { role: "decode", session },
-			resumedTokens: 2,
-			logitsProcessors: [{ name: "p", args: { a: 1 } }],
-			healthCheck: true,
-		});
+		const request = createGenerateRequest({ ...FULL_REQUEST, healthCheck: true });
 		expect(decodePreprocessedRequest(overWire(encodePreprocessedRequest(request)))).toEqual(request);
 	});
 

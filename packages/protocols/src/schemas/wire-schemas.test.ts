@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { DynError } from "@dyn/common";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, it } from "vitest";
+import { FULL_REQUEST, SESSION } from "../__fixtures__/full-request.js";
 import {
 	decodeLlmEngineOutput,
 	decodePreprocessedRequest,
@@ -24,56 +25,6 @@ const isValid = (name: string, data: unknown): boolean => {
 	return validators.get(name)!(numbers);
 };
 const overWire = (data: unknown): unknown => parseJson(stringifyJson(data));
-const session = {
-	sessionId: "9007199254740993",
-	transferBackend: "NIXL",
-	endpoints: [{ host: "h", port: 1, protocol: "p" }],
-	dpRank: 3,
-	attributes: { a: 0.5 },
-};
-const everything: GenerateRequestInit = {
-	model: "m",
-	tokenIds: [1, 2],
-	eosTokenIds: [2],
-	sampling: {
-		n: 2,
-		temperature: 0.5,
-		topP: 0.9,
-		topK: 5,
-		minP: 0.1,
-		presencePenalty: 1,
-		frequencyPenalty: 1,
-		repetitionPenalty: 1,
-		seed: 7,
-		logitBias: new Map([[4, -1]]),
-		bestOf: 3,
-		beamWidth: 4,
-		lengthPenalty: 1,
-	},
-	stop: {
-		maxTokens: 9,
-		minTokens: 1,
-		stopTokenIds: [8],
-		visibleStopTokenIds: [9],
-		stopStrings: ["x"],
-		ignoreEos: true,
-	},
-	output: { logprobs: 3, promptLogprobs: 1 },
-	routing: {
-		priority: 4,
-		dpRank: 1,
-		cacheSalt: "s",
-		bypassPrefixCache: true,
-		conversationId: "c",
-		bypassRemotePrefill: true,
-	},
-	resumedTokens: 1,
-	logitsProcessors: [{ name: "p", args: { a: 1 } }],
-	guided: { kind: "regex", pattern: "a" },
-	lora: "l",
-	media: [{ modality: "image", source: { url: "u" } }],
-	disaggregation: { role: "decode", session },
-};
 const request = (init: Partial<GenerateRequestInit>) =>
 	overWire(encodePreprocessedRequest(createGenerateRequest({ tokenIds: [1], ...init })));
 const kvEvent = (data: KvEventData) =>
@@ -82,8 +33,8 @@ const kvEvent = (data: KvEventData) =>
 /** What the codecs write, by schema. */
 const documents: readonly [string, unknown, (data: unknown) => unknown][] = [
 	["preprocessed-request.v1", request({}), decodePreprocessedRequest],
-	["preprocessed-request.v1", request(everything), decodePreprocessedRequest],
-	["health-check-payload.v1", request({ ...everything, healthCheck: true }), decodePreprocessedRequest],
+	["preprocessed-request.v1", request(FULL_REQUEST), decodePreprocessedRequest],
+	["health-check-payload.v1", request({ ...FULL_REQUEST, healthCheck: true }), decodePreprocessedRequest],
 	[
 		"llm-engine-output.v1",
 		overWire(
@@ -95,7 +46,7 @@ const documents: readonly [string, unknown, (data: unknown) => unknown][] = [
 				stopTokenId: 8,
 				usage: { promptTokens: 3, completionTokens: 2, cachedTokens: 1 },
 				promptLogprobs: [null, { tokenId: 4, logprob: -2, top: [{ tokenId: 7, logprob: -1 }] }],
-				kvSession: session,
+				kvSession: SESSION,
 			}),
 		),
 		decodeLlmEngineOutput,
