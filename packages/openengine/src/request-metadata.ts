@@ -51,6 +51,9 @@ export function fromMetadata(values: (key: string) => readonly string[]): Reques
 		return value;
 	};
 	const routingKey = one(ROUTING_KEY);
+	// Node joins repeated headers, so that two keys look like one with a comma.
+	if (routingKey?.includes(", "))
+		throw invalidArgument(ROUTING_KEY, `${ROUTING_KEY} is given twice, or has a comma; send one key without`);
 	if (routingKey === "") throw invalidArgument(ROUTING_KEY, `${ROUTING_KEY} is empty; leave it out`);
 	const traceparent = one("traceparent");
 	const tracestate = one("tracestate");

@@ -9,6 +9,7 @@ import type {
 import {
 	type ConnectOptions,
 	createGrpcChannelPool,
+	type GrpcCallOptions,
 	type GrpcChannelPool,
 	type GrpcChannelPoolOptions,
 	type GrpcMethod,
@@ -31,7 +32,7 @@ export interface OpenEngineCallOptions extends RequestMetadata {
 	/** ms from now. Default 30 s for unary RPCs, none for streams. */
 	readonly timeoutMs?: number | undefined;
 	/** Further metadata; wins over the fields above. */
-	readonly metadata?: Readonly<Record<string, string>> | undefined;
+	readonly metadata?: GrpcCallOptions["metadata"];
 }
 
 type StreamName = "generate" | "subscribeKvEvents";

@@ -1,2 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-export {};
+export {
+	runWireConformance,
+	type WireConformanceOptions,
+	type WireConformanceReport,
+	type WireConformanceResult,
+	wireConformanceCases,
+} from "./run.js";
+export type { WireConformanceCase, WireSubject } from "./subject.js";

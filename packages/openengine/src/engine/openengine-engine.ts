@@ -203,7 +203,13 @@ class OpenEngineEngine implements Engine {
 }
 
 /** What the engine would refuse too, but with a status that does not tell why. */
-function checkRequest({ tokenIds, stop }: GenerateRequest, { contextLength, vocabSize }: EngineInfo): void {
+function checkRequest({ tokenIds, stop, sampling }: GenerateRequest, info: EngineInfo): void {
+	const { contextLength, vocabSize, capabilities } = info;
+	if ((sampling.n ?? 1) > capabilities.maxChoices)
+		throw invalidArgument(
+			"n",
+			`n is ${sampling.n}; this engine gives at most ${capabilities.maxChoices} choices`,
+		);
 	if (tokenIds.length === 0) throw invalidArgument("prompt", "the prompt is empty; send at least one token");
 	for (const id of tokenIds)
 		if (!(id >= 0 && id < vocabSize && Number.isInteger(id)))

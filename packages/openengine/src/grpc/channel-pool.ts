@@ -13,8 +13,8 @@ export interface GrpcMethod<Request, Response> {
 }
 
 export interface GrpcCallOptions {
-	/** Request metadata; keys in lower case. */
-	readonly metadata?: Readonly<Record<string, string>> | undefined;
+	/** Request metadata; keys in lower case, one value or several. */
+	readonly metadata?: Readonly<Record<string, string | readonly string[]>> | undefined;
 	/** The call fails with DEADLINE_EXCEEDED when it is not over by then, ms from now. Default: never. */
 	readonly timeoutMs?: number | undefined;
 	/** Aborting it cancels the call. */
@@ -74,7 +74,8 @@ export async function createGrpcChannelPool(options: GrpcChannelPoolOptions): Pr
 	);
 	return new ChannelPool(endpoint, clients, (entries) => {
 		const metadata = new grpc.Metadata();
-		for (const [key, value] of Object.entries(entries ?? {})) metadata.set(key, value);
+		for (const [key, values] of Object.entries(entries ?? {}))
+			for (const value of [values].flat()) metadata.add(key, value);
 		return metadata;
 	});
 }

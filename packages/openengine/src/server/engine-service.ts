@@ -87,6 +87,12 @@ async function* generate(
 	checkModel(request.model);
 	const metadata = fromMetadata((key) => call.metadata(key));
 	const own = fromRequestMessage(request, metadata, options.role ?? "aggregated");
+	const { maxChoices } = options.info.capabilities;
+	if ((own.sampling.n ?? 1) > maxChoices)
+		throw invalidArgument(
+			"num_sequences",
+			`num_sequences is ${own.sampling.n}; this engine gives at most ${maxChoices}`,
+		);
 	const aborted = active.begin(requestId, kv?.session?.sessionId);
 	const { signal, unlink } = linkSignals(call.signal, aborted);
 	const context = createRequestContext({
