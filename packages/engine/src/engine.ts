@@ -44,6 +44,8 @@ export interface EngineLoad {
 	/** Blocks that hold reusable content and belong to no sequence. */
 	readonly cachedKvBlocks: number;
 	readonly totalKvBlocks: number;
+	/** Share of prompt tokens found in the KV cache, 0 to 1. Absent when there was no prompt yet or it is not known. */
+	readonly kvCacheHitRate?: number;
 }
 
 export type EngineHealth =

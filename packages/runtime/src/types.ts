@@ -44,6 +44,8 @@ export interface PayloadCodec {
 	decodeItem(data: unknown): unknown;
 	/** Its decoders take an absent field for null, except inside arrays: peers of this project leave such fields out. Default false. */
 	readonly nullMayBeAbsent?: boolean;
+	/** Stock callers expect items without Dynamo's annotation around them, as of endpoints that are Dynamo's own business. Default false. */
+	readonly bareItems?: boolean;
 }
 
 /** Serves one request as a stream. With everything in one process this is called directly: no socket, no copy. */

@@ -3,9 +3,9 @@ import { type Logger, silentLogger } from "@dyn/common";
 import type { Engine } from "@dyn/engine";
 import { createTcpKvTransfer } from "@dyn/kvbm/transfer";
 import { createModelStore, DEFAULT_MODEL } from "@dyn/models/store";
-import type { GenerateRequest } from "@dyn/protocols";
+import type { GenerateRequest, ModelCard } from "@dyn/protocols";
 import { generateCodec } from "@dyn/protocols/dynamo";
-import { createCanary, createRuntime } from "@dyn/runtime";
+import { createCanary, createRuntime, type Instance, type Runtime } from "@dyn/runtime";
 import { cardFiles } from "./card/card-files.js";
 import { modelCard } from "./card/model-card.js";
 import { roleOf } from "./disaggregation-mode.js";
@@ -14,6 +14,9 @@ import { applyMiddleware } from "./handlers/handler.js";
 import { traceGeneration } from "./handlers/trace-generation.js";
 import { touchCanary } from "./health/canary-traffic.js";
 import { healthCheckPayload } from "./health/health-check-payload.js";
+import { showCacheUse } from "./kv-events/cache-gauges.js";
+import { createKvEventPublisher, type KvEventPublisher } from "./kv-events/kv-event-publisher.js";
+import { kvEventsOf } from "./kv-events/kv-events-of.js";
 import { Presence } from "./presence.js";
 import { ServingWorker, type TrtllmWorker } from "./trtllm-worker.js";
 import type { TrtllmWorkerOptions } from "./worker-options.js";
@@ -102,13 +105,34 @@ async function assemble(
 			const answer = handler.generate(request as GenerateRequest, context);
 			return canary ? touchCanary(answer, canary) : answer;
 		},
+	// Before the first request: what is not heard is never known.
+	const kvEvents = options.publishKvEvents ? kvEventsOf(engine, info, logger) : null;
 		{ codec: generateCodec },
 	);
 	made.push(() => served.close());
-	const card = modelCard({ name, modelPath: model.path, files, role, info, engine }, options);
+	const answersQueries = role.workerType !== "decode";
+	const kvEventPublisher = kvEvents
+		? await createKvEventPublisher({
+				runtime,
+				instance: served.instance,
+				dpSize: info.dpSize,
+				events: kvEvents,
+				load: () => engine.load(),
+				answersQueries,
+				logger,
+			})
+		: null;
+	if (kvEventPublisher) made.push(() => kvEventPublisher.close());
+	if (options.publishMetrics && options.metrics)
+		showCacheUse(options.metrics, served.instance, () => engine.load());
+	const routing = {
+		publishesKvEvents: kvEvents !== null,
+		answersKvQueries: kvEvents !== null && answersQueries,
+	};
+	const card = modelCard({ name, modelPath: model.path, files, role, info, engine, routing }, options);
 	const presence = new Presence({
 		served,
-		publishCard: () => runtime.models.publish(card, served.instance),
+		publishCard: () => publishCard(runtime, card, served.instance, kvEventPublisher),
 		logger,
 	});
 	await presence.begin();
@@ -125,4 +149,22 @@ async function assemble(
 		ownsRuntime: options.runtime === undefined,
 		logger,
 	});
+}
+		kvEventPublisher,
+
+/** A worker is in discovery with its KV events or not at all: a router that knew it without would not listen. */
+async function publishCard(
+	runtime: Runtime,
+	card: ModelCard,
+	instance: Instance,
+	kvEvents: KvEventPublisher | null,
+): Promise<{ withdraw(): Promise<void> }> {
+	await kvEvents?.announce();
+	const published = await runtime.models.publish(card, instance);
+	return {
+		withdraw: async () => {
+			await published.withdraw();
+			await kvEvents?.withdraw();
+		},
+	};
 }

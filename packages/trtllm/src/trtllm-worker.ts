@@ -5,6 +5,7 @@ import type { EngineOutput, GenerateRequest, ModelCard } from "@dyn/protocols";
 import type { Canary, Runtime, ServedEndpoint } from "@dyn/runtime";
 import type { Handler } from "./handlers/handler.js";
 import { watchEngine } from "./health/watch-engine.js";
+import type { KvEventPublisher } from "./kv-events/kv-event-publisher.js";
 import type { Presence } from "./presence.js";
 
 export interface TrtllmWorker {
@@ -37,6 +38,7 @@ export interface WorkerParts {
 	readonly ownsRuntime: boolean;
 	readonly logger: Logger;
 	readonly presence: Presence;
+	readonly kvEventPublisher: KvEventPublisher | null;
 	/** What the engine used and nobody else does. */
 	readonly closeWithEngine: { close(): Promise<unknown> } | null;
 }
@@ -126,6 +128,7 @@ export class ServingWorker implements TrtllmWorker {
 		this.#parts.canary?.close();
 		try {
 			await this.#parts.presence.leave();
+			await this.#parts.kvEventPublisher?.close();
 			// Both at once: a handler that overlooks the abort still ends with its engine.
 			await Promise.all([this.served.close(), this.engine.close()]);
 			await this.#parts.closeWithEngine?.close();

@@ -51,6 +51,10 @@ export interface TrtllmWorkerOptions {
 	/** A native engine binary to load instead of the package's own. */
 	readonly nativePath?: string | undefined;
 	readonly clock?: Clock | undefined;
+	/** Whether KV-aware routers hear what the engine has in its KV cache. Default false. */
+	readonly publishKvEvents?: boolean | undefined;
+	/** Whether `metrics` gets how full the KV cache of each rank is, by Dynamo's names. Default false. */
+	readonly publishMetrics?: boolean | undefined;
 	readonly logger?: Logger | undefined;
 	readonly metrics?: Metrics | undefined;
 	/** Gets a span of each generation. Default: none. */

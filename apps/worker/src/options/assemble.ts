@@ -50,6 +50,7 @@ export async function startWorker(
 ): Promise<TrtllmWorker> {
 	const modelStore = openModelStore(values, shared.logger);
 	const kvBlockSize = values["kvBlockSize"];
+	const publishesBoth = values["publishEventsAndMetrics"] === true;
 	const override =
 		values["overrideEngineArgs"] === undefined
 			? {}
@@ -69,6 +70,8 @@ export async function startWorker(
 		chatTemplatePath: values["chatTemplate"] as string | undefined,
 		nativePath: values["nativePath"] as string | undefined,
 		canaryWaitMs: values["canaryWait"] === undefined ? undefined : (values["canaryWait"] as number) * 1000,
+		publishKvEvents: publishesBoth || values["publishKvEvents"] === true,
+		publishMetrics: publishesBoth || values["publishMetrics"] === true,
 		engineArgs: {
 			max_batch_size: values["maxBatchSize"],
 			max_num_tokens: values["maxNumTokens"],

@@ -25,8 +25,17 @@ export type KvQueryAnswer =
 	| { readonly type: "invalid_range"; readonly startEventId: number; readonly endEventId: number }
 	| { readonly type: "error"; readonly message: string };
 
+/** For the endpoint that answers, as a `PayloadCodec`. Only its server's half: it does not write queries nor read answers. */
+export const kvQueryCodec = {
+	encodeRequest: (query: unknown): unknown => query,
+	decodeRequest: (data: unknown): KvQuery => decodeKvQuery(data),
+	encodeItem: (item: unknown): unknown => encodeKvQueryAnswer(item as KvQueryAnswer),
+	decodeItem: (data: unknown): unknown => data,
+	bareItems: true,
+};
+
 /** @throws DynError INVALID_ARGUMENT naming the field that has a wrong type */
-export function decodeKvQuery(data: unknown): KvQuery {
+function decodeKvQuery(data: unknown): KvQuery {
 	const query = new PlainData(data, "kv_query");
 	return {
 		workerId: query.integer("worker_id"),
@@ -37,7 +46,7 @@ export function decodeKvQuery(data: unknown): KvQuery {
 }
 
 /** The answer as Dynamo's tagged enum. */
-export function encodeKvQueryAnswer(answer: KvQueryAnswer): Record<string, unknown> {
+function encodeKvQueryAnswer(answer: KvQueryAnswer): Record<string, unknown> {
 	switch (answer.type) {
 		case "events":
 			return { Events: encodeEvents(answer) };

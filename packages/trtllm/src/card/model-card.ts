@@ -14,11 +14,13 @@ export interface CardParts {
 	readonly role: WorkerRole;
 	readonly info: EngineInfo;
 	readonly engine: Engine;
+	/** What it tells KV-aware routers. */
+	readonly routing: Pick<ModelCard, "publishesKvEvents" | "answersKvQueries">;
 }
 
 /** The card of a worker: what its engine says of itself, and what it was told. */
 export function modelCard(
-	{ name, modelPath, files, role, info, engine }: CardParts,
+	{ name, modelPath, files, role, info, engine, routing }: CardParts,
 	options: TrtllmWorkerOptions,
 ): ModelCard {
 	return {
@@ -38,6 +40,7 @@ export function modelCard(
 		logitsProcessors: engine.logitsProcessors?.names ?? [],
 		logprobs: info.capabilities.logprobs,
 		maxChoices: info.capabilities.maxChoices,
+		...routing,
 		workerType: role.workerType,
 		localPrefill: role.workerType === "decode",
 		needs: role.needs,

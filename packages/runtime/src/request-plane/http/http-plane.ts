@@ -148,7 +148,8 @@ class HttpPlane implements RequestPlane {
 			const context = contextOf(id, headers, gone.signal, this.#options.logger);
 			for await (const item of target.handler(body, context)) {
 				if (response.destroyed) return;
-				if (!send(wrapItem(target.codec.encodeItem(item)))) await drained(response);
+				if (!send(wrapItem(target.codec.encodeItem(item), target.codec.bareItems ?? false)))
+					await drained(response);
 			}
 			send(COMPLETE_FINAL);
 		} catch (error) {

@@ -82,7 +82,7 @@ export class CallHomeServer {
 			const context = contextOf(control.id, headers, cancel.signal, logger);
 			for await (const item of target.handler(request, context)) {
 				if (sender.gone) return;
-				const room = sender.send(target.codec.encodeItem(item));
+				const room = sender.send(target.codec.encodeItem(item), target.codec.bareItems ?? false);
 				if (room) await room;
 			}
 			await sender.complete();

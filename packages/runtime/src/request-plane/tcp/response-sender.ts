@@ -85,8 +85,8 @@ export class ResponseSender {
 	}
 
 	/** Resolves when more may be written; nothing when it may already. @throws TypeError when the item cannot be encoded */
-	send(item: unknown): Promise<void> | void {
-		return this.#write(encodeTwoPart(null, borrowBody(wrapItem(item), this.#format)));
+	send(item: unknown, bare: boolean): Promise<void> | void {
+		return this.#write(encodeTwoPart(null, borrowBody(wrapItem(item, bare), this.#format)));
 	}
 
 	async complete(): Promise<void> {

@@ -3,12 +3,14 @@ import { DynError, ERROR_CODES } from "@dyn/common";
 import { decodeDynamoError, encodeDynamoError, PlainData } from "@dyn/protocols/dynamo";
 
 // What the frames of an answer hold: {"data": Annotated, "complete_final": bool}, where Annotated is {"data": item} or
-// {"event": "error", "error": …}. An answer without a last {"complete_final": true} broke off.
+// {"event": "error", "error": …}; a few endpoints of Dynamo have the bare item in its place. An answer without a last
+// {"complete_final": true} broke off.
 
 export const COMPLETE_FINAL: unknown = { complete_final: true };
 
-export function wrapItem(item: unknown): unknown {
-	return { data: { data: item }, complete_final: false };
+/** @param bare without the annotation around it; see `PayloadCodec.bareItems` */
+export function wrapItem(item: unknown, bare: boolean): unknown {
+	return { data: bare ? item : { data: item }, complete_final: false };
 }
 
 /** The comment with message and code is what releases of Dynamo up to 1.3 read; later ones read the error. */

@@ -122,7 +122,7 @@ describe("golden bytes", () => {
 	});
 
 	it("of an item", () => {
-		const item = encodeTwoPart(null, encodeBody(wrapItem({ token_ids: [42] }), "json"));
+		const item = encodeTwoPart(null, encodeBody(wrapItem({ token_ids: [42] }, false), "json"));
 		expect(item.subarray(24).toString()).toBe('{"data":{"data":{"token_ids":[42]}},"complete_final":false}');
 		expect(item.readBigUInt64BE(8)).toBe(0x3bn);
 	});
