@@ -7,3 +7,4 @@ export {
 	HASH_SEED,
 } from "./block-hasher.js";
 export { type TokenBlock, TokenBlockSequence } from "./token-block-sequence.js";
+export { type TrtllmBlockScope, trtllmBlockKey, trtllmSaltId } from "./trtllm-block-key.js";
