@@ -8,13 +8,16 @@ import type { Runtime } from "@dyn/runtime";
 import type { MetadataOptions } from "./card/card-files.js";
 import type { DisaggregationMode } from "./disaggregation-mode.js";
 import type { EngineArgs } from "./engine-args/merge-engine-args.js";
+import type { TrtllmEngineOptions } from "./engines/trtllm/trtllm-options.js";
 import type { Handler, HandlerMiddleware } from "./handlers/handler.js";
 
 export interface TrtllmWorkerOptions {
 	/** Folder, GGUF file, id of a packaged model or org/name. Default: smollm2-135m-instruct. */
 	readonly model?: string | undefined;
-	/** "embedded" (default), or an engine of your own; the worker closes it, also when creating the worker fails. */
-	readonly engine?: "embedded" | Engine | undefined;
+	/** "embedded" (default), "trtllm", or an engine of your own; the worker closes it, also when creating the worker fails. */
+	readonly engine?: "embedded" | "trtllm" | Engine | undefined;
+	/** For engine "trtllm": how it is started, or where it runs. */
+	readonly trtllm?: TrtllmEngineOptions | undefined;
 	/** Where model names are looked up, pulled if need be. Default: the user's store. */
 	readonly modelStore?: ModelStore | undefined;
 	/** The `model` of client requests. Default: the model's id. */
@@ -48,13 +51,13 @@ export interface TrtllmWorkerOptions {
 	readonly middleware?: readonly HandlerMiddleware[] | undefined;
 	/** Silence after which a canary asks the handler whether it works, ms. Default: no canary. */
 	readonly canaryWaitMs?: number | undefined;
-	/** A native engine binary to load instead of the package's own. */
-	readonly nativePath?: string | undefined;
-	readonly clock?: Clock | undefined;
 	/** Whether KV-aware routers hear what the engine has in its KV cache. Default false. */
 	readonly publishKvEvents?: boolean | undefined;
 	/** Whether `metrics` gets how full the KV cache of each rank is, by Dynamo's names. Default false. */
 	readonly publishMetrics?: boolean | undefined;
+	/** A native engine binary to load instead of the package's own. */
+	readonly nativePath?: string | undefined;
+	readonly clock?: Clock | undefined;
 	readonly logger?: Logger | undefined;
 	readonly metrics?: Metrics | undefined;
 	/** Gets a span of each generation. Default: none. */

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+import { DynError } from "@dyn/common";
+import type { Engine, EngineInfo, RequestFeature } from "@dyn/engine";
+import {
+	createOpenEngineClient,
+	createOpenEngineEngine,
+	messages,
+	type OpenEngineDialect,
+} from "@dyn/openengine";
+import { type RequestRules, startedFeatures } from "./request-rules.js";
+
+/** An engine that answers, and what it said of itself. */
+export interface EngineLink {
+	readonly engine: Engine;
+	readonly info: EngineInfo;
+}
+
+/** The way to an engine in another process, whichever life of it is on. */
+export interface EngineControl {
+	/** Rejects while the engine is not there, or not ready. */
+	probe(signal: AbortSignal): Promise<void>;
+	/** A started adapter to the life that is on. */
+	connect(signal: AbortSignal): Promise<EngineLink>;
+	close(): void;
+}
+
+export interface OpenEngineControlOptions {
+	/** `host:port`. */
+	readonly endpoint: string;
+	readonly rules: RequestRules;
+	/** Sent to an engine that names no model; TensorRT-LLM answers to every name. */
+	readonly modelName: string;
+	/** What the engine may not say, and the model's files do. */
+	readonly contextLength?: number | undefined;
+	readonly vocabSize?: number | undefined;
+	readonly eosTokenIds?: readonly number[] | undefined;
+}
+
+/** Most choices where the engine does not say how many it takes: the most that a request may ask for. */
+const MAX_CHOICES = 128;
+/** Time for an answer of an engine that is there, ms. */
+const ANSWER_MS = 10_000;
+
+const { HealthState } = messages;
+
+/** Reaches a TensorRT-LLM over OpenEngine. @throws DynError INVALID_ARGUMENT for an endpoint that is none */
+export async function createOpenEngineControl(options: OpenEngineControlOptions): Promise<EngineControl> {
+	const { endpoint, rules } = options;
+	// Looks every moment: this is how soon traffic comes back.
+	const client = await createOpenEngineClient({ endpoint, connections: 1, retryIntervalMs: 250 });
+	return {
+		async probe(signal) {
+			const { state, checks } = await client.health({}, { signal });
+			if (state === HealthState.READY || state === HealthState.DEGRADED) return;
+			const why = checks.map(({ name, message }) => `${name} ${message}`.trim()).join(", ");
+			throw new DynError("UNAVAILABLE", `the engine is not ready${why && `: ${why}`}`);
+		},
+		async connect(signal) {
+			await client.connect({ startupDeadlineMs: ANSWER_MS, signal });
+			const server = await client.getServerInfo({}, { signal });
+			const model = server.supportedModels[0] ?? options.modelName;
+			const { generation } = await client.getModelInfo({ model }, { signal });
+			const engine = createOpenEngineEngine({
+				endpoint,
+				role: roleOf(rules),
+				model,
+				contextLength: options.contextLength,
+				vocabSize: options.vocabSize,
+				eosTokenIds: options.eosTokenIds,
+				startupDeadlineMs: ANSWER_MS,
+				statusIntervalMs: 250,
+				dialect: trtllmDialect(rules, {
+					ranksCanBeChosen: server.extra?.["trtllm_supports_dp_rank_targeting"] === true,
+					maxChoices: generation?.maxNumSequences ?? MAX_CHOICES,
+				}),
+			});
+			try {
+				return { engine, info: beyondTheProtocol(await engine.start()) };
+			} catch (error) {
+				await engine.close();
+				throw error;
+			}
+		},
+		close: () => client.close(),
+	};
+}
+
+/** How TensorRT-LLM's OpenEngine server differs from the contract (its grpc/openengine README and servicer). */
+export function trtllmDialect(
+	rules: RequestRules,
+	{ ranksCanBeChosen, maxChoices }: { readonly ranksCanBeChosen: boolean; readonly maxChoices: number },
+): OpenEngineDialect {
+	const started = startedFeatures(rules);
+	const parts = (["prefill", "decode"] as const).filter((part) => part !== rules.mode);
+	const addFeatures: RequestFeature[] = ["conversation_id", ...started];
+	if (ranksCanBeChosen) addFeatures.push("dp_rank");
+	return {
+		addFeatures,
+		// With a cache transceiver the server claims both; the worker's role decides.
+		removeFeatures: parts,
+		maxChoices,
+		// 0 switches log-probabilities off there.
+		leastTopN: 1,
+		// Token ids are all that is read of an answer.
+		extra: () => ({ detokenize: false }),
+	};
+}
+
+const roleOf = ({ mode = "agg" }: RequestRules) =>
+	mode === "prefill" || mode === "decode" ? mode : "aggregated";
+
+/** What requests can ask for because it is said in another way (`prepareRequest`). */
+function beyondTheProtocol(info: EngineInfo): EngineInfo {
+	const { features } = info.capabilities;
+	if (!features.includes("guided_regex") || features.includes("guided_choice")) return info;
+	return { ...info, capabilities: { ...info.capabilities, features: [...features, "guided_choice"] } };
+}
