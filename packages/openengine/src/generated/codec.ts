@@ -8,9 +8,9 @@ import {
 	enumValue,
 	NO_BYTES,
 	NOTHING,
+	readBytes,
 	readInt64,
 	readUint64,
-	writeBytes,
 	writeInt64,
 	writeUint64,
 } from "../wire/scalars.js";
@@ -176,7 +176,7 @@ export const encodeMediaItem: Encoder<MediaItem> = (message, writer) => {
 	}
 	if (message.rawBytes !== undefined) {
 		writer.uint32(34);
-		writeBytes(writer, message.rawBytes);
+		writer.bytes(message.rawBytes);
 	}
 	if (message.mimeType !== undefined && message.mimeType !== "") {
 		writer.uint32(42);
@@ -213,7 +213,7 @@ export const decodeMediaItem: Decoder<MediaItem> = (reader, end = reader.len) =>
 				rawBytes = undefined;
 				break;
 			case 34:
-				rawBytes = reader.bytes();
+				rawBytes = readBytes(reader);
 				url = undefined;
 				dataUri = undefined;
 				break;
@@ -2002,7 +2002,7 @@ export const decodeAllBlocksCleared: Decoder<AllBlocksCleared> = (reader, end = 
 export const encodeKvBlockHash: Encoder<KvBlockHash> = (message, writer) => {
 	if (message.value !== undefined && message.value.length > 0) {
 		writer.uint32(10);
-		writeBytes(writer, message.value);
+		writer.bytes(message.value);
 	}
 	if (message.encoding !== undefined && message.encoding !== "") {
 		writer.uint32(18);
@@ -2018,7 +2018,7 @@ export const decodeKvBlockHash: Decoder<KvBlockHash> = (reader, end = reader.len
 		const tag = reader.uint32();
 		switch (tag) {
 			case 10:
-				value = reader.bytes();
+				value = readBytes(reader);
 				break;
 			case 18:
 				encoding = reader.string();

@@ -37,8 +37,9 @@ export function writeInt64(writer: Writer, value: bigint): void {
 	writer.int64(halves(value, false) as never);
 }
 
-export function writeBytes(writer: Writer, value: Uint8Array): void {
-	writer.bytes(value);
+/** A copy: a slice would keep the whole message in memory. */
+export function readBytes(reader: Reader): Uint8Array {
+	return new Uint8Array(reader.bytes());
 }
 
 function joined({ low, high }: Halves): bigint {
