@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { DynError, parseOptions } from "@dyn/common";
 import type { Values } from "./options/assemble.js";
-import { COMMANDS, type CommandTable, RUN } from "./options/commands.js";
+import { COMMANDS, type CommandTable, RUN, tableFor } from "./options/commands.js";
 import { takeDynamicFlags } from "./options/dynamic-flags.js";
 import { helpText } from "./terminal/help.js";
 import { describeError, exitCodeOf, usesColour } from "./terminal/terminal.js";
@@ -19,13 +19,15 @@ const commands: Record<string, () => Promise<Command>> = {
 	chat: async () => (await import("./commands/chat.js")).chat,
 	model: async () => (await import("./commands/model.js")).model,
 	doctor: async () => (await import("./commands/doctor.js")).doctor,
+	conformance: async () => (await import("./commands/conformance.js")).conformance,
 };
 
 async function main(argv: readonly string[]): Promise<number> {
 	const [first, ...rest] = argv;
+	if (first === "trtllm-double") return (await import("./commands/trtllm-double.js")).trtllmDouble(rest);
 	const named = COMMANDS.find(({ name }) => name === first);
-	const table: CommandTable = named ?? RUN;
 	const given = named ? rest : argv;
+	const table: CommandTable = tableFor(named ?? RUN, given, process.env);
 	const { dynamic, rest: listed } = table.takesEngineArgs
 		? takeDynamicFlags(given)
 		: { dynamic: [], rest: given };

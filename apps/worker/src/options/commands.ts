@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { OptionSpec } from "@dyn/common";
+import { conformance } from "./tables/conformance.js";
 import { deployment, graceSeconds } from "./tables/deployment.js";
 import { naming, status } from "./tables/endpoint.js";
 import { engine } from "./tables/engine.js";
@@ -8,7 +9,7 @@ import { http } from "./tables/http.js";
 import { model } from "./tables/model.js";
 import { store } from "./tables/model-store.js";
 import { telemetry } from "./tables/telemetry.js";
-import { engineKind, trtllm } from "./tables/trtllm.js";
+import { disaggregation, engineKind, kvTransfer, requestLimit, trtllm, workerEngine } from "./tables/trtllm.js";
 
 export interface CommandTable {
 	readonly name: string;
@@ -20,6 +21,8 @@ export interface CommandTable {
 	readonly takesWords?: boolean;
 	/** Whether it takes `--trtllm.a.b VALUE` flags too; they come as the value `trtllmArgs`. */
 	readonly takesEngineArgs?: boolean;
+	/** Its options with `--engine trtllm` or `double`, where they are others. */
+	readonly withTrtllm?: Pick<CommandTable, "summary" | "usage" | "examples" | "options">;
 }
 
 export const RUN: CommandTable = {
@@ -34,6 +37,16 @@ export const RUN: CommandTable = {
 	options: [...model, ...engine, ...http, ...naming, ...status, ...store, ...telemetry, ...general],
 };
 
+const ofWorkers: readonly OptionSpec[] = [
+	...naming,
+	...status,
+	...deployment,
+	graceSeconds,
+	...store,
+	...telemetry,
+	...general,
+];
+
 export const WORKER: CommandTable = {
 	name: "worker",
 	summary: "Serve a model as an endpoint, without HTTP",
@@ -42,18 +55,27 @@ export const WORKER: CommandTable = {
 		["dyn-worker worker", "a worker for every frontend of this host"],
 		["dyn-worker worker --system-port 9090", "with health and metrics on port 9090"],
 		["dyn-worker worker --discovery-backend etcd", "a worker of a fleet that finds itself through etcd"],
+		["dyn-worker worker --disaggregation-mode prefill", "prompts only; decode workers go on with them"],
+		["dyn-worker worker --engine trtllm --help", "the options with TensorRT-LLM"],
 	],
-	options: [
-		...model,
-		...engine,
-		...naming,
-		...status,
-		...deployment,
-		graceSeconds,
-		...store,
-		...telemetry,
-		...general,
-	],
+	options: [workerEngine, ...model, ...engine, ...requestLimit, ...disaggregation, ...kvTransfer, ...ofWorkers],
+	withTrtllm: {
+		summary: "Serve a model with TensorRT-LLM, or with a stand-in for it, as an endpoint",
+		usage: "dyn-worker worker --engine trtllm|double [options]",
+		examples: [
+			["dyn-worker worker --engine trtllm --model org/name --max-seq-len 8192", "start it and serve it"],
+			["dyn-worker worker --engine trtllm --grpc-endpoint 127.0.0.1:50051", "serve one that runs already"],
+			["dyn-worker worker --engine double", "try a deployment without a GPU"],
+		],
+		options: [
+			workerEngine,
+			...trtllm,
+			...model.filter(({ flags }) => !trtllm.some((spec) => spec.flags.includes(flags[0]!))),
+			...requestLimit,
+			...ofWorkers,
+		],
+	},
+	takesEngineArgs: true,
 };
 
 export const FRONTEND: CommandTable = {
@@ -193,4 +215,45 @@ export const DOCTOR: CommandTable = {
 	takesEngineArgs: true,
 };
 
-export const COMMANDS: readonly CommandTable[] = [RUN, WORKER, FRONTEND, CLUSTER, CHAT, MODEL, DOCTOR];
+export const CONFORMANCE: CommandTable = {
+	name: "conformance",
+	summary: "Hold a running OpenEngine server against the contract",
+	usage: "dyn-worker conformance --grpc-endpoint HOST:PORT [options]",
+	examples: [
+		[
+			"dyn-worker conformance --grpc-endpoint 127.0.0.1:50051",
+			"one line per rule, with what the server did instead",
+		],
+		[
+			"dyn-worker conformance --grpc-endpoint 127.0.0.1:50051 --role prefill",
+			"a prefill server that does not say that it is one",
+		],
+		["dyn-worker conformance --grpc-endpoint 127.0.0.1:50051 --json", "the report for programs"],
+	],
+	options: [...conformance, ...general],
+};
+
+export const COMMANDS: readonly CommandTable[] = [
+	RUN,
+	WORKER,
+	FRONTEND,
+	CLUSTER,
+	CHAT,
+	MODEL,
+	DOCTOR,
+	CONFORMANCE,
+];
+
+/** The table for a command line: that of the engine which it, or the environment, asks for. */
+export function tableFor(
+	table: CommandTable,
+	argv: readonly string[],
+	environment: Readonly<Record<string, string | undefined>>,
+): CommandTable {
+	if (!table.withTrtllm) return table;
+	const [flag] = argv.flatMap((argument, i) =>
+		argument === "--engine" ? [argv[i + 1]] : argument.startsWith("--engine=") ? [argument.slice(9)] : [],
+	);
+	const engine = flag ?? environment["DYN_ENGINE"];
+	return engine === "trtllm" || engine === "double" ? { ...table, ...table.withTrtllm } : table;
+}

@@ -11,7 +11,7 @@ export function helpText(table: CommandTable, colour: boolean): string {
 		lines.push(
 			"",
 			bold("Commands"),
-			...COMMANDS.map(({ name, summary }) => `  ${name.padEnd(10)} ${summary}`),
+			...COMMANDS.map(({ name, summary }) => `  ${name.padEnd(11)} ${summary}`),
 		);
 	}
 	lines.push("", bold("Examples"));
