@@ -29,7 +29,7 @@ async function double(
 	const served = await createTrtllmDouble({ engine: newEngine(), ...options });
 	made.push(() => served.close());
 	const client = await createOpenEngineClient({ endpoint: served.address });
-	made.push(() => client.close());
+	made.push(async () => client.close());
 	return Object.assign(client, { address: served.address });
 }
 

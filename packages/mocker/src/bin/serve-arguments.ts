@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+import { parseArgs } from "node:util";
+import { DynError } from "@dyn/common";
+import { parse } from "yaml";
+import type { MockerEngineOptions } from "../engine/mocker-options.js";
+
+/** What a command line of trtllm-serve asks for, as far as a simulated engine can have it. */
+export interface ServeArguments {
+	readonly host: string;
+	readonly port: number;
+	readonly servedModelName: string | undefined;
+	readonly engine: MockerEngineOptions;
+	/** Whether the context's length is told, as with `--max_seq_len`. */
+	readonly tellsContextLength: boolean;
+}
+
+const VALUES = [
+	...[
+		"host",
+		"port",
+		"backend",
+		"tp_size",
+		"pp_size",
+		"ep_size",
+		"cp_size",
+		"max_batch_size",
+		"max_num_tokens",
+	],
+	...["max_seq_len", "max_beam_width", "kv_cache_free_gpu_memory_fraction", "free_gpu_memory_fraction"],
+	...[
+		"kv_cache_dtype",
+		"num_postprocess_workers",
+		"hf_revision",
+		"gpus_per_node",
+		"served_model_name",
+		"tokenizer",
+	],
+	...[
+		"custom_tokenizer",
+		"chat_template",
+		"reasoning_parser",
+		"tool_parser",
+		"config",
+		"extra_llm_api_options",
+	],
+	...["otlp_traces_endpoint", "grpc-protocol", "custom_module_dirs", "media_io_kwargs", "log_level"],
+];
+const SWITCHES = ["enable_attention_dp", "enable_chunked_prefill", "trust_remote_code", "grpc"];
+
+/**
+ * Reads the arguments of TensorRT-LLM's `trtllm-serve [serve] MODEL ...` (its commands/serve.py).
+ * @param readYaml content of the file of `--config` or `--extra_llm_api_options`, whose keys win
+ * @throws DynError INVALID_ARGUMENT for what the real one does not know, UNIMPLEMENTED for what only the real one has
+ */
+export function readServeArguments(
+	argv: readonly string[],
+	readYaml: (path: string) => string,
+): ServeArguments {
+	const { values, positionals } = parsed(argv[0] === "serve" ? argv.slice(1) : argv);
+	const [model, ...others] = positionals;
+	if (model === undefined) throw refusal("Missing argument 'MODEL'.");
+	if (others.length > 0) throw refusal(`Got unexpected extra argument (${others[0]})`);
+	const protocol = text(values["grpc-protocol"]);
+	if (protocol !== undefined && values["grpc"] !== true) throw refusal("--grpc-protocol requires --grpc");
+	if (protocol !== "openengine")
+		throw new DynError(
+			"UNIMPLEMENTED",
+			"the double serves OpenEngine only: --grpc --grpc-protocol openengine",
+		);
+	const path = text(values["config"]) ?? text(values["extra_llm_api_options"]);
+	const yaml = path === undefined ? {} : ((parse(readYaml(path)) ?? {}) as Record<string, unknown>);
+	const kvCache = (yaml["kv_cache_config"] ?? {}) as Record<string, unknown>;
+	const number = (flag: string, name = flag) => numberOf(name, yaml[name] ?? values[flag]);
+	const maxTokens = numberOf("max_tokens", kvCache["max_tokens"]);
+	const blockSize = numberOf("tokens_per_block", kvCache["tokens_per_block"]) ?? 32;
+	const maxModelLen = number("max_seq_len");
+	const attentionDp = yaml["enable_attention_dp"] ?? values["enable_attention_dp"];
+	return {
+		host: text(values["host"]) ?? "localhost",
+		port: numberOf("port", values["port"]) ?? 8000,
+		servedModelName: text(values["served_model_name"]),
+		engine: {
+			modelName: model,
+			blockSize,
+			numGpuBlocks: maxTokens === undefined ? undefined : Math.ceil(maxTokens / blockSize),
+			maxModelLen,
+			maxNumSeqs: number("max_batch_size") ?? 2048,
+			maxNumBatchedTokens: number("max_num_tokens") ?? 8192,
+			dpSize: attentionDp === true ? (number("tp_size", "tensor_parallel_size") ?? 1) : 1,
+		},
+		tellsContextLength: maxModelLen !== undefined,
+	};
+}
+
+function parsed(args: readonly string[]) {
+	try {
+		return parseArgs({
+			args: [...args],
+			allowPositionals: true,
+			options: {
+				...Object.fromEntries(VALUES.map((name) => [name, { type: "string" as const }])),
+				...Object.fromEntries(SWITCHES.map((name) => [name, { type: "boolean" as const }])),
+			},
+		});
+	} catch (error) {
+		throw refusal((error as Error).message);
+	}
+}
+
+function text(value: unknown): string | undefined {
+	return typeof value === "string" ? value : undefined;
+}
+
+function numberOf(name: string, value: unknown): number | undefined {
+	if (value === undefined || value === null) return undefined;
+	const number = Number(value);
+	if (Number.isFinite(number)) return number;
+	throw refusal(`Invalid value for '--${name}': ${JSON.stringify(value)} is not a valid integer.`);
+}
+
+function refusal(message: string): DynError {
+	return new DynError("INVALID_ARGUMENT", message);
+}
