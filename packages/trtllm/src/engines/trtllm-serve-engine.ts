@@ -240,7 +240,8 @@ export class TrtllmServeEngine implements Engine {
 				const changed = difference(this.#info!, link.info);
 				if (changed) {
 					await link.engine.close();
-					return this.#die(`it came back with another ${changed}; start the worker again`);
+					this.#die(`it came back with another ${changed}; start the worker again`);
+					return;
 				}
 				if (this.#state.status !== "restarting" || signal.aborted) return await link.engine.close();
 				this.#state = { status: "serving", link };

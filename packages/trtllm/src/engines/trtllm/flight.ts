@@ -56,7 +56,10 @@ export class Flight {
 	#leave(): void {
 		this.#isLeft = true;
 		const { request } = this.#options;
-		if (this.#hasTokens || request.disaggregation?.role !== "decode") return this.cancel();
+		if (this.#hasTokens || request.disaggregation?.role !== "decode") {
+			this.cancel();
+			return;
+		}
 		for (let index = 0; index < (request.sampling.n ?? 1); index++)
 			this.#queue.push(cancelled(request, index));
 		this.#queue.end();
