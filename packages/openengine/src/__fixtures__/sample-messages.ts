@@ -15,16 +15,17 @@ export function loadSchema(): protobuf.Type[] {
 	return nestedArray.filter((thing) => thing instanceof protobuf.Type);
 }
 
-const STRUCT = {
-	text: "17",
-	whole: 1,
+/** Keys in the order in which protobuf's deterministic encoding has them. */
+const structOf = (salt: number) => ({
 	half: 12.5,
-	negative: -3,
-	yes: true,
-	nothing: null,
 	list: [1, "two", [false, null], { deep: [0.25] }],
+	negative: -3,
+	nothing: null,
 	object: { empty: {}, none: [] },
-};
+	salt,
+	text: "17",
+	yes: true,
+});
 
 /** The choices of a type's widest oneof: so many samples show every field. */
 export function variantsOf(type: protobuf.Type): number {
@@ -50,7 +51,7 @@ function valueOf(field: protobuf.Field, variant: number, salt: number): unknown 
 		const values = Object.values(resolvedType.values);
 		return values[1 + ((id + salt) % (values.length - 1))];
 	}
-	if (resolvedType?.fullName === ".google.protobuf.Struct") return { ...STRUCT, salt };
+	if (resolvedType?.fullName === ".google.protobuf.Struct") return structOf(salt);
 	if (resolvedType) return sampleOf(resolvedType, variant + salt);
 	switch (field.type) {
 		case "string":
