@@ -3,7 +3,10 @@ import { COMMANDS } from "./options/commands.js";
 
 /** docs/reference/cli.md: every command and option, from the same tables that parse them. */
 export function cliReference(): string {
-	const sections = COMMANDS.map(({ name, summary, usage, examples, options }) => {
+	const tables = COMMANDS.flatMap((table) =>
+		table.withTrtllm ? [table, { ...table.withTrtllm, name: `${table.name} --engine trtllm` }] : [table],
+	);
+	const sections = tables.map(({ name, summary, usage, examples, options }) => {
 		const rows = options.map((spec) => {
 			const flags = spec.flags.map((flag) => `\`${flag.length === 1 ? "-" : "--"}${flag}\``).join(", ");
 			const value = spec.choices ? spec.choices.join(" \\| ") : (spec.value ?? "");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Logger, silentLogger } from "@dyn/common";
+import { DynError, type Logger, silentLogger } from "@dyn/common";
 import type { Engine } from "@dyn/engine";
 import { createTcpKvTransfer } from "@dyn/kvbm/transfer";
 import { createModelStore, DEFAULT_MODEL } from "@dyn/models/store";
@@ -14,6 +14,7 @@ import { applyMiddleware } from "./handlers/handler.js";
 import { traceGeneration } from "./handlers/trace-generation.js";
 import { touchCanary } from "./health/canary-traffic.js";
 import { healthCheckPayload } from "./health/health-check-payload.js";
+import { askThroughPrefill } from "./health/prefill-canary.js";
 import { showCacheUse } from "./kv-events/cache-gauges.js";
 import { createKvEventPublisher, type KvEventPublisher } from "./kv-events/kv-event-publisher.js";
 import { kvEventsOf } from "./kv-events/kv-events-of.js";
@@ -57,6 +58,8 @@ async function assemble(
 	if (!options.runtime) made.push(() => runtime.close());
 	// Names are checked before anything slow begins.
 	const role = roleOf(options.disaggregationMode ?? "agg");
+	if (options.prefillCanary && role.workerType !== "decode")
+		throw new DynError("INVALID_ARGUMENT", "prefillCanary is for decode workers; leave it out");
 	const endpoint = runtime.endpoint({
 		namespace: options.namespace ?? "dynamo",
 		component: options.component ?? role.component,
@@ -82,6 +85,11 @@ async function assemble(
 		made.push(() => embedded.close());
 		closeWithEngine = kvTransfer;
 		engine = embedded;
+	} else if (engine === "trtllm") {
+		const { trtllmEngine } = await import("./engines/trtllm.js");
+		const trtllm = await trtllmEngine(model.path, name, options, logger);
+		made.push(() => trtllm.close());
+		engine = trtllm;
 	}
 	const info = await engine.start();
 	signal?.throwIfAborted();
@@ -90,23 +98,30 @@ async function assemble(
 		...(options.tracer ? [traceGeneration(options.tracer)] : []),
 		...(options.middleware ?? []),
 	]);
+	const prefill = options.prefillCanary
+		? runtime.endpoint(options.prefillCanary).client({ codec: generateCodec })
+		: null;
 	const canary =
 		options.canaryWaitMs === undefined
 			? null
 			: createCanary({
-					handler: (payload, context) => handler.generate(payload as GenerateRequest, { ...context, logger }),
+					handler: (payload, context) =>
+						prefill
+							? askThroughPrefill(prefill, handler, payload as GenerateRequest, { ...context, logger })
+							: handler.generate(payload as GenerateRequest, { ...context, logger }),
 					payload: healthCheckPayload(1),
 					waitMs: options.canaryWaitMs,
 					logger,
 				});
 	if (canary) made.push(async () => canary.close());
+	if (prefill) made.push(() => prefill.close());
+	// Before the first request: what is not heard is never known.
+	const kvEvents = options.publishKvEvents ? kvEventsOf(engine, info, logger) : null;
 	const served = await endpoint.serve(
 		(request, context) => {
 			const answer = handler.generate(request as GenerateRequest, context);
 			return canary ? touchCanary(answer, canary) : answer;
 		},
-	// Before the first request: what is not heard is never known.
-	const kvEvents = options.publishKvEvents ? kvEventsOf(engine, info, logger) : null;
 		{ codec: generateCodec },
 	);
 	made.push(() => served.close());
@@ -145,12 +160,17 @@ async function assemble(
 		handler,
 		canary,
 		presence,
-		closeWithEngine,
+		kvEventPublisher,
+		closeWithEngine: {
+			close: async () => {
+				await closeWithEngine?.close();
+				await prefill?.close();
+			},
+		},
 		ownsRuntime: options.runtime === undefined,
 		logger,
 	});
 }
-		kvEventPublisher,
 
 /** A worker is in discovery with its KV events or not at all: a router that knew it without would not listen. */
 async function publishCard(

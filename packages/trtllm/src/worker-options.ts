@@ -4,7 +4,7 @@ import type { Engine } from "@dyn/engine";
 import type { TcpKvTransferOptions } from "@dyn/kvbm/transfer";
 import type { LogitsProcessorFactory } from "@dyn/logits";
 import type { ModelStore } from "@dyn/models/store";
-import type { Runtime } from "@dyn/runtime";
+import type { EndpointPath, Runtime } from "@dyn/runtime";
 import type { MetadataOptions } from "./card/card-files.js";
 import type { DisaggregationMode } from "./disaggregation-mode.js";
 import type { EngineArgs } from "./engine-args/merge-engine-args.js";
@@ -51,6 +51,11 @@ export interface TrtllmWorkerOptions {
 	readonly middleware?: readonly HandlerMiddleware[] | undefined;
 	/** Silence after which a canary asks the handler whether it works, ms. Default: no canary. */
 	readonly canaryWaitMs?: number | undefined;
+	/**
+	 * Prefill workers that the canary of a decode worker goes through, so that it tries the handing over too. Default: the
+	 * canary stays in this worker.
+	 */
+	readonly prefillCanary?: EndpointPath | undefined;
 	/** Whether KV-aware routers hear what the engine has in its KV cache. Default false. */
 	readonly publishKvEvents?: boolean | undefined;
 	/** Whether `metrics` gets how full the KV cache of each rank is, by Dynamo's names. Default false. */

@@ -13,10 +13,12 @@ import { loadTokenizer } from "@dyn/text";
 import {
 	createTrtllmWorker,
 	type HandlerMiddleware,
+	limitRequests,
 	loadEngineArgs,
 	type TrtllmWorker,
 	type TrtllmWorkerOptions,
 } from "@dyn/trtllm";
+import { trtllmWorkerOptions } from "./trtllm-worker.js";
 
 export type Values = Readonly<Record<string, OptionValue | undefined>>;
 
@@ -51,6 +53,11 @@ export async function startWorker(
 	const modelStore = openModelStore(values, shared.logger);
 	const kvBlockSize = values["kvBlockSize"];
 	const publishesBoth = values["publishEventsAndMetrics"] === true;
+	const limit = values["engineRequestLimit"] as number | undefined;
+	if (values["disaggregationStrategy"] !== undefined)
+		shared.logger.info(
+			"--disaggregation-strategy has no effect: the frontend sends prompts to prefill workers first",
+		);
 	const override =
 		values["overrideEngineArgs"] === undefined
 			? {}
@@ -59,8 +66,7 @@ export async function startWorker(
 	const path = endpoint?.includes(".")
 		? parseEndpointPath(endpoint)
 		: { endpoint, namespace: values["namespace"] as string, component: values["component"] as string };
-	const testProcessor = values["testLogitsProcessor"] === true ? await helloWorld(values, modelStore) : null;
-	return createTrtllmWorker({
+	const common = {
 		...shared,
 		...path,
 		modelStore,
@@ -70,8 +76,25 @@ export async function startWorker(
 		chatTemplatePath: values["chatTemplate"] as string | undefined,
 		nativePath: values["nativePath"] as string | undefined,
 		canaryWaitMs: values["canaryWait"] === undefined ? undefined : (values["canaryWait"] as number) * 1000,
+		prefillCanary:
+			values["prefillCanary"] === undefined
+				? undefined
+				: parseEndpointPath(values["prefillCanary"] as string),
+		disaggregationMode: values["disaggregationMode"] as TrtllmWorkerOptions["disaggregationMode"],
+		kvTransfer: {
+			host: values["kvTransferHost"] as string | undefined,
+			port: values["kvTransferPort"] as number | undefined,
+		},
 		publishKvEvents: publishesBoth || values["publishKvEvents"] === true,
 		publishMetrics: publishesBoth || values["publishMetrics"] === true,
+		middleware:
+			limit === undefined ? [] : [limitRequests(limit, values["requestQueueLimit"] as number | undefined)],
+	};
+	const trtllm = await trtllmWorkerOptions(values, process.env);
+	if (trtllm.engine) return createTrtllmWorker({ ...common, ...trtllm });
+	const testProcessor = values["testLogitsProcessor"] === true ? await helloWorld(values, modelStore) : null;
+	return createTrtllmWorker({
+		...common,
 		engineArgs: {
 			max_batch_size: values["maxBatchSize"],
 			max_num_tokens: values["maxNumTokens"],
@@ -93,7 +116,7 @@ export async function startWorker(
 			"banned-tokens": bannedTokensProcessor,
 			...(testProcessor ? { [HELLO_WORLD]: testProcessor } : {}),
 		},
-		middleware: testProcessor ? [withHelloWorld] : [],
+		middleware: [...common.middleware, ...(testProcessor ? [withHelloWorld] : [])],
 	});
 }
 

@@ -34,8 +34,7 @@ describe("the table", () => {
 
 	it.each([
 		["--engine-dir", "/engines", "after TensorRT-LLM 1.3.0rc20; pass the checkpoint with --model"],
-		["--disagg-mode", "prefill", "--disaggregation-mode"],
-		["--disaggregation-strategy", "decode_first", "prefill workers first"],
+		["--disaggregation-strategy", "both", "one of prefill_first, decode_first"],
 		["--disaggregation-mode", "prefill_and_decode", "one of agg, pd, prefill, decode, encode"],
 		["--free-gpu-memory-fraction", "0", "from 0.001 to 1"],
 		["--default-num-images-per-prompt", "11", "from 1 to 10"],
@@ -43,6 +42,12 @@ describe("the table", () => {
 });
 
 describe("serveOptions", () => {
+	it("knows Dynamo's old names", async () => {
+		expect(
+			await read(["--disagg-mode", "prefill", "--disaggregation-strategy", "decode_first"]),
+		).toMatchObject({ disaggregationMode: "prefill" });
+	});
+
 	it("takes variables, lets flags win, and negates", async () => {
 		const env = {
 			DYN_TRTLLM_MAX_SEQ_LEN: "4096",

@@ -50,6 +50,97 @@ export const engineKind: OptionSpec = {
 	group: "Engine",
 };
 
+/** What a worker can have. */
+export const workerEngine: OptionSpec = {
+	...engineKind,
+	choices: ["embedded", "trtllm", "double"],
+	help: "The engine of this package, TensorRT-LLM, or a stand-in for it that needs no GPU and knows no language",
+};
+
+/** What prefill and decode workers of every engine have. */
+export const disaggregationMode: OptionSpec = {
+	name: "disaggregationMode",
+	flags: ["disaggregation-mode", "disagg-mode"],
+	env: ["DYN_TRTLLM_DISAGGREGATION_MODE"],
+	type: "string",
+	value: "MODE",
+	choices: ["agg", "pd", "prefill", "decode", "encode"],
+	default: "agg",
+	help: "What this worker does in a deployment",
+	group: "Disaggregation",
+};
+export const disaggregation: readonly OptionSpec[] = [
+	disaggregationMode,
+	{
+		name: "disaggregationStrategy",
+		flags: ["disaggregation-strategy"],
+		env: ["DYN_TRTLLM_DISAGGREGATION_STRATEGY"],
+		type: "string",
+		value: "ORDER",
+		choices: ["prefill_first", "decode_first"],
+		help: "Has no effect: the frontend sends a prompt to a prefill worker first",
+		group: "Disaggregation",
+	},
+	{
+		name: "prefillCanary",
+		flags: ["prefill-canary"],
+		env: ["DYN_TRTLLM_PREFILL_CANARY"],
+		type: "string",
+		value: "ENDPOINT",
+		help: "dyn:// endpoint of the prefill workers that the canary of a decode worker goes through",
+		group: "Disaggregation",
+	},
+];
+
+/** How the embedded engine hands KV blocks over. */
+export const kvTransfer: readonly OptionSpec[] = [
+	{
+		name: "kvTransferHost",
+		flags: ["kv-transfer-host"],
+		env: ["DYN_KV_TRANSFER_HOST"],
+		type: "string",
+		value: "HOST",
+		default: "127.0.0.1",
+		help: "Address at which a prefill worker lets decode workers fetch KV blocks",
+		group: "Disaggregation",
+	},
+	{
+		name: "kvTransferPort",
+		flags: ["kv-transfer-port"],
+		env: ["DYN_KV_TRANSFER_PORT"],
+		type: "integer",
+		range: [0, 65_535],
+		value: "PORT",
+		default: 0,
+		help: "Its port (0: any that is free)",
+		group: "Disaggregation",
+	},
+];
+
+export const requestLimit: readonly OptionSpec[] = [
+	{
+		name: "engineRequestLimit",
+		flags: ["engine-request-limit"],
+		env: ["DYN_ENGINE_REQUEST_LIMIT"],
+		type: "integer",
+		range: [1, MANY],
+		value: "N",
+		help: "Most requests at the engine; further ones wait here (default: no limit)",
+		group: "Engine",
+	},
+	{
+		name: "requestQueueLimit",
+		flags: ["request-queue-limit"],
+		env: ["DYN_DYNAMO_REQUEST_QUEUE_LIMIT"],
+		type: "integer",
+		range: [0, MANY],
+		value: "N",
+		default: 16,
+		help: "Most requests that wait for it; further ones are refused",
+		group: "Engine",
+	},
+];
+
 export const trtllm: readonly OptionSpec[] = [
 	engine("model", "string", "Folder of a checkpoint, or its id on the hub", {
 		flags: ["model-path", "m"],
@@ -104,11 +195,7 @@ export const trtllm: readonly OptionSpec[] = [
 	engine("model-loader-extra-config", "string", "JSON object for the loader of --load-format", {
 		value: "JSON",
 	}),
-	engine("disaggregation-mode", "string", "What this worker does in a deployment", {
-		value: "MODE",
-		choices: ["agg", "pd", "prefill", "decode", "encode"],
-		default: "agg",
-	}),
+	...disaggregation,
 	engine("enable-multimodal", "boolean", "Same as --modality multimodal"),
 	engine("modality", "string", "What goes in or comes out beside text", {
 		value: "KIND",
@@ -142,9 +229,12 @@ export const trtllm: readonly OptionSpec[] = [
 		"engine-dir",
 		"prebuilt engines went with the C++ executor API, after TensorRT-LLM 1.3.0rc20; pass the checkpoint with --model",
 	),
-	gone("disagg-mode", "it is called --disaggregation-mode"),
-	gone("disaggregation-strategy", "the frontend sends prompts to prefill workers first; leave it out"),
 
+	launch("grpc-endpoint", "string", "host:port of an engine that runs already; none is started then", {
+		flags: ["trtllm-endpoint"],
+		env: ["DYN_SIDECAR_GRPC_ENDPOINT", "TRTLLM_GRPC_ENDPOINT"],
+		value: "ADDRESS",
+	}),
 	launch("engine-protocol", "string", "How the engine is spoken to: two over gRPC, or HTTP", {
 		value: "PROTOCOL",
 		choices: ["openengine", "smg", "http"],
