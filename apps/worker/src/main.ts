@@ -16,6 +16,7 @@ const commands: Record<string, () => Promise<Command>> = {
 	worker: async () => (await import("./commands/worker.js")).worker,
 	frontend: async () => (await import("./commands/frontend.js")).frontend,
 	cluster: async () => (await import("./commands/cluster.js")).cluster,
+	mocker: async () => (await import("./commands/mocker.js")).mocker,
 	chat: async () => (await import("./commands/chat.js")).chat,
 	model: async () => (await import("./commands/model.js")).model,
 	doctor: async () => (await import("./commands/doctor.js")).doctor,
@@ -24,7 +25,6 @@ const commands: Record<string, () => Promise<Command>> = {
 
 async function main(argv: readonly string[]): Promise<number> {
 	const [first, ...rest] = argv;
-	if (first === "trtllm-double") return (await import("./commands/trtllm-double.js")).trtllmDouble(rest);
 	const named = COMMANDS.find(({ name }) => name === first);
 	const given = named ? rest : argv;
 	const table: CommandTable = tableFor(named ?? RUN, given, process.env);

@@ -6,10 +6,18 @@ import { naming, status } from "./tables/endpoint.js";
 import { engine } from "./tables/engine.js";
 import { general } from "./tables/general.js";
 import { http } from "./tables/http.js";
+import { mocker } from "./tables/mocker.js";
 import { model } from "./tables/model.js";
 import { store } from "./tables/model-store.js";
 import { telemetry } from "./tables/telemetry.js";
-import { disaggregation, engineKind, kvTransfer, requestLimit, trtllm, workerEngine } from "./tables/trtllm.js";
+import {
+	disaggregation,
+	engineKind,
+	kvTransfer,
+	requestLimit,
+	trtllm,
+	workerEngine,
+} from "./tables/trtllm.js";
 
 export interface CommandTable {
 	readonly name: string;
@@ -58,7 +66,15 @@ export const WORKER: CommandTable = {
 		["dyn-worker worker --disaggregation-mode prefill", "prompts only; decode workers go on with them"],
 		["dyn-worker worker --engine trtllm --help", "the options with TensorRT-LLM"],
 	],
-	options: [workerEngine, ...model, ...engine, ...requestLimit, ...disaggregation, ...kvTransfer, ...ofWorkers],
+	options: [
+		workerEngine,
+		...model,
+		...engine,
+		...requestLimit,
+		...disaggregation,
+		...kvTransfer,
+		...ofWorkers,
+	],
 	withTrtllm: {
 		summary: "Serve a model with TensorRT-LLM, or with a stand-in for it, as an endpoint",
 		usage: "dyn-worker worker --engine trtllm|double [options]",
@@ -172,6 +188,23 @@ export const CHAT: CommandTable = {
 	],
 };
 
+export const MOCKER: CommandTable = {
+	name: "mocker",
+	summary: "Workers with a simulated engine, or an engine server that stands in for TensorRT-LLM",
+	usage: "dyn-worker mocker [options]",
+	examples: [
+		[
+			"dyn-worker mocker --num-workers 4 --speedup-ratio 10",
+			"four workers that answer at ten times the speed",
+		],
+		[
+			"dyn-worker mocker --serve openengine --listen 127.0.0.1:50051",
+			"an engine server for tests of clients",
+		],
+	],
+	options: [...mocker, ...naming, ...deployment, graceSeconds, ...store, ...general],
+};
+
 export const MODEL: CommandTable = {
 	name: "model",
 	summary: "Pull, list, find and remove models",
@@ -238,6 +271,7 @@ export const COMMANDS: readonly CommandTable[] = [
 	WORKER,
 	FRONTEND,
 	CLUSTER,
+	MOCKER,
 	CHAT,
 	MODEL,
 	DOCTOR,
