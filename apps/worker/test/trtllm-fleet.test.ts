@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+import { fileURLToPath } from "node:url";
+import { createLogger } from "@dyn/common";
+import { createFrontend, type Frontend } from "@dyn/frontend";
+import { createRuntime, type Runtime } from "@dyn/runtime";
+import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
+import { createTrtllmWorker, type TrtllmWorker } from "@dyn/trtllm";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { eventually, MODEL } from "./server-process.js";
+
+const engine = fileURLToPath(new URL("./__fixtures__/slow-double.mjs", import.meta.url));
+const metrics = createPrometheusMetrics();
+let runtime: Runtime;
+let frontend: Frontend;
+let workers: TrtllmWorker[];
+
+/** A worker with an engine process of its own, whose pids land in `pids`, newest last. */
+async function startWorker(pids: number[]): Promise<TrtllmWorker> {
+	const logger = createLogger("info", ({ message, fields }) => {
+		if (message === "the engine is ready") pids.push(fields["pid"] as number);
+	});
+	const worker = await createTrtllmWorker({
+		runtime,
+		engine: "trtllm",
+		metrics,
+		logger,
+		trtllm: {
+			environment: process.env,
+			serve: { command: [process.execPath, engine], maxSeqLen: 2048 },
+			restartDelayMs: () => 100,
+		},
+	});
+	workers.push(worker);
+	return worker;
+}
+
+async function stream(prompt: string, onToken: () => void) {
+	const response = await fetch(`${frontend.address}/v1/completions`, {
+		method: "POST",
+		headers: { "content-type": "application/json" },
+		body: JSON.stringify({ model: MODEL, prompt, max_tokens: 60, temperature: 0, stream: true }),
+	});
+	let all = "";
+	for await (const part of response.body!.pipeThrough(new TextDecoderStream())) {
+		all += part;
+		if (part.includes('"text"')) onToken();
+	}
+	const events = [...all.matchAll(/^data: (\{.*\})$/gm)].map(([, json]) => JSON.parse(json!));
+	return {
+		text: events.map(({ choices }) => choices?.[0]?.text ?? "").join(""),
+		errors: events.filter(({ error }) => error),
+		isWhole: all.endsWith("data: [DONE]\n\n"),
+	};
+}
+
+beforeEach(async () => {
+	workers = [];
+	runtime = await createRuntime({ metrics });
+	frontend = await createFrontend({ runtime, port: 0, metrics });
+});
+afterEach(async () => {
+	await frontend.close();
+	for (const worker of workers) await worker.close();
+	await runtime.close();
+});
+
+it("no client notices an engine that is killed; its worker leaves discovery at once and comes back with the next engine", async () => {
+	const pids: number[] = [];
+	const worker = await startWorker(pids);
+	await startWorker([]);
+	await frontend.ready;
+	const client = runtime.endpoint(worker.served.instance.path).client();
+	await eventually("two instances", async () => client.instances().length === 2);
+	const prompts = Array.from({ length: 6 }, (_, i) => `Tell me about the number ${i}:`);
+	const ask = (onToken: () => void) => Promise.all(prompts.map((prompt) => stream(prompt, onToken)));
+	const undisturbed = await ask(() => {});
+	expect(undisturbed.map(({ errors, isWhole }) => [errors, isWhole])).toEqual(prompts.map(() => [[], true]));
+
+	let tokens = 0;
+	const isThere = () => client.instances().some(({ id }) => id === worker.served.instance.id);
+	let gone: Promise<number> | null = null;
+	const disturbed = await ask(() => {
+		if (++tokens !== 60) return;
+		process.kill(pids.at(-1)!, "SIGKILL");
+		gone = eventually("out of discovery", async () => !isThere());
+	});
+	expect(disturbed).toEqual(undisturbed);
+	expect(await gone).toBeLessThan(1000);
+	const moved = /^dynamo_frontend_model_migration_total\{.*\} (\d+)$/m.exec(await metrics.expose())?.[1];
+	expect(Number(moved)).toBeGreaterThan(0);
+	await eventually("back in discovery", async () => isThere());
+	expect(pids.length).toBe(2);
+	expect(worker.healthy).toBe(true);
+	expect(await ask(() => {})).toEqual(undisturbed);
+	await client.close();
+});
+
+it("refuses to start with a configuration that cannot work, and says what to change", async () => {
+	const start = createTrtllmWorker({
+		runtime,
+		engine: "trtllm",
+		trtllm: { environment: process.env, serve: { command: [process.execPath, engine] } },
+	});
+	await expect(start).rejects.toThrow(/reports its context length only when it was told one.*set --max-seq-len/s);
+});
