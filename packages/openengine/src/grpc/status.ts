@@ -72,8 +72,7 @@ export function toGrpcStatus(error: DynError): GrpcStatus {
  */
 export function fromGrpcStatus(status: number, message: string, what: string): DynError {
 	// grpc-js says so of a message above its limit; trying again elsewhere would not make it smaller.
-	const tooLarge =
-		status === GrpcStatus.RESOURCE_EXHAUSTED && /larger than max|message exceeds/i.test(message);
+	const tooLarge = status === GrpcStatus.RESOURCE_EXHAUSTED && /larger than/i.test(message);
 	const code = tooLarge ? "PAYLOAD_TOO_LARGE" : (CODE_OF_STATUS[status] ?? "INTERNAL");
 	return new DynError(code, `${what}: ${message}`, { details: { grpcStatus: status } });
 }
