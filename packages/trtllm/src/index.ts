@@ -11,5 +11,11 @@ export { defineHandler, type Handler, type HandlerMiddleware } from "./handlers/
 export { limitRequests } from "./handlers/limit-requests.js";
 export { prefillHandler } from "./handlers/prefill-handler.js";
 export { healthCheckPayload } from "./health/health-check-payload.js";
+export { type NamedKvEventSource, namedEndpoints } from "./kv-events/trtllm/named-endpoints.js";
+export {
+	type KvEventEndpoint,
+	type KvEventSourceOptions,
+	openKvEventSource,
+} from "./kv-events/trtllm/open-kv-event-source.js";
 export type { TrtllmWorker } from "./trtllm-worker.js";
 export type { TrtllmWorkerOptions } from "./worker-options.js";
