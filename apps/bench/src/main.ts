@@ -28,6 +28,10 @@ const commands: Record<string, () => Promise<BenchModule>> = {
 		const { planeStockBench, usage } = await import("./plane-stock-bench.js");
 		return { run: planeStockBench, usage };
 	},
+	worker: async () => {
+		const { workerBench, usage } = await import("./worker-bench.js");
+		return { run: workerBench, usage };
+	},
 	soak: async () => {
 		const { soakBench, usage } = await import("./endurance/soak.js");
 		return { run: soakBench, usage };
