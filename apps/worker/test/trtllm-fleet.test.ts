@@ -101,5 +101,7 @@ it("refuses to start with a configuration that cannot work, and says what to cha
 		engine: "trtllm",
 		trtllm: { environment: process.env, serve: { command: [process.execPath, engine] } },
 	});
-	await expect(start).rejects.toThrow(/reports its context length only when it was told one.*set --max-seq-len/s);
+	await expect(start).rejects.toThrow(
+		/reports its context length only when it was told one.*set --max-seq-len/s,
+	);
 });
