@@ -116,7 +116,16 @@ async function assemble(
 	if (canary) made.push(async () => canary.close());
 	if (prefill) made.push(() => prefill.close());
 	// Before the first request: what is not heard is never known.
-	const kvEvents = options.publishKvEvents ? kvEventsOf(engine, info, logger) : null;
+	const kvEvents = options.publishKvEvents
+		? await kvEventsOf({
+				engine,
+				info,
+				endpoint: options.trtllm?.serve?.kvEventsEndpoint,
+				logger,
+				metrics: options.metrics,
+			})
+		: null;
+	if (kvEvents) made.push(async () => kvEvents.stop());
 	const served = await endpoint.serve(
 		(request, context) => {
 			const answer = handler.generate(request as GenerateRequest, context);
@@ -131,7 +140,7 @@ async function assemble(
 				runtime,
 				instance: served.instance,
 				dpSize: info.dpSize,
-				events: kvEvents,
+				...kvEvents,
 				load: () => engine.load(),
 				answersQueries,
 				logger,
@@ -140,10 +149,9 @@ async function assemble(
 	if (kvEventPublisher) made.push(() => kvEventPublisher.close());
 	if (options.publishMetrics && options.metrics)
 		showCacheUse(options.metrics, served.instance, () => engine.load());
-	const routing = {
-		publishesKvEvents: kvEvents !== null,
-		answersKvQueries: kvEvents !== null && answersQueries,
-	};
+	const routing = kvEvents
+		? { publishesKvEvents: true, ...(answersQueries ? { answersKvQueries: true } : {}) }
+		: {};
 	const card = modelCard({ name, modelPath: model.path, files, role, info, engine, routing }, options);
 	const presence = new Presence({
 		served,

@@ -27,6 +27,7 @@ async function publishing({ dpSize = 1, answersQueries = true } = {}) {
 		instance: served.instance,
 		dpSize,
 		events,
+		stop: () => events.end(),
 		load: () => [load],
 		answersQueries,
 		logger: silentLogger,

@@ -14,6 +14,8 @@ export interface KvEventPublisherOptions {
 	readonly dpSize: number;
 	/** Every change from the moment the engine started, of all ranks. */
 	readonly events: AsyncIterable<KvEvent>;
+	/** Ends `events`; called when the publisher closes. */
+	readonly stop: () => void;
 	readonly load: () => readonly EngineLoad[];
 	/** Whether routers may ask for everything that is stored. Dynamo's decode workers do not answer that. */
 	readonly answersQueries: boolean;
@@ -54,15 +56,17 @@ class Publishing implements KvEventPublisher {
 	readonly #ranks: readonly RankPublisher[];
 	readonly #load: LoadPublisher;
 	readonly #logger: Logger;
-	readonly #events: AsyncIterator<KvEvent>;
+	readonly #stop: () => void;
 	#closing: Promise<void> | null = null;
 
 	constructor(ranks: readonly RankPublisher[], load: LoadPublisher, options: KvEventPublisherOptions) {
 		this.#ranks = ranks;
 		this.#load = load;
 		this.#logger = options.logger;
-		this.#events = options.events[Symbol.asyncIterator]();
-		this.#pump().catch((error) => this.#logger.error("KV events of the engine have ended", { error }));
+		this.#stop = options.stop;
+		this.#pump(options.events).catch((error) =>
+			this.#logger.error("KV events of the engine have ended", { error }),
+		);
 	}
 
 	async announce(): Promise<void> {
@@ -78,10 +82,9 @@ class Publishing implements KvEventPublisher {
 		return this.#closing;
 	}
 
-	async #pump(): Promise<void> {
+	async #pump(events: AsyncIterable<KvEvent>): Promise<void> {
 		let warned = false;
-		for (let next = await this.#events.next(); !next.done; next = await this.#events.next()) {
-			const { dpRank, data } = next.value;
+		for await (const { dpRank, data } of events) {
 			const rank = this.#ranks[dpRank];
 			if (rank) rank.push(data);
 			else if (!warned) {
@@ -95,8 +98,7 @@ class Publishing implements KvEventPublisher {
 	}
 
 	async #close(): Promise<void> {
-		// Not awaited: a source that waits for an event returns only when there is one.
-		this.#events.return?.()?.catch((error) => this.#logger.warn("closing KV events failed", { error }));
+		this.#stop();
 		await Promise.all([...this.#ranks, this.#load].map((each) => each.close()));
 	}
 }
