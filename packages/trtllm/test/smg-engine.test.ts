@@ -2,6 +2,8 @@
 import { createRequestContext, type DynError, type RequestContextOptions } from "@dyn/common";
 import type { Engine } from "@dyn/engine";
 import { conformanceCases } from "@dyn/engine/conformance";
+import { createMockerEngine } from "@dyn/mocker";
+import { createSmgDouble } from "@dyn/mocker/smg";
 import { createGenerateRequest, type EngineOutput, type GenerateRequestInit } from "@dyn/protocols";
 import type { MessageInit, SmgGenerateResponse } from "@dyn/protocols/smg";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -51,6 +53,22 @@ describe("the contract over SMG", () => {
 			server.showsStopInChunks = shows;
 			const info = await start();
 			await each.run({ engine, info });
+		});
+});
+
+describe("the contract over SMG, with the mocker behind it", () => {
+	for (const each of conformanceCases)
+		it(each.name, async () => {
+			const mocker = createMockerEngine({
+				speedupRatio: 0,
+				vocabSize: 1000,
+				maxModelLen: 1024,
+				modelName: "m",
+			});
+			await using double = await createSmgDouble({ engine: mocker });
+			const info = await start({ endpoint: double.address });
+			await each.run({ engine, info });
+			await engine.close();
 		});
 });
 

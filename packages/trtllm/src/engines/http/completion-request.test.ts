@@ -97,6 +97,7 @@ const rows: readonly [name: string, init: Omit<GenerateRequestInit, "tokenIds">,
 		{ lora_request: { lora_name: "adapter", lora_int_id: 7, lora_path: "/adapters/7" } },
 	],
 	["priority", { routing: { priority: 2 ** 22 } }, { priority: 0.75 }],
+	["a canary, which must not wait", { healthCheck: true, routing: { priority: 3 } }, { priority: 1 }],
 	[
 		"conversation_id",
 		{ routing: { conversationId: "c" } },
