@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { dynWorker } from "../repository.js";
 import { Child } from "./child.js";
+import { COLLECTABLE } from "./resource-samples.js";
 
 export const SERVED_MODEL = "endurance";
 
@@ -109,7 +110,7 @@ export class Fleet {
 		const child = await Child.start({
 			name,
 			command,
-			args: [dynWorker, ...args, ...this.#deployment],
+			args: [...COLLECTABLE, dynWorker, ...args, ...this.#deployment],
 			ready,
 		});
 		this.#children.push(child);

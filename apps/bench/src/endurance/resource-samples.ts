@@ -1,7 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readdirSync, readFileSync } from "node:fs";
 import type { Child } from "./child.js";
+import { seconds } from "./session.js";
 import { minima, type Sample, slope } from "./slope.js";
+
+/**
+ * Arguments of a node that collects its garbage when it gets SIGUSR2. A heap that is used little grows for half an hour
+ * before V8 collects it by itself: without this every slow leak hides in garbage, and garbage passes for a leak.
+ */
+export const COLLECTABLE: readonly string[] = [
+	"--expose-gc",
+	"--import",
+	`data:text/javascript,${encodeURIComponent('process.on("SIGUSR2", () => gc());')}`,
+];
+/** For a collection, and for its pages to be given back. */
+const SETTLE_SECONDS = 2;
 
 /** What one quantity was after the warm-up. */
 export interface Use {
@@ -17,6 +30,8 @@ export interface ResourceUse {
 	readonly residentMb: Use;
 	/** Of it, what is the process's own: pages of files (programs, weights) come and go as the kernel needs its cache. */
 	readonly ownMb: Use;
+	/** The same just after collections of garbage: what is held, and what the allocators keep. */
+	readonly settledMb: Use;
 	readonly openFiles: Use;
 }
 
@@ -25,6 +40,7 @@ export class ResourceSamples {
 	readonly #child: Child;
 	readonly #resident: Sample[] = [];
 	readonly #own: Sample[] = [];
+	readonly #settled: Sample[] = [];
 	readonly #files: Sample[] = [];
 
 	constructor(child: Child) {
@@ -54,6 +70,20 @@ export class ResourceSamples {
 		}
 	}
 
+	/** Has the process collect its garbage (see `COLLECTABLE`) and takes a sample when it has. */
+	async settle(): Promise<void> {
+		try {
+			process.kill(this.#child.pid, "SIGUSR2");
+		} catch {
+			return; // it is gone
+		}
+		await seconds(SETTLE_SECONDS);
+		const before = this.#own.length;
+		this.take();
+		const sample = this.#own[before];
+		if (sample) this.#settled.push(sample);
+	}
+
 	/** @param fromMs end of the warm-up; the lines are fitted to the smallest sample of each window of `windowMs` */
 	use(fromMs: number, windowMs: number): ResourceUse {
 		const summarize = (all: readonly Sample[]): Use => {
@@ -70,6 +100,7 @@ export class ResourceSamples {
 			name: this.#child.name,
 			residentMb: summarize(this.#resident),
 			ownMb: summarize(this.#own),
+			settledMb: summarize(this.#settled),
 			openFiles: summarize(this.#files),
 		};
 	}
