@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { once } from "node:events";
 import { createRequestContext, DynError } from "@dyn/common";
 import type { Engine, EngineInfo } from "@dyn/engine";
 import {
@@ -112,7 +113,9 @@ function handlers(engine: Engine, info: EngineInfo, version: string): UntypedSer
 			const responses = new SmgResponses(request);
 			const context = createRequestContext({ id: request.requestId, signal: aborting.signal });
 			for await (const output of engine.generate(fromSmgRequest(request, info), context))
-				for (const response of responses.write(output)) if (!call.cancelled) call.write(response);
+				for (const response of responses.write(output))
+					if (!call.cancelled && !call.write(response))
+						await once(call, "drain", { signal: aborting.signal }).catch(() => {}); // or aborted
 			call.end();
 		} catch (error) {
 			const { rawMessage, httpStatus } = DynError.from(error);
