@@ -34,7 +34,8 @@ describe("the embedded engine, OpenEngine between, keeps the Engine contract", (
 				} finally {
 					await engine.close();
 				}
-			}));
+			}),
+		);
 	}
 });
 

@@ -169,6 +169,18 @@ describe("a server that breaks the contract", () => {
 		}
 	});
 
+	it("is told apart: gone in the middle of an answer", async () => {
+		const { server, engine } = await served();
+		const sent = createGenerateRequest({ tokenIds: [5], stop: { maxTokens: 900 } });
+		const generating = (await engine()).generate(sent, createRequestContext())[Symbol.asyncIterator]();
+		await generating.next();
+		await server.close();
+		const rest = (async () => {
+			while (!(await generating.next()).done);
+		})();
+		await expect(rest).rejects.toMatchObject({ retryable: true });
+	});
+
 	it("is not used when its schema is another", async () => {
 		for (const wrong of [{ schemaRevision: 0 }, { schemaRevision: 2 }, { minimumClientRevision: 2 }]) {
 			const { client } = await served({}, (own) => ({

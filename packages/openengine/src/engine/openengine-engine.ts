@@ -97,6 +97,7 @@ class OpenEngineEngine implements Engine {
 
 	async *generate(request: GenerateRequest, context: RequestContext): AsyncIterable<EngineOutput> {
 		const { client, info, model } = this.#running();
+		if (this.#isDraining) throw new DynError("DRAINING", "the engine takes no new requests");
 		checkFeatures(request, info.capabilities.features);
 		checkRequest(request, info);
 		const requestId = this.#newId(context.id);
@@ -177,7 +178,6 @@ class OpenEngineEngine implements Engine {
 	#running(): Started {
 		if (this.#closing.signal.aborted) throw new DynError("UNAVAILABLE", "the engine is closed");
 		if (!this.#started) throw new DynError("UNAVAILABLE", "the engine has not started; await start() first");
-		if (this.#isDraining) throw new DynError("DRAINING", "the engine takes no new requests");
 		return this.#started;
 	}
 

@@ -25,7 +25,7 @@ export type GrpcStatus = (typeof GrpcStatus)[keyof typeof GrpcStatus];
 
 const CODE_OF_STATUS: readonly ErrorCode[] = [
 	"INTERNAL",
-	"CANCELLED",
+	"DISCONNECTED",
 	"INTERNAL",
 	"INVALID_ARGUMENT",
 	"DEADLINE_EXCEEDED",
@@ -67,7 +67,8 @@ export function toGrpcStatus(error: DynError): GrpcStatus {
 }
 
 /**
- * The error for a call that ended with `status`; `details.grpcStatus` keeps it.
+ * The error for a call that ended with `status`; `details.grpcStatus` keeps it. CANCELLED is the other side's doing, a
+ * connection that it closed: who cancels a call does not ask for its status.
  * @param what the call, for the message: `Generate at 127.0.0.1:50051`
  */
 export function fromGrpcStatus(status: number, message: string, what: string): DynError {

@@ -61,13 +61,14 @@ export class KvEventLog {
 			: start > 0n
 				? this.#kept.filter(({ sequenceNumber }) => sequenceNumber >= start)
 				: [];
-		for (const batch of first) offer(subscriber, batch);
 		if (this.#ended) queue.end();
 		const leave = () => queue.end();
 		signal.addEventListener("abort", leave, { once: true });
 		if (signal.aborted) leave();
 		this.#subscribers.add(subscriber);
 		try {
+			// Beside the queue, which has room for what comes meanwhile.
+			for (const batch of first) if (concerns(ranks, batch)) yield { batch };
 			yield* queue;
 		} finally {
 			signal.removeEventListener("abort", leave);
@@ -103,7 +104,8 @@ export class KvEventLog {
 		else if (data.type === "removed") for (const hash of data.blockHashes) this.#stored.delete(prefix + hash);
 		else for (const key of [...this.#stored.keys()]) if (key.startsWith(prefix)) this.#stored.delete(key);
 		for (const subscriber of this.#subscribers) {
-			if (subscriber.queue.size < KEPT) offer(subscriber, batch);
+			if (!concerns(subscriber.ranks, batch)) continue;
+			if (subscriber.queue.size < KEPT) subscriber.queue.push({ batch });
 			else fail(subscriber, m.ErrorCode.OVERLOADED, `the subscriber is ${KEPT} batches behind`, true);
 		}
 	}
@@ -115,8 +117,8 @@ export class KvEventLog {
 	}
 }
 
-function offer({ ranks, queue }: Subscriber, batch: Batch): void {
-	if (ranks.length === 0 || ranks.includes(batch.dataParallelRank)) queue.push({ batch });
+function concerns(ranks: readonly number[], { dataParallelRank }: Batch): boolean {
+	return ranks.length === 0 || ranks.includes(dataParallelRank);
 }
 
 /** An accepted subscription fails with a last response, not with a status. */
