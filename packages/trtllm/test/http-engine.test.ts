@@ -191,6 +191,12 @@ describe("an engine over HTTP", () => {
 		await until(() => server.abandoned === 1);
 	});
 
+	it("keeps connections from one answer to the next", async () => {
+		await start({ statusIntervalMs: 1e6 });
+		for (let i = 0; i < 5; i++) await collect({ tokenIds: [4], stop: { maxTokens: 3 } });
+		expect(server.connections).toBeLessThan(5); // a question may be sent before the last answer's end has come
+	});
+
 	it("keeps a deadline", async () => {
 		await start();
 		server.answer = ({ url }) => url === "/v1/completions"; // and never answers
@@ -217,7 +223,14 @@ describe("an engine over HTTP", () => {
 		];
 		await start({ statusIntervalMs: 20 });
 		expect(engine!.load()).toMatchObject([
-			{ dpRank: 0, runningSequences: 3, waitingSequences: 2, activeKvBlocks: 40, totalKvBlocks: 100 },
+			{
+				dpRank: 0,
+				runningSequences: 3,
+				waitingSequences: 2,
+				activeKvBlocks: 40,
+				totalKvBlocks: 100,
+				kvCacheHitRate: 0.5,
+			},
 		]);
 		await until(() => engine!.load()[0]!.runningSequences === 0);
 		server.metrics = [{ iter: "x" }];
@@ -248,13 +261,13 @@ describe("an engine over HTTP", () => {
 describe("answers that make no sense", () => {
 	const choice = { index: 0, text: "", token_ids: [3], finish_reason: null };
 	const rows: readonly [name: string, events: readonly unknown[], code: string, message: string][] = [
-		["nothing at all", [], "DISCONNECTED", "before all choices had ended"],
-		["an early end", [{ choices: [choice] }], "DISCONNECTED", "before all choices had ended"],
+		["nothing at all", [], "DISCONNECTED", "without its [DONE]"],
+		["an early end", [{ choices: [choice] }], "DISCONNECTED", "without its [DONE]"],
 		[
 			"an end without its mark",
 			[{ choices: [{ ...choice, finish_reason: "length" }] }],
 			"DISCONNECTED",
-			"before all choices",
+			"without its [DONE]",
 		],
 		["garbage", ["{nonsense"], "INTERNAL", "no JSON object"],
 		["a list", ["[1]"], "INTERNAL", "no JSON object"],

@@ -6,6 +6,7 @@ import { createMockerEngine } from "@dyn/mocker";
 import { createSmgDouble } from "@dyn/mocker/smg";
 import { createGenerateRequest, type EngineOutput, type GenerateRequestInit } from "@dyn/protocols";
 import type { MessageInit, SmgGenerateResponse } from "@dyn/protocols/smg";
+import * as grpc from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createSmgEngine, type SmgEngineOptions } from "../src/engines/smg/index.js";
 import { type SmgTestServer, startSmgServer } from "./__fixtures__/smg-server.js";
@@ -85,6 +86,17 @@ describe("an engine over SMG", () => {
 		expect(info.description).toContain("TensorRT-LLM 1.3.0 over SMG");
 		expect(info.capabilities.features).toEqual(expect.arrayContaining(["image", "lora", "logit_bias"]));
 		expect(info.capabilities.features).not.toContain("cache_salt");
+	});
+
+	it("says how to start the server when that speaks something else", async () => {
+		const other = new grpc.Server();
+		const port = await new Promise<number>((resolve) =>
+			other.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (_, bound) => resolve(bound)),
+		);
+		const error = await failure(start({ endpoint: `127.0.0.1:${port}` }));
+		other.forceShutdown();
+		expect(error.code).toBe("UNIMPLEMENTED");
+		expect(error.message).toContain("--grpc-protocol smg");
 	});
 
 	it("takes equal lengths for unknown ones", async () => {

@@ -12,6 +12,8 @@ export interface HttpTestServer {
 	/** Method and path of every request. */
 	readonly log: string[];
 	readonly bodies: Body[];
+	/** Opened so far. */
+	connections: number;
 	/** Completions whose reader went away. */
 	abandoned: number;
 	/** Answers in place of the toy; returns whether it did. */
@@ -42,6 +44,7 @@ export async function startHttpServer(): Promise<HttpTestServer> {
 	const self = {
 		log: [] as string[],
 		bodies: [] as Body[],
+		connections: 0,
 		abandoned: 0,
 		answer: null as HttpTestServer["answer"],
 		metrics: [] as unknown[],
@@ -75,6 +78,7 @@ export async function startHttpServer(): Promise<HttpTestServer> {
 			response.end("data: [DONE]\n\n");
 		})();
 	});
+	server.on("connection", () => self.connections++);
 	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 	return Object.assign(self, {
 		endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,

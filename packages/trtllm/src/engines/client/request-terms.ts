@@ -99,5 +99,5 @@ export function stopIdsOf({ eosTokenIds, stopTokenIds }: RequestTerms): readonly
 
 /** A choice among texts, for engines that have no such constraint: an alternation of the escaped texts, as Dynamo does it. */
 export function choicePattern(choices: readonly string[]): string {
-	return `(${choices.map((text) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&")).join("|")})`;
+	return `(${choices.map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")).join("|")})`;
 }

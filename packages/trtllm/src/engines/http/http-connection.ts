@@ -82,31 +82,30 @@ export class HttpConnection {
 		});
 	}
 
-	/** The objects of an answer of server-sent events, up to `[DONE]` or the end. @throws DynError */
-	async *events(
-		path: string,
-		body: unknown,
-		options: HttpCallOptions,
-	): AsyncGenerator<JsonObject | "done", void> {
+	/** The objects of an answer of server-sent events, up to `[DONE]`. @throws DynError DISCONNECTED when it ends without */
+	async *events(path: string, body: unknown, options: HttpCallOptions): AsyncGenerator<JsonObject, void> {
 		const what = this.#what("POST", path);
 		const { signal, unlink } = withTimeout(options);
 		let response: IncomingMessage | undefined;
+		let isDone = false;
 		try {
 			response = await this.#open("POST", path, body, options, signal);
-			for await (const data of sseData(response)) {
+			for await (const data of sseData(response.iterator({ destroyOnReturn: false }))) {
 				if (data === "[DONE]") {
-					yield "done";
-					continue;
+					isDone = true;
+					return;
 				}
 				const event = objectOf(data, what);
 				if (event["error"] || event["object"] === "error") throw fromErrorEvent(what, event);
 				yield event;
 			}
+			throw new DynError("DISCONNECTED", `${what}: the answer ended without its [DONE]`);
 		} catch (error) {
 			throw fromNetwork(what, error, signal);
 		} finally {
 			unlink();
-			if (!response?.complete) response?.destroy();
+			if (response && isDone) letGo(response);
+			else response?.destroy();
 		}
 	}
 
@@ -191,6 +190,13 @@ function withTimeout({ signal, timeoutMs }: HttpCallOptions): ReturnType<typeof 
 		timeoutMs === undefined ? undefined : AbortSignal.timeout(Math.min(LONGEST_MS, Math.ceil(timeoutMs)));
 	const signals = [signal, limit];
 	return linkSignals(...signals.filter((each) => each !== undefined));
+}
+
+/** What is left is nothing but the end of the answer; the connection is kept when it comes. */
+function letGo(response: IncomingMessage): void {
+	response.on("error", () => {});
+	response.setTimeout(IDLE_MS, () => response.destroy());
+	response.resume();
 }
 
 function objectOf(text: string, what: string): JsonObject {

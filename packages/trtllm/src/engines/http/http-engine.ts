@@ -180,13 +180,9 @@ class HttpServer implements RemoteServer {
 				yield* reader.finish();
 				return;
 			}
-			for await (const event of this.#connection.events("/v1/completions", body, options)) {
-				if (event === "done") {
-					yield* reader.finish();
-					return;
-				}
+			for await (const event of this.#connection.events("/v1/completions", body, options))
 				yield* reader.read(event);
-			}
+			yield* reader.finish();
 		} finally {
 			this.#running--;
 		}
@@ -209,6 +205,7 @@ class HttpServer implements RemoteServer {
 			waitingSequences: Math.max(0, stats.numQueuedRequests),
 			activeKvBlocks: kv?.usedNumBlocks ?? own.activeKvBlocks,
 			totalKvBlocks: kv?.maxNumBlocks ?? own.totalKvBlocks,
+			...(typeof kv?.cacheHitRate === "number" ? { kvCacheHitRate: kv.cacheHitRate } : {}),
 		};
 	}
 
