@@ -21,7 +21,7 @@ import { MemoryStore } from "./discovery/memory-store.js";
 import { StoreModelRegistry } from "./discovery/model-registry.js";
 import { encodeInstance, instanceKey } from "./discovery/records.js";
 import type { EventPlane, EventPlaneFactory } from "./event-plane/event-plane.js";
-import { type EventSource, encodeEventSource } from "./event-plane/event-source.js";
+import { type EventSourceRecord, encodeEventSource } from "./event-plane/event-source.js";
 import { LocalEventPlane } from "./event-plane/local-event-plane.js";
 import { LocalPlane } from "./request-plane/local-plane.js";
 import type { RequestPlane } from "./request-plane/request-plane.js";
@@ -132,7 +132,7 @@ class ProcessRuntime implements Runtime {
 		};
 	}
 
-	async announceEventSource(source: EventSource): Promise<{ withdraw(): Promise<void> }> {
+	async announceEventSource(source: EventSourceRecord): Promise<{ withdraw(): Promise<void> }> {
 		const { key, value } = encodeEventSource(source);
 		await this.#store.put(key, value, this.#lease).catch((error) => {
 			if (!DynError.is(error, "UNAVAILABLE")) throw error;

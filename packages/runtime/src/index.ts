@@ -15,7 +15,7 @@ export type {
 	ReceivedEvent,
 	SubscribeOptions,
 } from "./event-plane/event-plane.js";
-export type { EventSource } from "./event-plane/event-source.js";
+export type { EventSourceRecord } from "./event-plane/event-source.js";
 export { type Canary, type CanaryOptions, createCanary } from "./health/canary.js";
 export type { Reachability, RequestPlane, ServedTarget, Traffic } from "./request-plane/request-plane.js";
 export {

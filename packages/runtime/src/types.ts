@@ -2,7 +2,7 @@
 import type { RequestContext } from "@dyn/common";
 import type { ModelCard } from "@dyn/protocols";
 import type { EventPlane } from "./event-plane/event-plane.js";
-import type { EventSource } from "./event-plane/event-source.js";
+import type { EventSourceRecord } from "./event-plane/event-source.js";
 
 /** Where a service lives: `dyn://namespace.component.endpoint`. */
 export interface EndpointPath {
@@ -131,7 +131,7 @@ export interface Runtime {
 	readonly models: ModelRegistry;
 	readonly events: EventPlane;
 	/** Tells routers in discovery where KV events come from, until it is withdrawn or the runtime closes. */
-	announceEventSource(source: EventSource): Promise<{ withdraw(): Promise<void> }>;
+	announceEventSource(source: EventSourceRecord): Promise<{ withdraw(): Promise<void> }>;
 	/** Drains every endpoint served here. */
 	drain(): Promise<void>;
 	/** Closes every endpoint and client, and takes back what was published. Idempotent. */

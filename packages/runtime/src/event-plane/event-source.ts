@@ -5,7 +5,7 @@ import type { EndpointPath, Instance } from "../types.js";
 import { eventSourceKey, scopeFields } from "./subject.js";
 
 /** Says where one rank's KV events come from, and who can tell all that the events before them added up to. */
-export interface EventSource {
+export interface EventSourceRecord {
 	/** The endpoint whose KV cache it is: the scope of the events. */
 	readonly path: EndpointPath;
 	readonly topic: string;
@@ -19,7 +19,10 @@ export interface EventSource {
 }
 
 /** Dynamo's EventSource document, and the key of the record. Its routers listen only to workers that have one. */
-export function encodeEventSource(source: EventSource): { readonly key: string; readonly value: string } {
+export function encodeEventSource(source: EventSourceRecord): {
+	readonly key: string;
+	readonly value: string;
+} {
 	const { path, topic, publisherId, workerId, dpRank, recovery } = source;
 	const scope = scopeFields(path);
 	const value = {

@@ -7,6 +7,8 @@ import { batchEvents } from "./batch-events.js";
 import { EventLog } from "./event-log.js";
 
 const TOPIC = "kv-events";
+/** More blocks than any cache has: what is known then is mostly what the engine did not say that it dropped. */
+const MAX_BLOCKS = 4_000_000;
 
 export interface RankPublisherOptions {
 	readonly runtime: Pick<Runtime, "events" | "endpoint" | "announceEventSource">;
@@ -63,11 +65,6 @@ export class RankPublisher {
 		return opened;
 	}
 
-	/** Blocks that are stored now. */
-	get blocks(): number {
-		return this.#log.blocks;
-	}
-
 	/** Tells routers where to listen. */
 	async announce(): Promise<void> {
 		if (!this.#queries || this.#source) return;
@@ -94,6 +91,11 @@ export class RankPublisher {
 		if (!event) return;
 		this.#pending.push(event);
 		this.#flushing ??= setImmediate(() => this.#flush());
+		if (this.#log.blocks <= MAX_BLOCKS) return;
+		this.#options.logger.warn("KV events add up to more blocks than there can be: beginning anew", {
+			blocks: this.#log.blocks,
+		});
+		this.push({ type: "cleared" });
 	}
 
 	/** Sends what is left and leaves discovery. Does not reject. */
