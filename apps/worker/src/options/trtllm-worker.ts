@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import type { TrtllmWorkerOptions } from "@dyn/trtllm";
 import type { Environment } from "@dyn/trtllm/serve";
 import type { Values } from "./assemble.js";
@@ -11,6 +12,12 @@ const double = (): readonly string[] => {
 	const manifest = createRequire(import.meta.url).resolve("@dyn/mocker/package.json");
 	return [process.execPath, join(dirname(manifest), "dist", "bin", "trtllm-serve-double.js")];
 };
+/** Where there is a Python the double ends with this process even when that is killed, as the real one does. */
+const python = (environment: Environment): string | undefined =>
+	(environment["PATH"] ?? "")
+		.split(delimiter)
+		.map((folder) => join(folder, "python3"))
+		.find(existsSync);
 /** Context of a stand-in that nobody told another. */
 const DOUBLE_CONTEXT = 8192;
 
@@ -35,7 +42,7 @@ export async function trtllmWorkerOptions(
 		trtllm: {
 			environment,
 			grpcEndpoint: values["grpcEndpoint"] as string | undefined,
-			python: values["trtllmPython"] as string | undefined,
+			python: (values["trtllmPython"] as string | undefined) ?? (isDouble ? python(environment) : undefined),
 			startupDeadlineMs: deadlineSeconds === undefined ? undefined : deadlineSeconds * 1000,
 			serve: isDouble
 				? {
