@@ -3,6 +3,7 @@ import type { ServerResponse } from "node:http";
 import { createRequestContext, type DynError, type RequestContextOptions } from "@dyn/common";
 import type { Engine } from "@dyn/engine";
 import { conformanceCases } from "@dyn/engine/conformance";
+import { createHttpDouble } from "@dyn/mocker/http";
 import {
 	createGenerateRequest,
 	type EngineOutput,
@@ -77,6 +78,30 @@ describe("the contract over HTTP", () => {
 			const info = await start();
 			await each.run({ engine: engine!, info });
 		});
+});
+
+describe("the contract over HTTP, with the mocker behind it", () => {
+	const mocker = { speedupRatio: 0, vocabSize: 1000, maxModelLen: 1024, modelName: "m" };
+	const facts = { contextLength: 1024, vocabSize: 1000, eosTokenIds: [] };
+	for (const each of conformanceCases)
+		it(each.name, async () => {
+			await using double = await createHttpDouble({ engine: mocker });
+			const info = await start({ endpoint: double.url, ...facts, statusIntervalMs: 50 });
+			await each.run({ engine: engine!, info });
+			await engine!.close();
+		});
+
+	it("decodes what it prefilled, to the same tokens as in one piece", async () => {
+		await using double = await createHttpDouble({ engine: mocker });
+		await start({ endpoint: double.url, ...facts, features: ["prefill", "decode"] });
+		const request = { tokenIds: [5, 6, 7], sampling: { temperature: 0 }, stop: { maxTokens: 6 } };
+		const session = (await collect({ ...request, disaggregation: { role: "prefill" } })).at(-1)!.kvSession!;
+		expect(session.sessionId).toMatch(/^\d+$/);
+		const apart = await collect({ ...request, disaggregation: { role: "decode", session } });
+		expect(tokensOf(apart)).toHaveLength(6);
+		expect(tokensOf(apart)).toEqual(tokensOf(await collect(request)));
+		await engine!.close();
+	});
 });
 
 describe("an engine over HTTP", () => {
