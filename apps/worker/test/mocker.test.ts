@@ -49,4 +49,11 @@ describe("dyn-worker mocker", () => {
 		server.kill("SIGTERM");
 		expect(await server.exited).toEqual({ code: 0, signal: null });
 	});
+
+	it("is a server of SMG or HTTP", async () => {
+		await using http = await DynProcess.start(["mocker", "--serve", "http", "--listen", "127.0.0.1:0"]);
+		expect((await fetch(`${http.address}/health`)).status).toBe(200);
+		await using smg = await DynProcess.start(["mocker", "--serve", "smg", "--listen", "127.0.0.1:0"]);
+		expect(smg.output).toMatch(/is served as smg at 127\.0\.0\.1:\d+/);
+	});
 });

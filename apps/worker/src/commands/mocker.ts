@@ -111,27 +111,41 @@ async function startWorker(
 }
 
 async function serveEngine(values: Values, logger: Logger): Promise<Running[]> {
-	const { createTrtllmDouble } = await import("@dyn/mocker/openengine");
 	const { host, port } = parseAddress((values["listen"] as string | undefined) ?? "127.0.0.1:50051");
-	const name = values["servedModelName"] ?? values["model"];
+	const modelName = (values["servedModelName"] ?? values["model"]) as string | undefined;
+	const engine = { ...engineOptions(values), modelName, logger };
+	const double = await openDouble(values, engine, host, port);
+	process.stdout.write(
+		`${double.info.model} is served as ${values["serve"]} at ${double.address} (${double.info.description})\n`,
+	);
+	const drain = async () => {
+		await double.engine.drain();
+		await double.close();
+	};
+	return [{ drain, close: () => double.close(), closed: new Promise(() => {}) }];
+}
+
+async function openDouble(values: Values, options: MockerEngineOptions, host: string, port: number) {
+	if (values["serve"] === "http") {
+		const { createHttpDouble } = await import("@dyn/mocker/http");
+		const double = await createHttpDouble({ engine: options, host, port });
+		return { ...double, address: double.url };
+	}
+	const engine = createMockerEngine(options);
+	if (values["serve"] === "smg") {
+		const { createSmgDouble } = await import("@dyn/mocker/smg");
+		return createSmgDouble({ engine, host, port });
+	}
+	const { createTrtllmDouble } = await import("@dyn/mocker/openengine");
 	const mode = (values["disaggregationMode"] as "agg" | "prefill" | "decode" | undefined) ?? "agg";
-	const maxModelLen = values["maxModelLen"];
-	const double = await createTrtllmDouble({
-		engine: createMockerEngine({ ...engineOptions(values), modelName: name as string | undefined, logger }),
+	return createTrtllmDouble({
+		engine,
 		personality: values["personality"] as "trtllm" | "strict" | undefined,
-		quirks: maxModelLen === undefined ? {} : { noContextLength: false },
+		quirks: options.maxModelLen === undefined ? {} : { noContextLength: false },
 		role: mode === "agg" ? "aggregated" : mode,
 		host,
 		port,
 	});
-	process.stdout.write(
-		`${double.info.model} is served as openengine at ${double.address} (${double.info.description})\n`,
-	);
-	const drain = async () => {
-		await double.server.drain();
-		await double.close();
-	};
-	return [{ drain, close: () => double.close(), closed: double.server.closed }];
 }
 
 function engineOptions(values: Values): MockerEngineOptions {
@@ -150,8 +164,12 @@ function engineOptions(values: Values): MockerEngineOptions {
 	};
 }
 
-/** Of a checkpoint's config.json, so that every token is one that the tokenizer has; a GGUF file has none. */
+/** So that prompts and answers have the tokens of the tokenizer. A folder needs no weights. */
 async function vocabSizeOf(path: string): Promise<number | undefined> {
+	if (path.endsWith(".gguf")) {
+		const { loadModelWeights } = await import("@dyn/trtllm-native");
+		return (await loadModelWeights(path)).spec.vocabSize;
+	}
 	const text = await readFile(join(path, "config.json"), "utf8").catch(() => null);
 	const size = text === null ? undefined : (JSON.parse(text) as { vocab_size?: unknown }).vocab_size;
 	return typeof size === "number" ? size : undefined;

@@ -43,9 +43,15 @@ describe("refuses", () => {
 		expect(() => read(argv)).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
 	});
 
-	it("a protocol without gRPC, and what it cannot serve", () => {
+	it("a protocol without gRPC, and one that there is not", () => {
 		const bare = (argv: readonly string[]) => () => readServeArguments(argv, () => "");
 		expect(bare(["m", "--grpc-protocol", "openengine"])).toThrow("requires --grpc");
-		expect(bare(["m", "--grpc"])).toThrow(expect.objectContaining({ code: "UNIMPLEMENTED" }));
+		expect(bare(["m", "--grpc", "--grpc-protocol", "x"])).toThrow("is not one of");
 	});
+});
+
+it("speaks HTTP without --grpc, and SMG unless told otherwise with it", () => {
+	expect(readServeArguments(["m"], () => "").protocol).toBe("http");
+	expect(readServeArguments(["m", "--grpc"], () => "").protocol).toBe("smg");
+	expect(read(["m"]).protocol).toBe("openengine");
 });

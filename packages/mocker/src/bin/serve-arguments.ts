@@ -6,6 +6,7 @@ import type { MockerEngineOptions } from "../engine/mocker-options.js";
 
 /** What a command line of trtllm-serve asks for, as far as a simulated engine can have it. */
 export interface ServeArguments {
+	readonly protocol: "openengine" | "smg" | "http";
 	readonly host: string;
 	readonly port: number;
 	readonly servedModelName: string | undefined;
@@ -50,7 +51,7 @@ const SWITCHES = ["enable_attention_dp", "enable_chunked_prefill", "trust_remote
 /**
  * Reads the arguments of TensorRT-LLM's `trtllm-serve [serve] MODEL ...` (its commands/serve.py).
  * @param readYaml content of the file of `--config` or `--extra_llm_api_options`, whose keys win
- * @throws DynError INVALID_ARGUMENT for what the real one does not know, UNIMPLEMENTED for what only the real one has
+ * @throws DynError INVALID_ARGUMENT for what the real one does not know
  */
 export function readServeArguments(
 	argv: readonly string[],
@@ -62,10 +63,9 @@ export function readServeArguments(
 	if (others.length > 0) throw refusal(`Got unexpected extra argument (${others[0]})`);
 	const protocol = text(values["grpc-protocol"]);
 	if (protocol !== undefined && values["grpc"] !== true) throw refusal("--grpc-protocol requires --grpc");
-	if (protocol !== "openengine")
-		throw new DynError(
-			"UNIMPLEMENTED",
-			"the double serves OpenEngine only: --grpc --grpc-protocol openengine",
+	if (protocol !== undefined && protocol !== "openengine" && protocol !== "smg")
+		throw refusal(
+			`Invalid value for '--grpc-protocol': ${JSON.stringify(protocol)} is not one of 'smg', 'openengine'.`,
 		);
 	const path = text(values["config"]) ?? text(values["extra_llm_api_options"]);
 	const yaml = path === undefined ? {} : ((parse(readYaml(path)) ?? {}) as Record<string, unknown>);
@@ -76,6 +76,7 @@ export function readServeArguments(
 	const maxModelLen = number("max_seq_len");
 	const attentionDp = yaml["enable_attention_dp"] ?? values["enable_attention_dp"];
 	return {
+		protocol: values["grpc"] === true ? (protocol ?? "smg") : "http",
 		host: text(values["host"]) ?? "localhost",
 		port: numberOf("port", values["port"]) ?? 8000,
 		servedModelName: text(values["served_model_name"]),

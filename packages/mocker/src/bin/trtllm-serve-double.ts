@@ -6,8 +6,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DynError } from "@dyn/common";
 import { createMockerEngine } from "../engine/mocker-engine.js";
+import { createHttpDouble } from "../http/http-double.js";
 import { createTrtllmDouble } from "../openengine/trtllm-double.js";
-import { readServeArguments } from "./serve-arguments.js";
+import { createSmgDouble } from "../smg/smg-double.js";
+import { readServeArguments, type ServeArguments } from "./serve-arguments.js";
 
 /** As TensorRT-LLM writes it. */
 function log(level: "I" | "E", message: string): void {
@@ -31,21 +33,26 @@ function vocabularyOf(model = ""): number {
 	}
 }
 
+const NAMES = { openengine: "OpenEngine gRPC", smg: "SMG gRPC", http: "HTTP" } as const;
+
+async function serve(given: ServeArguments): Promise<{ readonly address: string; close(): Promise<void> }> {
+	const { protocol, host, port, servedModelName, tellsContextLength } = given;
+	const options = { speedupRatio: 0, vocabSize: vocabularyOf(given.engine.modelName), ...given.engine };
+	if (protocol === "http") {
+		const double = await createHttpDouble({ engine: options, host, port });
+		return { address: double.url, close: () => double.close() };
+	}
+	const engine = createMockerEngine(options);
+	if (protocol === "smg") return createSmgDouble({ engine, host, port });
+	const quirks = { noContextLength: !tellsContextLength };
+	return createTrtllmDouble({ engine, quirks, servedModelName, host, port });
+}
+
 async function main(argv: readonly string[]): Promise<void> {
 	const given = readServeArguments(argv, (path) => readFileSync(path, "utf8"));
 	log("I", `Loading ${given.engine.modelName} (simulated)`);
-	const double = await createTrtllmDouble({
-		engine: createMockerEngine({
-			speedupRatio: 0,
-			vocabSize: vocabularyOf(given.engine.modelName),
-			...given.engine,
-		}),
-		quirks: { noContextLength: !given.tellsContextLength },
-		servedModelName: given.servedModelName,
-		host: given.host,
-		port: given.port,
-	});
-	log("I", `OpenEngine gRPC server listening on ${double.address}`);
+	const double = await serve(given);
+	log("I", `${NAMES[given.protocol]} server listening on ${double.address}`);
 	const stop = () => {
 		log("I", "Shutting down");
 		void double.close();

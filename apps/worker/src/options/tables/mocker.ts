@@ -76,7 +76,7 @@ export const mocker: readonly OptionSpec[] = [
 		name: "serve",
 		flags: ["serve"],
 		type: "string",
-		choices: ["openengine"],
+		choices: ["openengine", "smg", "http"],
 		help: "Be an engine server that speaks this protocol, instead of a worker",
 		group: "Engine server",
 	},
@@ -95,7 +95,7 @@ export const mocker: readonly OptionSpec[] = [
 		type: "string",
 		choices: ["trtllm", "strict"],
 		default: "trtllm",
-		help: "Every way in which TensorRT-LLM differs from the protocol, or none",
+		help: "Every way in which TensorRT-LLM differs from OpenEngine, or none",
 		group: "Engine server",
 	},
 ];
