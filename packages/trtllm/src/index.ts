@@ -17,5 +17,6 @@ export {
 	type KvEventSourceOptions,
 	openKvEventSource,
 } from "./kv-events/trtllm/open-kv-event-source.js";
+export { forwardEngineMetrics } from "./metrics/forward-engine-metrics.js";
 export type { TrtllmWorker } from "./trtllm-worker.js";
 export type { TrtllmWorkerOptions } from "./worker-options.js";

@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { createStatusServer, formatEndpointPath, type StatusServer } from "@dyn/runtime";
 import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
-import type { TrtllmWorker } from "@dyn/trtllm";
+import { forwardEngineMetrics, type TrtllmWorker } from "@dyn/trtllm";
 import { startWorker, type Values } from "../options/assemble.js";
 import { joinDeployment } from "../options/deployment.js";
 import { openTelemetry } from "../options/telemetry.js";
@@ -26,7 +26,9 @@ export async function worker(values: Values): Promise<number> {
 	const endpoints = (): Record<string, boolean> =>
 		started ? { [formatEndpointPath(started.served.instance.path)]: started.healthy } : {};
 	// Before the model: the port that serves its files is named in its card.
-	const status = await openStatusServer(values, { metrics, endpoints, files });
+	const engineMetrics = values["engineMetricsUrl"] as string | undefined;
+	const shown = engineMetrics === undefined ? metrics : forwardEngineMetrics(metrics, engineMetrics, logger);
+	const status = await openStatusServer(values, { metrics: shown, endpoints, files });
 	try {
 		started = await startWorker(values, {
 			runtime: deployment.runtime,

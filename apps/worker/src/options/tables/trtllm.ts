@@ -254,6 +254,14 @@ export const trtllm: readonly OptionSpec[] = [
 		range: [1, 86_400],
 		default: 1800,
 	}),
+	launch(
+		"engine-metrics-url",
+		"string",
+		"Where the engine shows its own series (trtllm_...), to be added to ours",
+		{
+			value: "URL",
+		},
+	),
 	launch("kv-events-endpoint", "string", "Address at which the engine streams its KV events (ZeroMQ)", {
 		value: "ADDRESS",
 	}),
