@@ -56,15 +56,12 @@ export function engineInfoOf(known: KnownModel, facts: ModelFacts): EngineInfo {
 
 /**
  * What can be said in a protocol, less what the server must have been started for and was not.
- * @param always what needs no setting of the server
- * @param configurable what does
  * @param configured what it was started for
  * @throws DynError INVALID_ARGUMENT for a feature that the protocol cannot carry
  */
 export function featuresOf(
 	protocol: string,
-	always: readonly RequestFeature[],
-	configurable: readonly RequestFeature[],
+	{ always, configurable }: Readonly<Record<"always" | "configurable", readonly RequestFeature[]>>,
 	configured: readonly RequestFeature[],
 ): readonly RequestFeature[] {
 	const wrong = configured.find((name) => !configurable.includes(name) && !always.includes(name));

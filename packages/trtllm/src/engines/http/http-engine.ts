@@ -12,26 +12,24 @@ import { TrtllmHttpClient } from "./trtllm-http-client.js";
 /** Pause between attempts to reach a server that is not there yet. */
 const RETRY_MS = 250;
 
-const ALWAYS: readonly RequestFeature[] = [
-	"logit_bias",
-	"best_of",
-	"length_penalty",
-	"visible_stop_token_ids",
-];
-const CONFIGURABLE: readonly RequestFeature[] = [
-	"beam_search",
-	"guided_json_schema",
-	"guided_json_object",
-	"guided_regex",
-	"guided_grammar",
-	"guided_structural_tag",
-	"guided_choice",
-	"priority",
-	"conversation_id",
-	"lora",
-	"prefill",
-	"decode",
-];
+/** What the protocol can carry: `configurable` works only on a server that was started for it. */
+export const HTTP_FEATURES: Readonly<Record<"always" | "configurable", readonly RequestFeature[]>> = {
+	always: ["logit_bias", "best_of", "length_penalty", "visible_stop_token_ids"],
+	configurable: [
+		"beam_search",
+		"guided_json_schema",
+		"guided_json_object",
+		"guided_regex",
+		"guided_grammar",
+		"guided_structural_tag",
+		"guided_choice",
+		"priority",
+		"conversation_id",
+		"lora",
+		"prefill",
+		"decode",
+	],
+};
 
 export interface TrtllmHttpEngineOptions extends ModelFacts {
 	/** `http://host:port` of `trtllm-serve`. */
@@ -60,10 +58,7 @@ export interface TrtllmHttpEngineOptions extends ModelFacts {
  */
 export function createTrtllmHttpEngine(options: TrtllmHttpEngineOptions): Engine {
 	const loras = options.loras?.size ? (["lora"] as const) : [];
-	const features = featuresOf("trtllm-serve's HTTP", ALWAYS, CONFIGURABLE, [
-		...(options.features ?? []),
-		...loras,
-	]);
+	const features = featuresOf("trtllm-serve's HTTP", HTTP_FEATURES, [...(options.features ?? []), ...loras]);
 	const connection = new HttpConnection(options.endpoint);
 	return new RemoteEngine((signal) => connect(options, features, connection, signal));
 }

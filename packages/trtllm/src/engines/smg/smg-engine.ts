@@ -6,23 +6,21 @@ import { engineInfoOf, featuresOf, type ModelFacts } from "../client/model-facts
 import { RemoteEngine, type RemoteServer } from "../client/remote-engine.js";
 import { CONTROL_TIMEOUT_MS, clientMethod, MAX_MESSAGE_BYTES, SmgServer } from "./smg-server.js";
 
-const ALWAYS: readonly RequestFeature[] = [
-	"logit_bias",
-	"length_penalty",
-	"visible_stop_token_ids",
-	"prompt_logprobs",
-];
-const CONFIGURABLE: readonly RequestFeature[] = [
-	"beam_search",
-	"guided_json_schema",
-	"guided_json_object",
-	"guided_regex",
-	"guided_grammar",
-	"guided_structural_tag",
-	"guided_choice",
-	"image",
-	"lora",
-];
+/** What the protocol can carry: `configurable` works only on a server that was started for it. */
+export const SMG_FEATURES: Readonly<Record<"always" | "configurable", readonly RequestFeature[]>> = {
+	always: ["logit_bias", "length_penalty", "visible_stop_token_ids", "prompt_logprobs"],
+	configurable: [
+		"beam_search",
+		"guided_json_schema",
+		"guided_json_object",
+		"guided_regex",
+		"guided_grammar",
+		"guided_structural_tag",
+		"guided_choice",
+		"image",
+		"lora",
+	],
+};
 
 export interface SmgEngineOptions extends ModelFacts {
 	/** `host:port` of `trtllm-serve --grpc`. */
@@ -51,7 +49,7 @@ export interface SmgEngineOptions extends ModelFacts {
  */
 export function createSmgEngine(options: SmgEngineOptions): Engine {
 	const loras = options.loraTaskIds?.size ? (["lora"] as const) : [];
-	const features = featuresOf("SMG", ALWAYS, CONFIGURABLE, [...(options.features ?? []), ...loras]);
+	const features = featuresOf("SMG", SMG_FEATURES, [...(options.features ?? []), ...loras]);
 	return new RemoteEngine((signal) => connect(options, features, signal));
 }
 
