@@ -29,7 +29,8 @@ const service: OpenEngineService = {
 	listLoras: refuse,
 	getKvEventSources: refuse,
 	async *subscribeKvEvents() {
-		yield* await refuse();
+		yield* [];
+		await refuse();
 	},
 };
 
