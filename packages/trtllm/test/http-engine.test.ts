@@ -397,7 +397,7 @@ describe("answers that make no sense", () => {
 			);
 		expect((await prefill()).message).toContain("cache_transceiver_config");
 		params = { first_gen_tokens: [3], encoded_opaque_state: "AA==" };
-		expect((await prefill()).message).toContain("neither ctx_request_id nor disagg_request_id");
+		expect((await prefill()).message).toContain("neither an id (ctx_request_id) nor disagg_request_id");
 		params = { ctx_request_id: 5, first_gen_tokens: [3] };
 		expect((await prefill()).message).toContain("neither opaque_state nor ctx_info_endpoint");
 	});

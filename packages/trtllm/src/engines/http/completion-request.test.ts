@@ -116,6 +116,28 @@ const rows: readonly [name: string, init: Omit<GenerateRequestInit, "tokenIds">,
 			},
 		},
 	],
+	[
+		"decode of what an engine behind OpenEngine prefilled",
+		{
+			disaggregation: {
+				role: "decode",
+				session: {
+					...session,
+					sessionId: "",
+					endpoints: [{ protocol: "tcp", host: "h", port: 5 }],
+					attributes: { first_gen_tokens: [5], disagg_request_id: "9007199254740993", opaque_state: null },
+				},
+			},
+		},
+		{
+			disaggregated_params: {
+				request_type: "generation_only",
+				ctx_info_endpoint: "tcp://h:5",
+				first_gen_tokens: [5],
+				disagg_request_id: 9_007_199_254_740_993n,
+			},
+		},
+	],
 ];
 
 describe("a request over HTTP", () => {
@@ -153,6 +175,11 @@ describe("a request over HTTP", () => {
 	});
 
 	const refused: readonly [init: Omit<GenerateRequestInit, "tokenIds">, code: string, name: string][] = [
+		[
+			{ disaggregation: { role: "decode", session: { ...session, sessionId: String(2n ** 64n) } } },
+			"INVALID_ARGUMENT",
+			"64 bits",
+		],
 		[{ output: { logprobs: 1 } }, "UNIMPLEMENTED", "logprobs above 0"],
 		[{ lora: "other" }, "NOT_FOUND", '"other"'],
 		[{ guided: { kind: "json_schema", schema: "{" } }, "INVALID_ARGUMENT", "guided_json_schema"],
