@@ -94,11 +94,6 @@ it("the embedded engine takes one half of the work too", async () => {
 it.each([
 	["without TensorRT-LLM", ["--max-seq-len", "4096"], /there is no TensorRT-LLM in .*pip install/s],
 	["with an option of the embedded engine", ["--threads", "1"], /there is no option --threads/],
-	[
-		"with a protocol that it does not speak",
-		["--engine-protocol", "smg"],
-		/speaks openengine with TensorRT-LLM, not smg/,
-	],
 ])("does not start TensorRT-LLM %s, and says what to do", async (_, args, message) => {
 	await expect(worker("--engine", "trtllm", "--model", MODEL, ...args)).rejects.toThrow(message);
 });

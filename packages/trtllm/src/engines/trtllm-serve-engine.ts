@@ -117,7 +117,7 @@ export class TrtllmServeEngine implements Engine {
 		checkFeatures(request, info.capabilities.features);
 		const prepared = prepareRequest(request, this.#options.rules);
 		this.#counters.took(request);
-		const stops = HiddenStops.of(request.stop);
+		const stops = prepared.stop === request.stop ? null : HiddenStops.of(request.stop);
 		const step = this.#progress.begin();
 		const flight = new Flight({
 			request: prepared,

@@ -2,8 +2,8 @@
 import { once } from "node:events";
 import { readdir } from "node:fs/promises";
 import { createServer } from "node:net";
-import { DynError, type Logger } from "@dyn/common";
-import type { Engine } from "@dyn/engine";
+import type { Logger } from "@dyn/common";
+import type { Engine, RequestFeature } from "@dyn/engine";
 import { mergeEngineArgs } from "../engine-args/merge-engine-args.js";
 import { assertServeConfiguration, checkServeConfiguration } from "../serve/check-serve-configuration.js";
 import { type InstalledEngine, probeEngine } from "../serve/probe-engine.js";
@@ -11,12 +11,13 @@ import { serveArguments } from "../serve/serve-arguments.js";
 import type { ServeOptions } from "../serve/serve-options.js";
 import { createTrtllmServe } from "../serve/trtllm-serve.js";
 import type { TrtllmWorkerOptions } from "../worker-options.js";
+import { createAdapterControl } from "./trtllm/adapter-control.js";
 import { modelFacts } from "./trtllm/model-facts.js";
 import { createOpenEngineControl } from "./trtllm/openengine-control.js";
 import { type LaunchHooks, TrtllmServeEngine } from "./trtllm-serve-engine.js";
 
 /**
- * TensorRT-LLM behind OpenEngine: started and looked after, or one that runs already.
+ * TensorRT-LLM behind one of its protocols: started and looked after, or one that runs already.
  * @throws DynError INVALID_ARGUMENT for a configuration that cannot work, with what to change; NOT_FOUND without TensorRT-LLM
  */
 export async function trtllmEngine(
@@ -28,27 +29,26 @@ export async function trtllmEngine(
 	const { trtllm = {}, disaggregationMode: mode = "agg", signal } = options;
 	const { environment = {}, grpcEndpoint, serve } = trtllm;
 	const protocol = serve?.protocol ?? "openengine";
-	if (protocol !== "openengine")
-		throw new DynError(
-			"UNIMPLEMENTED",
-			`a worker speaks openengine with TensorRT-LLM, not ${protocol}; leave --engine-protocol out`,
-		);
 	const launched = grpcEndpoint === undefined ? await prepare(modelPath, options, logger) : null;
 	const facts = await modelFacts(modelPath);
 	const rules = {
 		mode,
+		protocol,
 		guidedDecodingBackend: launched
 			? (launched.command.engineArgs["guided_decoding_backend"] as ServeOptions["guidedDecodingBackend"])
 			: serve?.guidedDecodingBackend,
 		allowGreedyChoices: environment["TLLM_ALLOW_N_GREEDY_DECODING"] === "1",
 	};
-	const control = await createOpenEngineControl({
+	const reach = {
 		endpoint: grpcEndpoint ?? launched!.endpoint,
 		rules,
-		modelName,
 		contextLength: serve?.maxSeqLen,
 		...facts,
-	});
+	};
+	const control =
+		protocol === "openengine"
+			? await createOpenEngineControl({ ...reach, modelName })
+			: createAdapterControl({ ...reach, protocol, features: serverFeatures(options) });
 	const { startupDeadlineMs, stall, restartDelayMs } = trtllm;
 	return new TrtllmServeEngine({
 		control,
@@ -75,6 +75,16 @@ export async function trtllmEngine(
 		metrics: options.metrics,
 		logger,
 	});
+}
+
+/** What the servers of the other protocols can do because of their flags, and do not say. */
+function serverFeatures({ trtllm }: TrtllmWorkerOptions): readonly RequestFeature[] {
+	const { protocol, maxBeamWidth = 1, modality } = trtllm?.serve ?? {};
+	return [
+		...(maxBeamWidth > 1 ? (["beam_search"] as const) : []),
+		...(protocol === "smg" && modality === "multimodal" ? (["image"] as const) : []),
+		...(protocol === "http" ? (["conversation_id"] as const) : []),
+	];
 }
 
 /** Finds the engine, checks what it is to be, and says how to start it. */

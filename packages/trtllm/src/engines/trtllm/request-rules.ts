@@ -3,12 +3,15 @@ import { DynError, invalidArgument } from "@dyn/common";
 import type { RequestFeature } from "@dyn/engine";
 import type { GenerateRequest, GuidedDecoding } from "@dyn/protocols";
 import type { DisaggregationMode } from "../../disaggregation-mode.js";
+import type { EngineProtocol } from "../../serve/serve-options.js";
 import { checkHandoff } from "./handoff.js";
 
 export type GuidedDecodingBackend = "xgrammar" | "llguidance";
 
 /** What a TensorRT-LLM was started as, where it does not say so itself. */
 export interface RequestRules {
+	/** Default "openengine". The adapters of the others say themselves what theirs has no word for. */
+	readonly protocol?: EngineProtocol | undefined;
 	/** Default "agg". Its OpenEngine server has no role: every request says what it is. */
 	readonly mode?: DisaggregationMode | undefined;
 	/** What compiles guides. Default: what the engine reports. */
@@ -56,6 +59,7 @@ export function prepareRequest(request: GenerateRequest, rules: RequestRules): G
 			`n is ${choices}, and the engine refuses several choices of greedy decoding; raise temperature, or start the engine with TLLM_ALLOW_N_GREEDY_DECODING=1`,
 			{ details: { param: "n" } },
 		);
+	if (rules.protocol === "smg" || rules.protocol === "http") return request;
 	if (guided && request.resumedTokens > 0)
 		throw new DynError(
 			"UNIMPLEMENTED",

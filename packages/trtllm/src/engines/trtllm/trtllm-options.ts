@@ -4,7 +4,7 @@ import type { StallLimits } from "./progress.js";
 
 /** How TensorRT-LLM is started, or where it runs already. */
 export interface TrtllmEngineOptions {
-	/** `host:port` of an engine that runs already and that somebody else looks after. Default: one is started. */
+	/** `host:port` of an engine that runs already, whatever it speaks, and that somebody else looks after. Default: one is started. */
 	readonly grpcEndpoint?: string | undefined;
 	/** What to start, in Dynamo's words; model and role are the worker's. `port` 0 or absent: any that is free. */
 	readonly serve?:
