@@ -11,7 +11,10 @@ const FLOORS = ["base", "core", "engine", "assembly", "app"];
 const HOUSE: Record<string, { floor: string; exports: string[]; bin?: string[] }> = {
 	"@dyn/common": { floor: "base", exports: ["."] },
 	"@dyn/tokens": { floor: "base", exports: ["."] },
-	"@dyn/protocols": { floor: "base", exports: [".", "./openai", "./dynamo", "./json", "./msgpack"] },
+	"@dyn/protocols": {
+		floor: "base",
+		exports: [".", "./openai", "./dynamo", "./json", "./msgpack", "./schemas", "./smg"],
+	},
 	"@dyn/models": { floor: "base", exports: [".", "./store", "./testing"] },
 	"@dyn/engine": { floor: "core", exports: [".", "./conformance"] },
 	"@dyn/runtime": {
@@ -34,7 +37,7 @@ const HOUSE: Record<string, { floor: string; exports: string[]; bin?: string[] }
 	"@dyn/kvbm": { floor: "core", exports: ["."] },
 	"@dyn/trtllm-native": { floor: "engine", exports: ["."], bin: ["dyn-trtllm-native-build"] },
 	"@dyn/openengine": { floor: "engine", exports: [".", "./grpc", "./conformance"] },
-	"@dyn/trtllm": { floor: "assembly", exports: ["."] },
+	"@dyn/trtllm": { floor: "assembly", exports: [".", "./serve", "./smg", "./http"] },
 	"@dyn/frontend": { floor: "assembly", exports: ["."] },
 	"@dyn/console": { floor: "app", exports: ["."] },
 	"@dyn/bench": { floor: "app", exports: [] },
