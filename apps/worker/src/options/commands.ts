@@ -2,6 +2,7 @@
 import type { OptionSpec } from "@dyn/common";
 import { conformance } from "./tables/conformance.js";
 import { deployment, graceSeconds } from "./tables/deployment.js";
+import { disaggregation, kvTransfer } from "./tables/disaggregation.js";
 import { naming, status } from "./tables/endpoint.js";
 import { engine } from "./tables/engine.js";
 import { general } from "./tables/general.js";
@@ -9,15 +10,9 @@ import { http } from "./tables/http.js";
 import { mocker } from "./tables/mocker.js";
 import { model } from "./tables/model.js";
 import { store } from "./tables/model-store.js";
+import { requestLimit } from "./tables/request-limit.js";
 import { telemetry } from "./tables/telemetry.js";
-import {
-	disaggregation,
-	engineKind,
-	kvTransfer,
-	requestLimit,
-	trtllm,
-	workerEngine,
-} from "./tables/trtllm.js";
+import { engineKind, trtllm, workerEngine } from "./tables/trtllm.js";
 
 export interface CommandTable {
 	readonly name: string;

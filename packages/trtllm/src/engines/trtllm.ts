@@ -12,9 +12,10 @@ import type { ServeOptions } from "../serve/serve-options.js";
 import { createTrtllmServe } from "../serve/trtllm-serve.js";
 import type { TrtllmWorkerOptions } from "../worker-options.js";
 import { createAdapterControl } from "./trtllm/adapter-control.js";
+import type { LaunchHooks } from "./trtllm/engine-lives.js";
 import { modelFacts } from "./trtllm/model-facts.js";
 import { createOpenEngineControl } from "./trtllm/openengine-control.js";
-import { type LaunchHooks, TrtllmServeEngine } from "./trtllm-serve-engine.js";
+import { TrtllmServeEngine } from "./trtllm-serve-engine.js";
 
 /**
  * TensorRT-LLM behind one of its protocols: started and looked after, or one that runs already.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { OptionSpec } from "@dyn/common";
+import { disaggregation } from "./disaggregation.js";
 
 /**
  * Options of the TensorRT-LLM backend, with the flags, variables and defaults of Dynamo's `dynamo.trtllm`, and how
@@ -56,90 +57,6 @@ export const workerEngine: OptionSpec = {
 	choices: ["embedded", "trtllm", "double"],
 	help: "The engine of this package, TensorRT-LLM, or a stand-in for it that needs no GPU and knows no language",
 };
-
-/** What prefill and decode workers of every engine have. */
-export const disaggregationMode: OptionSpec = {
-	name: "disaggregationMode",
-	flags: ["disaggregation-mode", "disagg-mode"],
-	env: ["DYN_TRTLLM_DISAGGREGATION_MODE"],
-	type: "string",
-	value: "MODE",
-	choices: ["agg", "pd", "prefill", "decode", "encode"],
-	default: "agg",
-	help: "What this worker does in a deployment",
-	group: "Disaggregation",
-};
-export const disaggregation: readonly OptionSpec[] = [
-	disaggregationMode,
-	{
-		name: "disaggregationStrategy",
-		flags: ["disaggregation-strategy"],
-		env: ["DYN_TRTLLM_DISAGGREGATION_STRATEGY"],
-		type: "string",
-		value: "ORDER",
-		choices: ["prefill_first", "decode_first"],
-		help: "Has no effect: the frontend sends a prompt to a prefill worker first",
-		group: "Disaggregation",
-	},
-	{
-		name: "prefillCanary",
-		flags: ["prefill-canary"],
-		env: ["DYN_TRTLLM_PREFILL_CANARY"],
-		type: "string",
-		value: "ENDPOINT",
-		help: "dyn:// endpoint of the prefill workers that the canary of a decode worker goes through",
-		group: "Disaggregation",
-	},
-];
-
-/** How the embedded engine hands KV blocks over. */
-export const kvTransfer: readonly OptionSpec[] = [
-	{
-		name: "kvTransferHost",
-		flags: ["kv-transfer-host"],
-		env: ["DYN_KV_TRANSFER_HOST"],
-		type: "string",
-		value: "HOST",
-		default: "127.0.0.1",
-		help: "Address at which a prefill worker lets decode workers fetch KV blocks",
-		group: "Disaggregation",
-	},
-	{
-		name: "kvTransferPort",
-		flags: ["kv-transfer-port"],
-		env: ["DYN_KV_TRANSFER_PORT"],
-		type: "integer",
-		range: [0, 65_535],
-		value: "PORT",
-		default: 0,
-		help: "Its port (0: any that is free)",
-		group: "Disaggregation",
-	},
-];
-
-export const requestLimit: readonly OptionSpec[] = [
-	{
-		name: "engineRequestLimit",
-		flags: ["engine-request-limit"],
-		env: ["DYN_ENGINE_REQUEST_LIMIT"],
-		type: "integer",
-		range: [1, MANY],
-		value: "N",
-		help: "Most requests at the engine; further ones wait here (default: no limit)",
-		group: "Engine",
-	},
-	{
-		name: "requestQueueLimit",
-		flags: ["request-queue-limit"],
-		env: ["DYN_DYNAMO_REQUEST_QUEUE_LIMIT"],
-		type: "integer",
-		range: [0, MANY],
-		value: "N",
-		default: 16,
-		help: "Most requests that wait for it; further ones are refused",
-		group: "Engine",
-	},
-];
 
 export const trtllm: readonly OptionSpec[] = [
 	engine("model", "string", "Folder of a checkpoint, or its id on the hub", {
