@@ -34,9 +34,14 @@ const HOUSE: Record<string, { floor: string; exports: string[]; bin?: string[] }
 	},
 	"@dyn/logits": { floor: "core", exports: ["."] },
 	"@dyn/text": { floor: "core", exports: ["."] },
-	"@dyn/kvbm": { floor: "core", exports: ["."] },
-	"@dyn/trtllm-native": { floor: "engine", exports: ["."], bin: ["dyn-trtllm-native-build"] },
+	"@dyn/kvbm": { floor: "core", exports: [".", "./transfer"] },
+	"@dyn/trtllm-native": { floor: "engine", exports: [".", "./core"], bin: ["dyn-trtllm-native-build"] },
 	"@dyn/openengine": { floor: "engine", exports: [".", "./grpc", "./conformance"] },
+	"@dyn/mocker": {
+		floor: "engine",
+		exports: [".", "./openengine", "./kv-events", "./smg", "./http"],
+		bin: ["trtllm-serve-double"],
+	},
 	"@dyn/trtllm": { floor: "assembly", exports: [".", "./serve", "./smg", "./http"] },
 	"@dyn/frontend": { floor: "assembly", exports: ["."] },
 	"@dyn/console": { floor: "app", exports: ["."] },
@@ -119,11 +124,11 @@ describe("topology", () => {
 });
 
 describe("conventions", () => {
-	it("reads environment and arguments, handles signals and exits on the app floor only", () => {
+	it("reads environment and arguments, handles signals and exits on the app floor and in programs only", () => {
 		const wrong = packages
 			.filter(({ floor }) => floor !== "app")
 			.flatMap(({ directory }) => sourceFiles(`${directory}/src`, /\.ts$/))
-			.filter((path) => !path.endsWith(".test.ts"))
+			.filter((path) => !path.endsWith(".test.ts") && !path.includes("/src/bin/"))
 			.filter((path) =>
 				/process\.(env|argv|exit|on|once)\b/.test(stripComments(readFileSync(join(root, path), "utf8"))),
 			);

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from "node:fs";
 import { DynError, parseOptions } from "@dyn/common";
-import type { Values } from "./options/assemble.js";
 import { COMMANDS, type CommandTable, RUN, tableFor } from "./options/commands.js";
 import { takeDynamicFlags } from "./options/dynamic-flags.js";
+import type { Values } from "./options/values.js";
 import { helpText } from "./terminal/help.js";
 import { describeError, exitCodeOf, usesColour } from "./terminal/terminal.js";
 

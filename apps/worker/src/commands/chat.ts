@@ -3,7 +3,8 @@ import { createInterface } from "node:readline/promises";
 import { DynError } from "@dyn/common";
 import { createFrontend } from "@dyn/frontend";
 import { createRuntime } from "@dyn/runtime";
-import { startWorker, type Values } from "../options/assemble.js";
+import { startWorker } from "../options/assemble.js";
+import type { Values } from "../options/values.js";
 import { terminalLogger, usesColour } from "../terminal/terminal.js";
 import { type ChatMessage, streamAnswer } from "./chat-client.js";
 

@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { DynError, type OptionSpec } from "@dyn/common";
-import { openModelStore, type Values } from "../options/assemble.js";
+import { openModelStore } from "../options/assemble.js";
 import { FRONTEND, WORKER } from "../options/commands.js";
+import type { Values } from "../options/values.js";
 import { terminalLogger } from "../terminal/terminal.js";
 
 /** cluster up: a frontend and several workers as processes of this host, for trying things. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { invalidArgument } from "@dyn/common";
 import { runWireConformance, type WireConformanceResult } from "@dyn/openengine/conformance";
-import type { Values } from "../options/assemble.js";
+import type { Values } from "../options/values.js";
 import { usesColour } from "../terminal/terminal.js";
 
 /** One line per rule of OpenEngine, or JSON; exit code 1 when the server breaks one. */

@@ -11,9 +11,9 @@ import {
 	type ServeOptions,
 	serveArguments,
 } from "@dyn/trtllm/serve";
-import type { Values } from "../options/assemble.js";
 import { optionsWithoutEffect, serveOptions } from "../options/serve-options.js";
 import { trtllm } from "../options/tables/trtllm.js";
+import type { Values } from "../options/values.js";
 import { type Finding, firstLine, portIsFree } from "./doctor-checks.js";
 
 const LEVELS: Readonly<Record<ServeFinding["severity"], Finding["level"]>> = {

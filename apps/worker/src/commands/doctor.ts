@@ -2,7 +2,8 @@
 import { statfs } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, homedir, totalmem } from "node:os";
 import { BUILD_COMMAND, loadNativeBinding } from "@dyn/trtllm-native";
-import { openModelStore, type Values } from "../options/assemble.js";
+import { openModelStore } from "../options/assemble.js";
+import type { Values } from "../options/values.js";
 import { terminalLogger, usesColour } from "../terminal/terminal.js";
 import { type Finding, firstLine, portIsFree, showFindings } from "./doctor-checks.js";
 

@@ -2,9 +2,9 @@
 import { consoleDirectory } from "@dyn/console";
 import { createFrontend } from "@dyn/frontend";
 import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
-import type { Values } from "../options/assemble.js";
 import { joinDeployment } from "../options/deployment.js";
 import { openTelemetry } from "../options/telemetry.js";
+import type { Values } from "../options/values.js";
 import { untilSignal } from "../terminal/shutdown.js";
 import { terminalLogger } from "../terminal/terminal.js";
 

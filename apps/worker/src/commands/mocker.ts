@@ -6,8 +6,9 @@ import { createMockerEngine, type MockerEngineOptions } from "@dyn/mocker";
 import { formatEndpointPath, parseEndpointPath } from "@dyn/runtime";
 import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
 import { createTrtllmWorker, type DisaggregationMode } from "@dyn/trtllm";
-import { openModelStore, type Values } from "../options/assemble.js";
+import { openModelStore } from "../options/assemble.js";
 import { joinDeployment } from "../options/deployment.js";
+import type { Values } from "../options/values.js";
 import { untilSignal } from "../terminal/shutdown.js";
 import { terminalLogger } from "../terminal/terminal.js";
 

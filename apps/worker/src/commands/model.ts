@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError } from "@dyn/common";
-import { openModelStore, type Values } from "../options/assemble.js";
+import { openModelStore } from "../options/assemble.js";
+import type { Values } from "../options/values.js";
 import { terminalLogger } from "../terminal/terminal.js";
 
 /** model pull|list|path|remove */

@@ -3,8 +3,9 @@ import { consoleDirectory } from "@dyn/console";
 import { createFrontend } from "@dyn/frontend";
 import { createRuntime, createStatusServer, formatEndpointPath } from "@dyn/runtime";
 import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
-import { startWorker, type Values } from "../options/assemble.js";
+import { startWorker } from "../options/assemble.js";
 import { openTelemetry } from "../options/telemetry.js";
+import type { Values } from "../options/values.js";
 import { untilSignal } from "../terminal/shutdown.js";
 import { terminalLogger, usesColour } from "../terminal/terminal.js";
 

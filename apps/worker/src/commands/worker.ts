@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { createStatusServer, formatEndpointPath, type StatusServer } from "@dyn/runtime";
 import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
 import { forwardEngineMetrics, type TrtllmWorker } from "@dyn/trtllm";
-import { startWorker, type Values } from "../options/assemble.js";
+import { startWorker } from "../options/assemble.js";
 import { joinDeployment } from "../options/deployment.js";
 import { openTelemetry } from "../options/telemetry.js";
+import type { Values } from "../options/values.js";
 import { untilSignal } from "../terminal/shutdown.js";
 import { terminalLogger } from "../terminal/terminal.js";
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { DynError, type Logger, type Metrics, type OptionValue } from "@dyn/common";
+import type { Logger, Metrics } from "@dyn/common";
 import {
 	allowedTokensProcessor,
 	bannedTokensProcessor,
@@ -19,8 +19,7 @@ import {
 	type TrtllmWorkerOptions,
 } from "@dyn/trtllm";
 import { trtllmWorkerOptions } from "./trtllm-worker.js";
-
-export type Values = Readonly<Record<string, OptionValue | undefined>>;
+import { parseObject, type Values } from "./values.js";
 
 /** A model store that shows its progress on standard error. */
 export function openModelStore(values: Values, logger: Logger): ModelStore {
@@ -139,20 +138,4 @@ async function helloWorld(values: Values, store: ModelStore) {
 	const tokenizer = await loadTokenizer((values["tokenizer"] as string | undefined) ?? model.path);
 	const answer = await tokenizer.encode("Hello world!", { addSpecialTokens: false });
 	return helloWorldProcessor([...answer, tokenizer.eosTokenIds[0] ?? 0]);
-}
-
-/** @throws DynError INVALID_ARGUMENT naming `source` when the text is no JSON object */
-export function parseObject(source: string, text: string): Record<string, unknown> {
-	try {
-		const value: unknown = JSON.parse(text);
-		if (typeof value === "object" && value !== null && !Array.isArray(value))
-			return value as Record<string, unknown>;
-	} catch (error) {
-		throw new DynError(
-			"INVALID_ARGUMENT",
-			`${source} must be a JSON object, but is not JSON: ${(error as Error).message}`,
-			{ cause: error },
-		);
-	}
-	throw new DynError("INVALID_ARGUMENT", `${source} must be a JSON object`);
 }

@@ -12,7 +12,7 @@ import {
 import type { EtcdStoreOptions, EtcdTls } from "@dyn/runtime/etcd";
 import type { NatsAuth, NatsTls } from "@dyn/runtime/nats";
 import type { TcpPlaneOptions } from "@dyn/runtime/tcp";
-import type { Values } from "./assemble.js";
+import type { Values } from "./values.js";
 
 /** This process's place in a deployment. */
 export interface Deployment {

@@ -2,7 +2,7 @@
 import { DynError } from "@dyn/common";
 import { loadEngineArgs } from "@dyn/trtllm";
 import { type Environment, parseDynamicArgs, type ServeOptions } from "@dyn/trtllm/serve";
-import { parseObject, type Values } from "./assemble.js";
+import { parseObject, type Values } from "./values.js";
 
 /**
  * Options of the TensorRT-LLM table as the options of a trtllm-serve.

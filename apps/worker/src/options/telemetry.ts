@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Logger, noTracer, type Tracer } from "@dyn/common";
-import type { Values } from "./assemble.js";
+import type { Values } from "./values.js";
 
 /** A tracer and what ends it. */
 export interface Telemetry {

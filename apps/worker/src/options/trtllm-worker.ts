@@ -4,8 +4,8 @@ import { createRequire } from "node:module";
 import { delimiter, dirname, join } from "node:path";
 import type { TrtllmWorkerOptions } from "@dyn/trtllm";
 import type { Environment } from "@dyn/trtllm/serve";
-import type { Values } from "./assemble.js";
 import { serveOptions } from "./serve-options.js";
+import type { Values } from "./values.js";
 
 /** Starts the stand-in for trtllm-serve, which takes the same arguments. */
 const double = (): readonly string[] => {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { stringify } from "yaml";
 import type { EngineArgs } from "../engine-args/merge-engine-args.js";
 import { resolveEngineArgs, section } from "./resolve-engine-args.js";
 import { isDiffusion, type ServeOptions } from "./serve-options.js";
@@ -68,7 +67,7 @@ export function serveArguments(options: ServeOptions): ServeCommand {
 	return {
 		command: command!,
 		argv,
-		yaml: Object.keys(yaml).length === 0 ? null : stringify(yaml),
+		yaml: Object.keys(yaml).length === 0 ? null : JSON.stringify(yaml, null, 2), // which is YAML too, and needs no library
 		configFlag: isDiffusion(options)
 			? "--extra_visual_gen_options"
 			: encoder
