@@ -11,6 +11,7 @@ import { modelCard } from "./card/model-card.js";
 import { roleOf } from "./disaggregation-mode.js";
 import { embeddedEngine } from "./engines/embedded.js";
 import { applyMiddleware } from "./handlers/handler.js";
+import { onlyRank } from "./handlers/only-rank.js";
 import { traceGeneration } from "./handlers/trace-generation.js";
 import { touchCanary } from "./health/canary-traffic.js";
 import { healthCheckPayload } from "./health/health-check-payload.js";
@@ -97,6 +98,7 @@ async function assemble(
 	const handler = applyMiddleware((options.handler ?? role.handler)(engine), [
 		...(options.tracer ? [traceGeneration(options.tracer)] : []),
 		...(options.middleware ?? []),
+		...(info.dpSize === 1 ? [onlyRank] : []),
 	]);
 	const prefill = options.prefillCanary
 		? runtime.endpoint(options.prefillCanary).client({ codec: generateCodec })
