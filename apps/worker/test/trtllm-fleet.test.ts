@@ -9,7 +9,7 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import { eventually, MODEL } from "./server-process.js";
 
 const engine = fileURLToPath(new URL("./__fixtures__/slow-double.mjs", import.meta.url));
-const metrics = createPrometheusMetrics();
+let metrics: ReturnType<typeof createPrometheusMetrics>;
 let runtime: Runtime;
 let frontend: Frontend;
 let workers: TrtllmWorker[];
@@ -25,9 +25,14 @@ async function startWorker(pids: number[]): Promise<TrtllmWorker> {
 		metrics,
 		logger,
 		trtllm: {
-			environment: process.env,
+			environment: {
+				...process.env,
+				DYN_TRTLLM_HEALTH_CHECK_INTERVAL: "0.1",
+				DYN_TRTLLM_HEALTH_SHUTDOWN_TIMEOUT: "1",
+			},
 			serve: { command: [process.execPath, engine], maxSeqLen: 2048 },
 			restartDelayMs: () => 100,
+			stall: { tokenMs: 1500 },
 		},
 	});
 	workers.push(worker);
@@ -55,6 +60,7 @@ async function stream(prompt: string, onToken: () => void) {
 
 beforeEach(async () => {
 	workers = [];
+	metrics = createPrometheusMetrics();
 	runtime = await createRuntime({ metrics });
 	frontend = await createFrontend({ runtime, port: 0, metrics });
 });
@@ -64,36 +70,44 @@ afterEach(async () => {
 	await runtime.close();
 });
 
-it("no client notices an engine that is killed; its worker leaves discovery at once and comes back with the next engine", async () => {
-	const pids: number[] = [];
-	const worker = await startWorker(pids);
-	await startWorker([]);
-	await frontend.ready;
-	const client = runtime.endpoint(worker.served.instance.path).client();
-	await eventually("two instances", async () => client.instances().length === 2);
-	const prompts = Array.from({ length: 6 }, (_, i) => `Tell me about the number ${i}:`);
-	const ask = (onToken: () => void) => Promise.all(prompts.map((prompt) => stream(prompt, onToken)));
-	const undisturbed = await ask(() => {});
-	expect(undisturbed.map(({ errors, isWhole }) => [errors, isWhole])).toEqual(prompts.map(() => [[], true]));
+it.each([
+	["is killed", "SIGKILL", 1000],
+	["hangs and says that it is well", "SIGUSR2", 10_000],
+] as const)(
+	"no client notices an engine that %s; its worker leaves discovery and comes back with the next one",
+	async (_, signal, limitMs) => {
+		const pids: number[] = [];
+		const worker = await startWorker(pids);
+		await startWorker([]);
+		await frontend.ready;
+		const client = runtime.endpoint(worker.served.instance.path).client();
+		await eventually("two instances", async () => client.instances().length === 2);
+		const prompts = Array.from({ length: 6 }, (_, i) => `Tell me about the number ${i}:`);
+		const ask = (onToken: () => void) => Promise.all(prompts.map((prompt) => stream(prompt, onToken)));
+		const undisturbed = await ask(() => {});
+		expect(undisturbed.map(({ errors, isWhole }) => [errors, isWhole])).toEqual(
+			prompts.map(() => [[], true]),
+		);
 
-	let tokens = 0;
-	const isThere = () => client.instances().some(({ id }) => id === worker.served.instance.id);
-	let gone: Promise<number> | null = null;
-	const disturbed = await ask(() => {
-		if (++tokens !== 60) return;
-		process.kill(pids.at(-1)!, "SIGKILL");
-		gone = eventually("out of discovery", async () => !isThere());
-	});
-	expect(disturbed).toEqual(undisturbed);
-	expect(await gone).toBeLessThan(1000);
-	const moved = /^dynamo_frontend_model_migration_total\{.*\} (\d+)$/m.exec(await metrics.expose())?.[1];
-	expect(Number(moved)).toBeGreaterThan(0);
-	await eventually("back in discovery", async () => isThere());
-	expect(pids.length).toBe(2);
-	expect(worker.healthy).toBe(true);
-	expect(await ask(() => {})).toEqual(undisturbed);
-	await client.close();
-});
+		let tokens = 0;
+		const isThere = () => client.instances().some(({ id }) => id === worker.served.instance.id);
+		let gone: Promise<number> | null = null;
+		const disturbed = await ask(() => {
+			if (++tokens !== 60) return;
+			process.kill(pids.at(-1)!, signal);
+			gone = eventually("out of discovery", async () => !isThere());
+		});
+		expect(disturbed).toEqual(undisturbed);
+		expect(await gone).toBeLessThan(limitMs);
+		const moved = /^dynamo_frontend_model_migration_total\{.*\} (\d+)$/m.exec(await metrics.expose())?.[1];
+		expect(Number(moved)).toBeGreaterThan(0);
+		await eventually("back in discovery", async () => isThere(), 30_000);
+		expect(pids.length).toBe(2);
+		expect(worker.healthy).toBe(true);
+		expect(await ask(() => {})).toEqual(undisturbed);
+		await client.close();
+	},
+);
 
 it("refuses to start with a configuration that cannot work, and says what to change", async () => {
 	const start = createTrtllmWorker({

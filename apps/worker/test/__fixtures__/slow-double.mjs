@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
-// Stands in for trtllm-serve: 20 ms for each token.
+// Stands in for trtllm-serve: 20 ms for each token. SIGUSR2 makes it hang, and still say that it is well.
 import { parseArgs } from "node:util";
 import { createMockerEngine, MockerFaults } from "@dyn/mocker";
 import { createTrtllmDouble } from "@dyn/mocker/openengine";
@@ -17,6 +17,7 @@ const { values, positionals } = parseArgs({
 });
 const faults = new MockerFaults();
 faults.slow(20);
+process.on("SIGUSR2", () => faults.hang());
 await createTrtllmDouble({
 	engine: createMockerEngine({
 		modelName: positionals[0],

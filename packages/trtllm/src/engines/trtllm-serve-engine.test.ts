@@ -204,10 +204,9 @@ it("notices that an engine that it has not started is gone, and that it is back"
 	await engine.close();
 });
 
-it("says that it is stuck when nobody gets a token, and tells the supervisor", async () => {
+it("says that it is stuck when nobody gets a token, tells the supervisor, and lets its requests go elsewhere", async () => {
 	const engine = await started({ stall: { tokenMs: 100, firstTokenMs: 1000 } });
-	const stop = new AbortController();
-	const running = collect(engine, request(), stop.signal);
+	const running = collect(engine, request());
 	await untilAsked(1);
 	nowMs = 999;
 	expect(engine.health()).toEqual({ status: "healthy" });
@@ -218,10 +217,16 @@ it("says that it is stuck when nobody gets a token, and tells the supervisor", a
 		nowMs -= 100;
 	});
 	nowMs += 100;
-	await expect(hooks.probe(new AbortController().signal)).rejects.toThrow("gave no token for 100 ms");
-	stop.abort();
-	await running;
-	expect(engine.health()).toEqual({ status: "healthy" });
+	const { signal } = new AbortController();
+	await expect(hooks.probe(signal)).rejects.toThrow("gave no token for 100 ms");
+	await expect(running).rejects.toMatchObject({ code: "DISCONNECTED" });
+	// Without requests it looks well again, but it has to end.
+	await expect(hooks.probe(signal)).rejects.toThrow("the engine is stuck");
+	expect(engine.health()).toMatchObject({ status: "restarting" });
+	hooks.onEvent!(exited);
+	hooks.onEvent!({ type: "restarted", pid: 2, restarts: 1 });
+	await vi.waitFor(() => expect(engine.health()).toEqual({ status: "healthy" }));
+	await hooks.probe(signal);
 	await engine.close();
 });
 

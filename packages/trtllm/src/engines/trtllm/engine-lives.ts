@@ -39,6 +39,8 @@ export class EngineLives {
 	#state: LifeState = { status: "restarting", reason: "the engine has not started" };
 	#serve: TrtllmServe | null = null;
 	#info: EngineInfo | null = null;
+	/** Why this life has to end; null when it need not. */
+	#stuck: string | null = null;
 
 	constructor(options: EngineLivesOptions) {
 		this.#options = options;
@@ -111,18 +113,22 @@ export class EngineLives {
 		});
 	}
 
-	/** What the supervisor asks. An engine that hangs says that it is well, so the supervisor hears of it here. */
+	/**
+	 * What the supervisor asks. An engine that hangs says that it is well, so the supervisor hears of it here, until it has
+	 * ended it; its requests need not wait for that.
+	 */
 	async #probe(signal: AbortSignal): Promise<void> {
 		const sinceMs = this.#options.stalledMs();
-		if (sinceMs !== null)
-			throw new DynError(
-				"UNAVAILABLE",
-				`the engine has work and gave no token for ${Math.round(sinceMs)} ms`,
-			);
+		if (sinceMs !== null) this.#stuck = `it has work to do and gave no token for ${Math.round(sinceMs)} ms`;
+		if (this.#stuck !== null) {
+			this.#lose(this.#stuck);
+			throw new DynError("UNAVAILABLE", `the engine is stuck: ${this.#stuck}`);
+		}
 		await this.#options.control.probe(signal);
 	}
 
 	#onEvent(event: ServeEvent): void {
+		this.#stuck = null;
 		if (event.type === "exited")
 			this.#lose(`its process ended (${event.signal ?? `exit code ${event.exitCode}`})`);
 		else void this.#reconnect();
