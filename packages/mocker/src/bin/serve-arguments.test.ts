@@ -33,6 +33,15 @@ it("lets the file win over flags", () => {
 	expect(engine).toMatchObject({ maxNumSeqs: 8, blockSize: 16, numGpuBlocks: 63 });
 });
 
+it("publishes KV events where the file says", () => {
+	const yaml = (endpoint: string, on = true) =>
+		`kv_cache_config: { kv_events_config: { enable_kv_cache_events: ${on}, endpoint: "${endpoint}" } }`;
+	const kvEvents = (text: string) => read(["m", "--config", "x.yaml"], text).kvEvents;
+	expect(kvEvents(yaml("tcp://127.0.0.1:5557"))).toEqual({ host: "127.0.0.1", basePort: 5557 });
+	expect(kvEvents(yaml("tcp://127.0.0.1:5557", false))).toBeNull();
+	expect(() => kvEvents(yaml("5557"))).toThrow("kv_events_config.endpoint");
+});
+
 describe("refuses", () => {
 	it.each<[string, readonly string[]]>([
 		["an option that it does not know", ["m", "--kv_block_size", "32"]],

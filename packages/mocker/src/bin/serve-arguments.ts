@@ -13,6 +13,8 @@ export interface ServeArguments {
 	readonly engine: MockerEngineOptions;
 	/** Whether the context's length is told, as with `--max_seq_len`. */
 	readonly tellsContextLength: boolean;
+	/** Where rank 0 publishes its KV events, when the engine is to. */
+	readonly kvEvents: { readonly host: string; readonly basePort: number } | null;
 }
 
 const VALUES = [
@@ -90,7 +92,15 @@ export function readServeArguments(
 			dpSize: attentionDp === true ? (number("tp_size", "tensor_parallel_size") ?? 1) : 1,
 		},
 		tellsContextLength: maxModelLen !== undefined,
+		kvEvents: kvEventsOf((kvCache["kv_events_config"] ?? {}) as Record<string, unknown>),
 	};
+}
+
+function kvEventsOf(config: Record<string, unknown>): ServeArguments["kvEvents"] {
+	if (config["enable_kv_cache_events"] !== true) return null;
+	const [, host, port] = /^tcp:\/\/(.+):(\d+)$/.exec(String(config["endpoint"])) ?? [];
+	if (host === undefined) throw refusal("kv_events_config.endpoint must be a tcp:// address with a port");
+	return { host, basePort: Number(port) };
 }
 
 function parsed(args: readonly string[]) {

@@ -37,7 +37,13 @@ const NAMES = { openengine: "OpenEngine gRPC", smg: "SMG gRPC", http: "HTTP" } a
 
 async function serve(given: ServeArguments): Promise<{ readonly address: string; close(): Promise<void> }> {
 	const { protocol, host, port, servedModelName, tellsContextLength } = given;
-	const options = { speedupRatio: 0, vocabSize: vocabularyOf(given.engine.modelName), ...given.engine };
+	const { kvEvents } = given;
+	const options = {
+		speedupRatio: 0,
+		vocabSize: vocabularyOf(given.engine.modelName),
+		remembersTokens: kvEvents !== null,
+		...given.engine,
+	};
 	if (protocol === "http") {
 		const double = await createHttpDouble({ engine: options, host, port });
 		return { address: double.url, close: () => double.close() };
@@ -45,7 +51,18 @@ async function serve(given: ServeArguments): Promise<{ readonly address: string;
 	const engine = createMockerEngine(options);
 	if (protocol === "smg") return createSmgDouble({ engine, host, port });
 	const quirks = { noContextLength: !tellsContextLength };
-	return createTrtllmDouble({ engine, quirks, servedModelName, host, port });
+	const double = await createTrtllmDouble({ engine, quirks, servedModelName, host, port });
+	if (!kvEvents) return double;
+	const { createKvEventPublisherDouble } = await import("../kv-events/kv-event-publisher-double.js");
+	const { dpSize } = given.engine;
+	const publisher = await createKvEventPublisherDouble({ engine, dpSize, ...kvEvents });
+	return {
+		address: double.address,
+		close: async () => {
+			await publisher.close();
+			await double.close();
+		},
+	};
 }
 
 async function main(argv: readonly string[]): Promise<void> {
