@@ -5,7 +5,6 @@ import { runStory } from "../lib/run-story.mjs";
 export const story = {
 	name: "attention-dp",
 	model: "nvidia/DeepSeek-R1-FP4",
-	kvRouting: true,
 	workers: [
 		{
 			role: "agg",

@@ -39,12 +39,48 @@ export async function checkAnswers(address, model, workers, isDisaggregated) {
 		assert.ok(choices.every(({ text }) => text.length > 0));
 	}
 
+	let asked = 0;
 	await until("every worker has had a request", async () => {
 		const counts = await Promise.all(workers.map(requestsOf));
 		if (counts.every((count) => count > 0)) return true;
-		await completion(address, model, {});
+		// A router that knows what is cached would send the same prompt to the same worker.
+		await completion(address, model, { prompt: numbers(++asked) });
 		return false;
 	});
+}
+
+/** About 200 tokens that are those of no other seed. */
+const numbers = (seed) => Array.from({ length: 50 }, (_, i) => seed * 1000 + i).join(" ");
+
+/**
+ * Prompts that begin alike go to one worker when the router hears its KV events.
+ * @param {string} address
+ * @param {string} model
+ * @param {{ name: string, status: string }[]} workers those among which it chooses
+ */
+export async function checkPrefixRouting(address, model, workers) {
+	const stored = async () => {
+		const text = await (await fetch(`${address}/metrics`)).text();
+		const samples = text.matchAll(/^dynamo_component_kv_cache_events_applied\{(.*)\} (\d+)$/gm);
+		return [...samples]
+			.filter(([, labels]) => labels.includes('event_type="stored"') && labels.includes('status="ok"'))
+			.reduce((sum, [, , count]) => sum + Number(count), 0);
+	};
+	for (const seed of [901, 902, 903, 904]) {
+		const before = await stored();
+		const homes = [await served(seed)];
+		await until("the router has heard of the new blocks", async () => (await stored()) > before);
+		for (let i = 0; i < 3; i++) homes.push(await served(seed));
+		assert.equal(new Set(homes).size, 1, `prompt ${seed} went to ${homes}`);
+	}
+
+	/** Name of the worker that a prompt went to. */
+	async function served(seed) {
+		const before = await Promise.all(workers.map(requestsOf));
+		await completion(address, model, { prompt: numbers(seed) });
+		const after = await Promise.all(workers.map(requestsOf));
+		return workers.find((_, i) => after[i] > before[i])?.name;
+	}
 }
 
 /** Requests that a worker has been sent. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { checkAnswers, requestsOf, until } from "./check-answers.mjs";
+import { checkAnswers, checkPrefixRouting, requestsOf, until } from "./check-answers.mjs";
 import { startDouble } from "./engine-double.mjs";
 import { freePort, RunningStory } from "./running-story.mjs";
 
@@ -52,6 +52,10 @@ export function checkStory(story, file, engine, ending, own = {}) {
 		);
 		const isDisaggregated = story.workers.some(({ role }) => role === "decode");
 		await checkAnswers(address, model, workers, isDisaggregated);
+		if (story.kvRouting && !running.output.includes("no stock Dynamo")) {
+			const among = workers.filter(({ name }) => !isDisaggregated || name.startsWith("prefill"));
+			await checkPrefixRouting(address, model, among);
+		}
 		const counts = await Promise.all(workers.map(requestsOf));
 		const code = await ENDINGS[ending](running);
 		assert.equal(await running.exitCode(), code, `the exit code after ${ending}`);

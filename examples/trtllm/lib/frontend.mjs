@@ -27,8 +27,10 @@ export function frontendOf(story, environment) {
 		const args = ["-m", "dynamo.frontend", "--router-mode", "kv", ...http];
 		return { address, command: python, args, env: Object.fromEntries(missing) };
 	}
+	if (story.kvRouting && environment.DYNAMO_PYTHON)
+		throw new Error(`${python} has no dynamo.frontend; install ai-dynamo there, or leave DYNAMO_PYTHON out`);
 	if (story.kvRouting)
-		console.log("note: no stock Dynamo in DYNAMO_PYTHON; workers are taken in turn, wherever the prefix is");
+		console.log("note: no stock Dynamo in python3; workers are taken in turn, wherever the prefix is");
 	return { address, command: process.execPath, args: [CLI, "frontend", ...http], env: {} };
 }
 
