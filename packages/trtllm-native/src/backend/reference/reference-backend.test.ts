@@ -80,6 +80,7 @@ describe("the reference backend", () => {
 			threads: 1,
 			weightBytes: parameters * 4,
 			kvBlockBytes: 32 * 2 * spec.numLayers * spec.numKvHeads * spec.headDim * 4,
+			kvLayout: "reference",
 		});
 	});
 
