@@ -134,7 +134,9 @@ function tableRow(
 	};
 	const cells = [
 		...[pace, streams, route],
-		...[shown("workerTokensPerCpuSecond"), shown("workerMicrosPerToken", 2), shown("workerRssMiB")],
+		...(route === "direct"
+			? ["", "", ""]
+			: [shown("workerTokensPerCpuSecond"), shown("workerMicrosPerToken", 2), shown("workerRssMiB")]),
 		`${shown("batchMicrosP50")}, ${shown("batchMicrosP99")}`,
 		...[shown("addedMicrosP50"), figures.foreign.max.toFixed(2)],
 	];
