@@ -56,10 +56,11 @@ function askDoctor(workers, rest) {
 async function start(story, engine, workers, rest) {
 	// Without other instructions the processes of this host find each other through a folder that nobody else knows.
 	const folder = mkdtempSync(join(tmpdir(), `dyn-${story.name}-`));
-	process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 	const discovery = { DYN_DISCOVERY_BACKEND: "file", DYN_FILE_KV: folder };
 	const shared = process.env.DYN_DISCOVERY_BACKEND ? {} : discovery;
 	const group = new ProcessGroup();
+	// After the group's own: nobody may write into it any more. Those that were just killed may take a moment.
+	process.on("exit", () => rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }));
 	try {
 		const frontend = frontendOf(story, process.env);
 		await Promise.all([
