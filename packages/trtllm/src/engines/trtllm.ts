@@ -48,7 +48,7 @@ export async function trtllmEngine(
 	};
 	const control =
 		protocol === "openengine"
-			? await createOpenEngineControl({ ...reach, modelName })
+			? await createOpenEngineControl({ ...reach, modelName, logger, metrics: options.metrics })
 			: createAdapterControl({ ...reach, protocol, features: serverFeatures(options) });
 	const { startupDeadlineMs, stall, restartDelayMs } = trtllm;
 	return new TrtllmServeEngine({

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-import { DynError } from "@dyn/common";
+import { DynError, type Logger, type Metrics, silentLogger } from "@dyn/common";
 import type { Engine, EngineInfo, RequestFeature } from "@dyn/engine";
 import {
 	createOpenEngineClient,
 	createOpenEngineEngine,
 	messages,
+	type OpenEngineClient,
 	type OpenEngineDialect,
 } from "@dyn/openengine";
+import { namedEndpoints } from "../../kv-events/trtllm/named-endpoints.js";
+import { type KvEventEndpoint, openKvEventSource } from "../../kv-events/trtllm/open-kv-event-source.js";
 import { type RequestRules, startedFeatures } from "./request-rules.js";
+import { withKvEvents } from "./with-kv-events.js";
 
 /** An engine that answers, and what it said of itself. */
 export interface EngineLink {
@@ -34,6 +38,8 @@ export interface OpenEngineControlOptions {
 	readonly contextLength?: number | undefined;
 	readonly vocabSize?: number | undefined;
 	readonly eosTokenIds?: readonly number[] | undefined;
+	readonly logger?: Logger | undefined;
+	readonly metrics?: Metrics | undefined;
 }
 
 /** Most choices where the engine does not say how many it takes: the most that a request may ask for. */
@@ -75,13 +81,46 @@ export async function createOpenEngineControl(options: OpenEngineControlOptions)
 				}),
 			});
 			try {
-				return { engine, info: beyondTheProtocol(await engine.start()) };
+				const info = beyondTheProtocol(await engine.start());
+				if (info.capabilities.kvEvents) return { engine, info };
+				return await listening({ engine, info }, await publishersOf(client, signal), options);
 			} catch (error) {
 				await engine.close();
 				throw error;
 			}
 		},
 		close: () => client.close(),
+	};
+}
+
+/** Where the engine publishes its KV events over ZeroMQ, by its own word; nowhere for servers that do not say (before PR 19440). */
+async function publishersOf(
+	client: OpenEngineClient,
+	signal: AbortSignal,
+): Promise<readonly KvEventEndpoint[]> {
+	try {
+		return namedEndpoints((await client.getKvEventSources({}, { signal })).sources);
+	} catch (error) {
+		signal.throwIfAborted();
+		if (DynError.is(error, "UNIMPLEMENTED") || DynError.is(error, "UNAVAILABLE")) return [];
+		throw error;
+	}
+}
+
+/** The same engine, its KV events from where it publishes them. */
+async function listening(
+	{ engine, info }: EngineLink,
+	publishers: readonly KvEventEndpoint[],
+	{ logger = silentLogger, metrics }: OpenEngineControlOptions,
+): Promise<EngineLink> {
+	if (publishers.length === 0) return { engine, info };
+	const { kvBlockSize, dpSize } = info;
+	const askEngine = async () => publishers;
+	return {
+		engine: withKvEvents(engine, (signal) =>
+			openKvEventSource({ kvBlockSize, dpSize, askEngine, logger, metrics, signal }),
+		),
+		info: { ...info, capabilities: { ...info.capabilities, kvEvents: true } },
 	};
 }
 
