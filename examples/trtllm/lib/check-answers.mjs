@@ -11,9 +11,9 @@ const PROMPT = "The man went to the house and saw the water. ".repeat(12);
  * @param {string} address of the frontend
  * @param {string} model
  * @param {{ name: string, status: string }[]} workers
- * @param {boolean} isDisaggregated TensorRT-LLM refuses several choices where prefill and decode are apart
+ * @param {boolean} refusesChoices TensorRT-LLM refuses several choices where prefill and decode are apart
  */
-export async function checkAnswers(address, model, workers, isDisaggregated) {
+export async function checkAnswers(address, model, workers, refusesChoices) {
 	const chat = await post(`${address}/v1/chat/completions`, {
 		model,
 		messages: [{ role: "user", content: "What is the time?" }],
@@ -32,7 +32,7 @@ export async function checkAnswers(address, model, workers, isDisaggregated) {
 	assert.equal(await streamed(address, model), whole.choices[0].text);
 
 	const several = await ask(address, model, { n: 2, temperature: 1, seed: 7 });
-	if (isDisaggregated) assert.equal(several.status, 400);
+	if (refusesChoices) assert.equal(several.status, 400);
 	else {
 		const { choices } = await several.json();
 		assert.deepEqual(choices.map(({ index }) => index).sort(), [0, 1]);

@@ -8,6 +8,7 @@ import type { GuidedDecoding } from "../guided-decoding.js";
 import { parseJson, stringifyJson } from "../json.js";
 import type { JsonValue } from "../kv-session.js";
 import type { ModelCard } from "../model-card.js";
+import { decodeMsgpack, encodeMsgpack } from "../msgpack/index.js";
 import {
 	decodeDynamoError,
 	decodeKvSession,
@@ -97,6 +98,15 @@ describe("a KV session", () => {
 		const relayed = decodeKvSession(parseJson(sent));
 		expect(stringifyJson(encodeKvSession(relayed))).toBe(sent);
 		expect(relayed).toEqual(session);
+	});
+
+	it("keeps its null attributes where null fields are left out", () => {
+		const attributes = { a: null, b: { c: null, d: [null, { e: null }] } };
+		const sent = encodeMsgpack(encodeKvSession({ ...session, attributes }), { omitNull: true });
+		expect(decodeKvSession(decodeMsgpack(sent)).attributes).toEqual(attributes);
+		expect(Object.keys(encodeKvSession({ ...session, attributes: { a: 1 } }))).not.toContain(
+			"exact_attributes",
+		);
 	});
 
 	it.each([

@@ -6,7 +6,10 @@ import { PlainData } from "./plain-data.js";
 /** Deepest nesting of a session's attributes: enough for every known engine, too little to exhaust a stack. */
 const MAX_DEPTH = 64;
 
-/** A session as Dynamo's `disaggregated_params` of an OpenEngine worker. */
+/**
+ * A session as Dynamo's `disaggregated_params` of an OpenEngine worker. Attributes with null in them are there twice:
+ * peers of this project leave null fields out of their messages, but not of maps inside arrays.
+ */
 export function encodeKvSession(session: KvSession): Record<string, unknown> {
 	return {
 		session_id: session.sessionId,
@@ -14,7 +17,14 @@ export function encodeKvSession(session: KvSession): Record<string, unknown> {
 		endpoints: session.endpoints.map(({ host, port, protocol }) => ({ host, port, protocol })),
 		dp_rank: session.dpRank,
 		attributes: session.attributes,
+		...(hasNull(session.attributes) ? { exact_attributes: [session.attributes] } : {}),
 	};
+}
+
+/** In maps that are in no array. */
+function hasNull(value: JsonValue): boolean {
+	if (typeof value !== "object" || Array.isArray(value)) return false;
+	return value === null || Object.values(value).some(hasNull);
 }
 
 /**
@@ -24,9 +34,11 @@ export function encodeKvSession(session: KvSession): Record<string, unknown> {
 export function decodeKvSession(data: unknown, where = "disaggregated_params"): KvSession {
 	const session = new PlainData(data, where);
 	const endpoints = session.required("endpoints", session.array("endpoints"));
-	const attributes = session.required("attributes", session.raw("attributes") as JsonValue);
-	if (typeof attributes !== "object" || Array.isArray(attributes))
-		throw new DynError("INVALID_ARGUMENT", `${where}.attributes must be an object`);
+	const attributes: JsonValue[] = [session.required("attributes", session.raw("attributes")) as JsonValue];
+	attributes.unshift(...((session.array("exact_attributes") ?? []) as readonly JsonValue[]));
+	for (const each of attributes)
+		if (typeof each !== "object" || each === null || Array.isArray(each))
+			throw new DynError("INVALID_ARGUMENT", `${where}.attributes must be an object`);
 	return {
 		sessionId: session.required("session_id", session.string("session_id")),
 		transferBackend: session.required("transfer_backend", session.string("transfer_backend")),
@@ -39,7 +51,7 @@ export function decodeKvSession(data: unknown, where = "disaggregated_params"): 
 			};
 		}),
 		dpRank: session.required("dp_rank", session.unsigned("dp_rank", 0xffff_ffff)),
-		attributes: carriable(attributes, `${where}.attributes`, 0) as KvSession["attributes"],
+		attributes: carriable(attributes[0]!, `${where}.attributes`, 0) as KvSession["attributes"],
 	};
 }
 

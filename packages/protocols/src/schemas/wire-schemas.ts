@@ -26,6 +26,10 @@ const kvSession = fields(
 			type: "object",
 			description: "The engine's own. No integer beyond 2^53 unless as a string.",
 		},
+		exact_attributes: {
+			...list({ type: "object" }),
+			description: "The attributes again, when there is null in them: the first wins.",
+		},
 	},
 	["session_id", "transfer_backend", "endpoints", "dp_rank", "attributes"],
 );

@@ -45,7 +45,9 @@ export function decodeAttributes({ attributes, sessionId }: KvSession): SessionA
 		if (!Number.isSafeInteger(value) || (value as number) < 0) throw bad(name);
 		return value as number;
 	};
-	const { kv_layout: kvLayout, last_hash: lastHash, seed, first_gen_tokens: firstTokens } = attributes;
+	// What is null may be absent.
+	const { kv_layout: kvLayout, last_hash: lastHash = null, seed = null } = attributes;
+	const firstTokens = attributes["first_gen_tokens"];
 	if (typeof kvLayout !== "string") throw bad("kv_layout");
 	if (lastHash !== null && !(typeof lastHash === "string" && /^\d{1,20}$/.test(lastHash)))
 		throw bad("last_hash");
