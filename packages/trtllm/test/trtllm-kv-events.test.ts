@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createRequestContext } from "@dyn/common";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createRequestContext, type Metrics, noMetrics } from "@dyn/common";
 import { createMockerEngine } from "@dyn/mocker";
+import { createHttpDouble } from "@dyn/mocker/http";
 import { createKvEventPublisherDouble } from "@dyn/mocker/kv-events";
 import { createTrtllmDouble, type TrtllmDoubleOptions } from "@dyn/mocker/openengine";
+import type { ModelStore } from "@dyn/models/store";
 import { createGenerateRequest, type KvEvent } from "@dyn/protocols";
+import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
 import { createBlockHasher } from "@dyn/tokens";
 import { createTrtllmWorker } from "@dyn/trtllm";
 import { expect, it } from "vitest";
@@ -56,6 +62,37 @@ it("hears over ZeroMQ what each rank of an engine has cached, where the engine s
 	await worker.close();
 	await listening;
 	await publishers.close();
+});
+
+it("asks for them over HTTP when they shall be published, and not otherwise", async () => {
+	const double = await createHttpDouble({
+		engine: { speedupRatio: 0, maxModelLen: 1024, vocabSize: 32_000 },
+	});
+	const folder = mkdtempSync(join(tmpdir(), "kv-events-"));
+	writeFileSync(join(folder, "config.json"), JSON.stringify({ vocab_size: 32_000, eos_token_id: 2 }));
+	const start = (publishKvEvents: boolean, metrics: Metrics) =>
+		createTrtllmWorker({
+			engine: "trtllm",
+			modelStore: { resolve: async () => ({ id: "m", path: folder }) } as unknown as ModelStore,
+			trtllm: { grpcEndpoint: new URL(double.url).host, serve: { protocol: "http", maxSeqLen: 1024 } },
+			publishKvEvents,
+			metrics,
+		});
+	const silent = await start(false, noMetrics);
+	expect(silent.info.capabilities.kvEvents).toBe(false);
+	await silent.close();
+
+	const metrics = createPrometheusMetrics();
+	const worker = await start(true, metrics);
+	expect(worker.info.capabilities.kvEvents).toBe(true);
+	const request = createGenerateRequest({ tokenIds: prompt, stop: { maxTokens: 2 } });
+	for await (const _ of worker.generate(request, createRequestContext()));
+	const drained = async () =>
+		Number(/^trtllm_kv_event_drain_batch_size_sum(?:{.*})? (\S+)$/m.exec(await metrics.expose())?.[1] ?? 0);
+	await expect.poll(drained, { timeout: 20_000 }).toBeGreaterThan(0);
+	await worker.close();
+	await double.close();
+	rmSync(folder, { recursive: true });
 });
 
 it("has none of an engine that does not say", async () => {

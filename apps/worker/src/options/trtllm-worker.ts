@@ -42,6 +42,9 @@ export async function trtllmWorkerOptions(
 		trtllm: {
 			environment,
 			grpcEndpoint: values["grpcEndpoint"] as string | undefined,
+			conversationAffinity: values["conversationAffinity"]
+				? (values["conversationAffinityDpRankSource"] as "engine" | "dynamo")
+				: undefined,
 			python: (values["trtllmPython"] as string | undefined) ?? (isDouble ? python(environment) : undefined),
 			startupDeadlineMs: deadlineSeconds === undefined ? undefined : deadlineSeconds * 1000,
 			serve: isDouble

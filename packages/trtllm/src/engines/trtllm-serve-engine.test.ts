@@ -4,8 +4,8 @@ import type { Engine, EngineHealth, EngineInfo } from "@dyn/engine";
 import { createGenerateRequest, type EngineOutput, type GenerateRequest } from "@dyn/protocols";
 import { beforeEach, expect, it, vi } from "vitest";
 import type { TrtllmServe } from "../serve/trtllm-serve.js";
+import type { EngineControl } from "./trtllm/engine-control.js";
 import type { LaunchHooks } from "./trtllm/engine-lives.js";
-import type { EngineControl } from "./trtllm/openengine-control.js";
 import { TrtllmServeEngine, type TrtllmServeEngineOptions } from "./trtllm-serve-engine.js";
 
 const info: EngineInfo = {

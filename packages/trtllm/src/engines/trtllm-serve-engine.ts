@@ -11,10 +11,10 @@ import {
 } from "@dyn/common";
 import { checkFeatures, type Engine, type EngineHealth, type EngineInfo, type EngineLoad } from "@dyn/engine";
 import type { EngineOutput, GenerateRequest, KvEvent } from "@dyn/protocols";
+import type { EngineLink } from "./trtllm/engine-control.js";
 import { EngineLives, type EngineLivesOptions, pause } from "./trtllm/engine-lives.js";
 import { Flight } from "./trtllm/flight.js";
 import { HiddenStops } from "./trtllm/hidden-stops.js";
-import type { EngineLink } from "./trtllm/openengine-control.js";
 import { Progress, type StallLimits } from "./trtllm/progress.js";
 import { RequestCounters } from "./trtllm/request-counters.js";
 import { prepareRequest, type RequestRules } from "./trtllm/request-rules.js";

@@ -38,6 +38,7 @@ export async function trtllmEngine(
 		guidedDecodingBackend: launched
 			? (launched.command.engineArgs["guided_decoding_backend"] as ServeOptions["guidedDecodingBackend"])
 			: serve?.guidedDecodingBackend,
+		conversationAffinity: trtllm.conversationAffinity,
 		allowGreedyChoices: environment["TLLM_ALLOW_N_GREEDY_DECODING"] === "1",
 	};
 	const reach = {
@@ -49,7 +50,14 @@ export async function trtllmEngine(
 	const control =
 		protocol === "openengine"
 			? await createOpenEngineControl({ ...reach, modelName, logger, metrics: options.metrics })
-			: createAdapterControl({ ...reach, protocol, features: serverFeatures(options) });
+			: createAdapterControl({
+					...reach,
+					protocol,
+					features: serverFeatures(options),
+					kvEvents: options.publishKvEvents ?? false,
+					logger,
+					metrics: options.metrics,
+				});
 	const { startupDeadlineMs, stall, restartDelayMs } = trtllm;
 	return new TrtllmServeEngine({
 		control,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { DynError } from "@dyn/common";
+import { DynError, type Logger, type Metrics } from "@dyn/common";
 import type { Engine, RequestFeature } from "@dyn/engine";
-import type { EngineControl, EngineLink } from "./openengine-control.js";
+import type { EngineControl, EngineLink } from "./engine-control.js";
 import { type RequestRules, startedFeatures } from "./request-rules.js";
+import { listening } from "./with-kv-events.js";
 
 /** Time for a server that is there to say what it is, ms. */
 const ANSWER_MS = 10_000;
@@ -19,6 +20,10 @@ export interface AdapterControlOptions {
 	readonly contextLength?: number | undefined;
 	readonly vocabSize?: number | undefined;
 	readonly eosTokenIds?: readonly number[] | undefined;
+	/** Whether KV events are wanted. Over HTTP they are asked for, and whoever asks takes them from everybody else. */
+	readonly kvEvents: boolean;
+	readonly logger: Logger;
+	readonly metrics?: Metrics | undefined;
 }
 
 /** Reaches a TensorRT-LLM over its other two protocols, whose adapters watch their connection themselves. */
@@ -26,6 +31,9 @@ export function createAdapterControl({
 	protocol,
 	endpoint,
 	rules,
+	kvEvents,
+	logger,
+	metrics,
 	...options
 }: AdapterControlOptions): EngineControl {
 	const guided = startedFeatures(rules);
@@ -75,7 +83,11 @@ export function createAdapterControl({
 				throw error;
 			}
 		},
-		connect,
+		async connect(signal) {
+			const link = await connect(signal);
+			if (protocol !== "http" || !kvEvents) return link;
+			return listening(link, { pollUrl: `http://${endpoint}/kv_cache_events`, logger, metrics });
+		},
 		close: forget,
 	};
 }

@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Clock, DynError, type Logger, linkSignals } from "@dyn/common";
 import type { EngineInfo } from "@dyn/engine";
 import type { ServeEvent, TrtllmServe, TrtllmServeOptions } from "../../serve/trtllm-serve.js";
-import type { EngineControl, EngineLink } from "./openengine-control.js";
+import type { EngineControl, EngineLink } from "./engine-control.js";
 
 /** Pause between two looks at an engine that is not there, ms. */
 const RECONNECT_MS = 250;

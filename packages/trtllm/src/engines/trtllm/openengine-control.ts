@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError, type Logger, type Metrics, silentLogger } from "@dyn/common";
-import type { Engine, EngineInfo, RequestFeature } from "@dyn/engine";
+import type { EngineInfo, RequestFeature } from "@dyn/engine";
 import {
 	createOpenEngineClient,
 	createOpenEngineEngine,
@@ -9,24 +9,10 @@ import {
 	type OpenEngineDialect,
 } from "@dyn/openengine";
 import { namedEndpoints } from "../../kv-events/trtllm/named-endpoints.js";
-import { type KvEventEndpoint, openKvEventSource } from "../../kv-events/trtllm/open-kv-event-source.js";
+import type { KvEventEndpoint } from "../../kv-events/trtllm/open-kv-event-source.js";
+import type { EngineControl } from "./engine-control.js";
 import { type RequestRules, startedFeatures } from "./request-rules.js";
-import { withKvEvents } from "./with-kv-events.js";
-
-/** An engine that answers, and what it said of itself. */
-export interface EngineLink {
-	readonly engine: Engine;
-	readonly info: EngineInfo;
-}
-
-/** The way to an engine in another process, whichever life of it is on. */
-export interface EngineControl {
-	/** Rejects while the engine is not there, or not ready. */
-	probe(signal: AbortSignal): Promise<void>;
-	/** A started adapter to the life that is on. */
-	connect(signal: AbortSignal): Promise<EngineLink>;
-	close(): void;
-}
+import { listening } from "./with-kv-events.js";
 
 export interface OpenEngineControlOptions {
 	/** `host:port`. */
@@ -51,7 +37,7 @@ const { HealthState } = messages;
 
 /** Reaches a TensorRT-LLM over OpenEngine. @throws DynError INVALID_ARGUMENT for an endpoint that is none */
 export async function createOpenEngineControl(options: OpenEngineControlOptions): Promise<EngineControl> {
-	const { endpoint, rules } = options;
+	const { endpoint, rules, metrics, logger = silentLogger } = options;
 	// Looks every moment: this is how soon traffic comes back.
 	const client = await createOpenEngineClient({ endpoint, connections: 1, retryIntervalMs: 250 });
 	return {
@@ -83,7 +69,9 @@ export async function createOpenEngineControl(options: OpenEngineControlOptions)
 			try {
 				const info = beyondTheProtocol(await engine.start());
 				if (info.capabilities.kvEvents) return { engine, info };
-				return await listening({ engine, info }, await publishersOf(client, signal), options);
+				const publishers = await publishersOf(client, signal);
+				if (publishers.length === 0) return { engine, info };
+				return listening({ engine, info }, { askEngine: async () => publishers, logger, metrics });
 			} catch (error) {
 				await engine.close();
 				throw error;
@@ -105,23 +93,6 @@ async function publishersOf(
 		if (DynError.is(error, "UNIMPLEMENTED") || DynError.is(error, "UNAVAILABLE")) return [];
 		throw error;
 	}
-}
-
-/** The same engine, its KV events from where it publishes them. */
-async function listening(
-	{ engine, info }: EngineLink,
-	publishers: readonly KvEventEndpoint[],
-	{ logger = silentLogger, metrics }: OpenEngineControlOptions,
-): Promise<EngineLink> {
-	if (publishers.length === 0) return { engine, info };
-	const { kvBlockSize, dpSize } = info;
-	const askEngine = async () => publishers;
-	return {
-		engine: withKvEvents(engine, (signal) =>
-			openKvEventSource({ kvBlockSize, dpSize, askEngine, logger, metrics, signal }),
-		),
-		info: { ...info, capabilities: { ...info.capabilities, kvEvents: true } },
-	};
 }
 
 /** How TensorRT-LLM's OpenEngine server differs from the contract (its grpc/openengine README and servicer). */

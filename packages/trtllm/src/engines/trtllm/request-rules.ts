@@ -16,6 +16,8 @@ export interface RequestRules {
 	readonly mode?: DisaggregationMode | undefined;
 	/** What compiles guides. Default: what the engine reports. */
 	readonly guidedDecodingBackend?: GuidedDecodingBackend | undefined;
+	/** Who chooses the rank of a conversation's requests: "engine" keeps one on a rank by itself. Default: nobody but the request. */
+	readonly conversationAffinity?: "engine" | "dynamo" | undefined;
 	/** Whether the engine runs with TLLM_ALLOW_N_GREEDY_DECODING=1. Default false. */
 	readonly allowGreedyChoices?: boolean | undefined;
 }
@@ -59,6 +61,9 @@ export function prepareRequest(request: GenerateRequest, rules: RequestRules): G
 			`n is ${choices}, and the engine refuses several choices of greedy decoding; raise temperature, or start the engine with TLLM_ALLOW_N_GREEDY_DECODING=1`,
 			{ details: { param: "n" } },
 		);
+	const { routing } = request;
+	if (rules.conversationAffinity === "engine" && routing.conversationId !== null && routing.dpRank !== null)
+		return prepareRequest({ ...request, routing: { ...routing, dpRank: null } }, rules);
 	if (rules.protocol === "smg" || rules.protocol === "http") return request;
 	if (guided && request.resumedTokens > 0)
 		throw new DynError(

@@ -12,6 +12,8 @@ export interface TrtllmEngineOptions {
 				readonly port?: number;
 		  })
 		| undefined;
+	/** Who chooses the rank of a conversation's requests: "engine" keeps one on a rank by itself, whatever a router says. */
+	readonly conversationAffinity?: "engine" | "dynamo" | undefined;
 	/** Python that has TensorRT-LLM. Default: that of the trtllm-serve on the path. */
 	readonly python?: string | undefined;
 	/** What the engine inherits. Default: nothing; a program gives it `process.env`. */
