@@ -330,9 +330,9 @@ export const REQUEST_ROWS: readonly RequestRow[] = [
 	},
 	{
 		field: "`routing.dp_rank`",
-		request: routing({ dp_rank: 0 }),
+		request: routing({ dp_rank: 1 }),
 		sidecar: REFUSED,
-		ours: "refused, unless the server says `trtllm_supports_dp_rank_targeting`",
+		ours: "refused, unless the server says `trtllm_supports_dp_rank_targeting`; rank 0 of one rank asks for nothing",
 		...unimplemented("dp_rank"),
 	},
 	{

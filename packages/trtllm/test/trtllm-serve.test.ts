@@ -88,7 +88,7 @@ describe("start and stop", () => {
 		expect(argv.slice(0, 5)).toEqual(["m", "--host", "127.0.0.1", "--port", String(port)]);
 		const [flag, path] = argv.slice(-2) as [string, string];
 		expect(flag).toBe("--extra_llm_api_options");
-		expect(readFileSync(path, "utf8")).toBe("guided_decoding_backend: xgrammar\n");
+		expect(JSON.parse(readFileSync(path, "utf8"))).toEqual({ guided_decoding_backend: "xgrammar" });
 		expect(statSync(path).mode & 0o077).toBe(0);
 		const [pid, child] = lives()[0]!;
 		expect(serve.pid).toBe(pid);

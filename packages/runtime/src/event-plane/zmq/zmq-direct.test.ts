@@ -231,7 +231,8 @@ describe("between planes", () => {
 		expect(subscribed).toBe(false);
 		const late = new PuppetPublisher();
 		cleanUp.push(() => late.close());
-		await late.bind(port.endpoint);
+		// ZeroMQ gives a port back some time after its socket was closed.
+		await vi.waitFor(() => late.bind(port.endpoint), { timeout: 10_000 });
 		const reader = new Reader(await subscription);
 		expect(await late.subscription()).toBe(topic);
 		await late.send(message(7n, 0));
