@@ -22,16 +22,21 @@ export async function conformance(values: Values): Promise<number> {
 			if (!isJson) process.stdout.write(resultLine(result, colour));
 		},
 	});
-	const { engine, model, role, passed, failed, skipped } = report;
+	const { engine, model, role, passed, failed, known, skipped } = report;
 	process.stdout.write(
 		isJson
 			? `${JSON.stringify({ ok: failed === 0, ...report }, null, 2)}\n`
-			: `\n${engine}, ${model}, ${role}: ${passed} passed, ${failed} failed, ${skipped} skipped\n`,
+			: `\n${engine}, ${model}, ${role}: ${passed} passed, ${failed} failed, ${known} known to differ, ${skipped} skipped\n`,
 	);
 	return failed === 0 ? 0 : 1;
 }
 
-const LABELS = { passed: ["ok  ", 32], failed: ["FAIL", 31], skipped: ["skip", 33] } as const;
+const LABELS = {
+	passed: ["ok  ", 32],
+	failed: ["FAIL", 31],
+	known: ["diff", 33],
+	skipped: ["skip", 33],
+} as const;
 
 /** @param colour whether a terminal shows it */
 export function resultLine({ name, outcome, message }: WireConformanceResult, colour: boolean): string {

@@ -70,6 +70,14 @@ describe("the strict personality", () => {
 });
 
 describe("TensorRT-LLM's personality", () => {
+	it("breaks the contract on the wire in those points in which the engine is known to", async () => {
+		const { address } = await double({});
+		const report = await runWireConformance({ endpoint: address });
+		expect(report.results.filter(({ outcome }) => outcome === "failed")).toEqual([]);
+		expect(report.known).toBe(4);
+		expect(report.passed).toBeGreaterThan(18);
+	});
+
 	it("does not say its role or its context, and serves any model", async () => {
 		const client = await double();
 		const info = await client.getServerInfo({});

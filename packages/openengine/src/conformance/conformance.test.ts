@@ -39,6 +39,26 @@ describe("our server keeps the contract", () => {
 });
 
 describe("the suite notices", () => {
+	it("what only a known engine is forgiven, and that for its own deviation only", async () => {
+		const lax = (engineName: string, answer: "served" | "broken") =>
+			judge("aggregated", (own) => ({
+				getServerInfo: async (...args) => ({ ...(await own.getServerInfo(...args)), engineName }),
+				getModelInfo: async (request, call) => {
+					if (request.model !== "toy" && answer === "broken") throw new Error("broken");
+					return own.getModelInfo({ ...request, model: "toy" }, call);
+				},
+				generate: (request, call) => {
+					if (request.model !== "toy" && answer === "broken") throw new Error("broken");
+					return own.generate({ ...request, model: "toy" }, call);
+				},
+			}));
+		const outcomeOf = async (report: ReturnType<typeof lax>) =>
+			(await report).results.find(({ name }) => name === "refuses an unknown model")?.outcome;
+		expect(await outcomeOf(lax("tensorrt_llm", "served"))).toBe("known");
+		expect(await outcomeOf(lax("tensorrt_llm", "broken"))).toBe("failed");
+		expect(await outcomeOf(lax("another", "served"))).toBe("failed");
+	});
+
 	it("usage on every response", async () => {
 		const failures = await failuresOf("aggregated", (own) => ({
 			async *generate(request, call) {
