@@ -94,6 +94,8 @@ export function decodePreprocessedRequest(data: unknown): GenerateRequest {
 	const sampling = request.object("sampling_options");
 	const routing = request.object("routing");
 	const extra = request.object("extra_args").object("dyn");
+	refuse(request, "prompt_embeds");
+	refuse(stop, "max_thinking_tokens");
 	const ignoreEos = stop.boolean("ignore_eos") ?? false;
 	const eosTokenIds = request.tokenIds("eos_token_ids") ?? [];
 	// Frontends of Dynamo put the model's own end ids among the hidden stop ids.
@@ -147,6 +149,14 @@ export function decodePreprocessedRequest(data: unknown): GenerateRequest {
 		media: decodeMedia(request.object("multi_modal_data")),
 		disaggregation: disaggregation(request.object("prefill_result")),
 		healthCheck: request.has(HEALTH_CHECK),
+	});
+}
+
+/** No engine here has it: better no answer than one to another question. */
+function refuse(fields: PlainData, name: string): void {
+	if (!fields.has(name)) return;
+	throw new DynError("UNIMPLEMENTED", `${fields.where}.${name} is not supported; leave it out`, {
+		details: { param: name },
 	});
 }
 
