@@ -83,6 +83,11 @@ describe("a request", () => {
 			{ token_ids: [1], multi_modal_data: { image_url: [{ Decoded: {} }] } },
 			"request.multi_modal_data.image_url[0] is no URL",
 		],
+		[{ token_ids: [1], prompt_embeds: "AA==" }, "request.prompt_embeds is not supported"],
+		[
+			{ token_ids: [1], stop_conditions: { max_thinking_tokens: 5 } },
+			"request.stop_conditions.max_thinking_tokens is not supported",
+		],
 		[
 			{ token_ids: [1], multi_modal_data: { smell: [] } },
 			"request.multi_modal_data.smell is no kind of media",

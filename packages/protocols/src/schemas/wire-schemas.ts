@@ -16,6 +16,8 @@ import {
 	u64,
 } from "./json-schema.js";
 
+/** Dynamo has it, nobody here does: refused rather than dropped. */
+const absent: JsonSchema = { type: "null" };
 const kvSession = fields(
 	{
 		session_id: text,
@@ -42,6 +44,7 @@ const stopConditions = fields({
 	stop_token_ids_hidden: list(u32),
 	stop_token_ids_visible: list(u32),
 	ignore_eos: flag,
+	max_thinking_tokens: absent,
 });
 const samplingOptions = fields({
 	n: number(),
@@ -77,6 +80,7 @@ const ownExtras = fields({
 const request: Readonly<Record<string, JsonSchema>> = {
 	model: text,
 	token_ids: list(u32),
+	prompt_embeds: absent,
 	eos_token_ids: list(u32),
 	stop_conditions: stopConditions,
 	sampling_options: samplingOptions,
