@@ -1,48 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createRequestContext, DynError } from "@dyn/common";
-import { createGenerateRequest } from "@dyn/protocols";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Fleet, failing, fold, frozen, whole } from "../__fixtures__/fleet.js";
+import { describe, expect, it, vi } from "vitest";
+import { type Fleet, failing, fold, whole } from "../__fixtures__/fleet.js";
 import { foldEngine } from "../__fixtures__/fold-engine.js";
-import { type Answer, delta, signalled } from "../__fixtures__/served-model.js";
+import { type Answer, delta } from "../__fixtures__/served-model.js";
+import { expected, LIMIT_MS, pass, silence } from "../__fixtures__/silence.js";
 
-/** Silence after which a stream that was fast is left. */
-const LIMIT_MS = 3000;
+const { create, freezing, slow, thaw } = silence();
 let fleet: Fleet;
-let thaw: ReturnType<typeof signalled>;
-beforeEach(() => {
-	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
-	thaw = signalled();
-});
-afterEach(async () => {
-	thaw.reach();
-	vi.useRealTimers();
-	await fleet.close();
-});
-
-const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
-const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-const expected = (
-	await fold(
-		foldEngine(createGenerateRequest({ tokenIds: [1, 2, 3], stop: { maxTokens: 20, minTokens: 20 } })),
-	)
-).tokenIds;
-
-/** Each output after `ms`, then frozen behind `outputs` of them. */
-const slow = (ms: number, outputs: number): Answer =>
-	async function* (request, context) {
-		for await (const output of frozen(thaw.reached, outputs)(request, context)) {
-			await sleep(ms);
-			yield output;
-		}
-	};
 /** Ids of the instances that were called, and whether they were asked for health. */
 const called = () => fleet.calls.map(({ id, request }) => [id, request.healthCheck]);
 const idsOf = (indexes: readonly number[]) => indexes.map((index) => fleet.calls[index]!.id);
 
 describe("an instance that falls silent", () => {
 	it("before its first token is left after firstTokenMs", async () => {
-		fleet = await Fleet.create(2, frozen(thaw.reached));
+		fleet = await create(2, freezing());
 		const answer = fold(fleet.migrate());
 		await pass(59_999);
 		expect(fleet.calls).toHaveLength(1);
@@ -53,13 +25,13 @@ describe("an instance that falls silent", () => {
 	});
 
 	it("in mid-stream is left after three seconds when it was fast, and what it says late is dropped", async () => {
-		fleet = await Fleet.create(2, slow(20, 5));
+		fleet = await create(2, slow(20, 5));
 		const answer = fold(fleet.migrate());
 		await pass(5 * 20 + LIMIT_MS - 1);
 		expect(fleet.calls).toHaveLength(1);
 		await pass(1);
 		expect(fleet.calls).toHaveLength(2);
-		thaw.reach();
+		thaw();
 		await pass(1000);
 		expect((await answer).tokenIds).toEqual(expected);
 	});
@@ -69,21 +41,19 @@ describe("an instance that falls silent", () => {
 			[600, 6000],
 			[5000, 10_000],
 		] as const) {
-			fleet = await Fleet.create(2, slow(pause, 2));
+			fleet = await create(2, slow(pause, 2));
 			const answer = fold(fleet.migrate());
 			await pass(2 * pause + limit - 1);
 			expect(fleet.calls).toHaveLength(1);
 			await pass(1);
 			expect((await answer).tokenIds).toEqual(expected);
-			thaw.reach();
+			thaw();
 			await pass(pause);
-			thaw = signalled();
-			if (pause === 600) await fleet.close();
 		}
 	});
 
 	it("is waited for while its reader takes its time", async () => {
-		fleet = await Fleet.create(2);
+		fleet = await create(2);
 		const outputs = [];
 		for await (const { tokenIds } of fleet.migrate()) {
 			outputs.push(...tokenIds);
@@ -93,7 +63,7 @@ describe("an instance that falls silent", () => {
 	});
 
 	it("is waited for when nobody else is there, until somebody is", async () => {
-		fleet = await Fleet.create(1, slow(20, 5));
+		fleet = await create(1, slow(20, 5));
 		const answer = fold(fleet.migrate());
 		await pass(600_000);
 		expect(called()).toEqual([[fleet.served[0]!.instance.id, false]]);
@@ -104,7 +74,7 @@ describe("an instance that falls silent", () => {
 	});
 
 	it("is not left by a request that may not move, unless discovery has given it up too", async () => {
-		fleet = await Fleet.create(2, slow(20, 5));
+		fleet = await create(2, slow(20, 5));
 		const answer = fold(fleet.migrate({}, { options: { limit: 0 } }));
 		answer.catch(() => {});
 		await pass(600_000);
@@ -116,27 +86,27 @@ describe("an instance that falls silent", () => {
 			code: "DISCONNECTED",
 			message: expect.stringContaining(`${id}`),
 		});
-		thaw.reach();
+		thaw();
 		await pass(1000);
 		await leaving;
 	});
 
 	it("gets all of stallMs when it leaves discovery: it may be finishing its work slowly", async () => {
-		fleet = await Fleet.create(1, slow(20, 5));
+		fleet = await create(1, slow(20, 5));
 		const answer = fold(fleet.migrate());
 		await pass(100);
 		const leaving = fleet.served[0]!.drain();
 		await pass(10_000);
-		thaw.reach();
+		thaw();
 		await pass(1000);
 		expect((await answer).tokenIds).toEqual(expected);
 		await leaving;
 	});
 
 	it("gets firstTokenMs until its first token, whatever else it says", async () => {
-		fleet = await Fleet.create(2, async function* (request, context) {
+		fleet = await create(2, async function* (request, context) {
 			yield delta("");
-			yield* frozen(thaw.reached)(request, context);
+			yield* freezing()(request, context);
 		});
 		const answer = fold(fleet.migrate());
 		await pass(59_999);
@@ -146,9 +116,9 @@ describe("an instance that falls silent", () => {
 	});
 
 	it("after its last word has answered", async () => {
-		fleet = await Fleet.create(1, async function* (request) {
+		fleet = await create(1, async function* (request, context) {
 			yield* foldEngine(request);
-			await thaw.reached;
+			yield* freezing()(request, context);
 		});
 		const answer = fold(fleet.migrate());
 		await pass(LIMIT_MS);
@@ -161,13 +131,13 @@ describe("a frozen instance", () => {
 
 	it("gets no request until a health check sent to it was answered whole", async () => {
 		const unwell: Answer[] = [
-			frozen(thaw.reached),
+			freezing(),
 			failing(new DynError("DISCONNECTED", "reset")),
 			async function* (request) {
 				yield* [...foldEngine(request)].map((output) => ({ ...output, finishReason: null }));
 			},
 		];
-		fleet = await Fleet.create(
+		fleet = await create(
 			2,
 			slow(20, 5),
 			whole,
@@ -208,7 +178,7 @@ describe("a frozen instance", () => {
 	});
 
 	it("gets its request back when everybody else fails it, after a health check; what it says late is dropped", async () => {
-		fleet = await Fleet.create(2, slow(20, 5), failing(new DynError("DISCONNECTED", "reset"), 3));
+		fleet = await create(2, slow(20, 5), failing(new DynError("DISCONNECTED", "reset"), 3));
 		const answer = ask();
 		await pass(5 * 20 + LIMIT_MS);
 		const [sick, fine] = idsOf([0, 1]);
@@ -219,7 +189,7 @@ describe("a frozen instance", () => {
 			[sick, false],
 		]);
 		expect(fleet.calls[3]!.request.resumedTokens).toBe(8);
-		thaw.reach();
+		thaw();
 		await pass(1000);
 		expect((await answer).tokenIds).toEqual(expected);
 		expect(vi.getTimerCount()).toBe(0);
@@ -227,7 +197,7 @@ describe("a frozen instance", () => {
 
 	it("does not get it back when it does not answer: the request fails with what happened elsewhere", async () => {
 		const reset = new DynError("DISCONNECTED", "reset");
-		fleet = await Fleet.create(2, slow(20, 5), failing(reset, 3), frozen(thaw.reached));
+		fleet = await create(2, slow(20, 5), failing(reset, 3), freezing());
 		const answer = ask();
 		answer.catch(() => {});
 		await pass(5 * 20 + LIMIT_MS + 9999);
@@ -237,12 +207,7 @@ describe("a frozen instance", () => {
 	});
 
 	it("keeps no cancelled request waiting for its health check", async () => {
-		fleet = await Fleet.create(
-			2,
-			slow(20, 5),
-			failing(new DynError("DISCONNECTED", "reset"), 3),
-			frozen(thaw.reached),
-		);
+		fleet = await create(2, slow(20, 5), failing(new DynError("DISCONNECTED", "reset"), 3), freezing());
 		const gone = new AbortController();
 		const answer = fold(fleet.migrate({}, { context: createRequestContext({ signal: gone.signal }) }));
 		answer.catch(() => {});
@@ -253,7 +218,7 @@ describe("a frozen instance", () => {
 
 	it("is asked by one probe at a time, however many streams it held, at most every 30 s", async () => {
 		const fails = failing(new DynError("UNAVAILABLE", "no"));
-		fleet = await Fleet.create(2, ...new Array<Answer>(100).fill(fails));
+		fleet = await create(2, ...new Array<Answer>(100).fill(fails));
 		const { instance } = fleet.served[0]!;
 		for (let streams = 0; streams < 3; streams++) fleet.readmission.quarantine(fleet.model, instance);
 		await pass(1000 + 2000 + 4000 + 8000 + 16_000);
@@ -263,7 +228,7 @@ describe("a frozen instance", () => {
 	});
 
 	it("is forgotten when it stays away from discovery, or the frontend closes", async () => {
-		fleet = await Fleet.create(2);
+		fleet = await create(2);
 		const [leaving, staying] = fleet.served.map(({ instance }) => instance);
 		for (const instance of [leaving!, staying!]) fleet.readmission.quarantine(fleet.model, instance);
 		await fleet.served[0]!.close();
