@@ -49,6 +49,16 @@ it("serves OpenEngine until it is told to stop", async () => {
 	}
 });
 
+it("tells its options and starts nothing when asked for help", async () => {
+	const child = start("--help");
+	let output = "";
+	child.stdout.on("data", (chunk) => {
+		output += chunk;
+	});
+	expect(await once(child, "close")).toEqual([0, null]);
+	expect(output).toMatch(/^Usage: trtllm-serve serve .* {2}--grpc-protocol TEXT\n/s);
+});
+
 it("exits as click does on what it does not know", async () => {
 	const child = start("org/model", "--no-such-option");
 	let errors = "";

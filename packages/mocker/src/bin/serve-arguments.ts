@@ -50,6 +50,20 @@ const VALUES = [
 ];
 const SWITCHES = ["enable_attention_dp", "enable_chunked_prefill", "trust_remote_code", "grpc"];
 
+/** What `--help` prints: the options of TensorRT-LLM's `trtllm-serve` that are taken here, whether or not they change anything. */
+export function serveUsage(): string {
+	const options = [...VALUES.map((name) => `--${name} TEXT`), ...SWITCHES.map((name) => `--${name}`)].sort();
+	return [
+		"Usage: trtllm-serve serve [OPTIONS] MODEL",
+		"",
+		"  A double of TensorRT-LLM's trtllm-serve with a simulated engine: OpenEngine or SMG with --grpc, HTTP without.",
+		"",
+		"Options:",
+		...[...options, "--help"].map((option) => `  ${option}`),
+		"",
+	].join("\n");
+}
+
 /**
  * Reads the arguments of TensorRT-LLM's `trtllm-serve [serve] MODEL ...` (its commands/serve.py).
  * @param readYaml content of the file of `--config` or `--extra_llm_api_options`, whose keys win

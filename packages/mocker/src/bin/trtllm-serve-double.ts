@@ -9,7 +9,7 @@ import { createMockerEngine } from "../engine/mocker-engine.js";
 import { createHttpDouble } from "../http/http-double.js";
 import { createTrtllmDouble } from "../openengine/trtllm-double.js";
 import { createSmgDouble } from "../smg/smg-double.js";
-import { readServeArguments, type ServeArguments } from "./serve-arguments.js";
+import { readServeArguments, type ServeArguments, serveUsage } from "./serve-arguments.js";
 
 /** As TensorRT-LLM writes it. */
 function log(level: "I" | "E", message: string): void {
@@ -66,6 +66,10 @@ async function serve(given: ServeArguments): Promise<{ readonly address: string;
 }
 
 async function main(argv: readonly string[]): Promise<void> {
+	if (argv.includes("--help")) {
+		process.stdout.write(serveUsage());
+		return;
+	}
 	const given = readServeArguments(argv, (path) => readFileSync(path, "utf8"));
 	log("I", `Loading ${given.engine.modelName} (simulated)`);
 	const double = await serve(given);
