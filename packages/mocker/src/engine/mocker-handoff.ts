@@ -4,7 +4,7 @@ import { invalidArgument } from "@dyn/common";
 import type { BlockPool } from "@dyn/kvbm";
 import type { Disaggregation, EngineOutput, GenerateRequest } from "@dyn/protocols";
 import { type BlockHasher, type TokenBlock, TokenBlockSequence } from "@dyn/tokens";
-import type { AcceptRequest, Handoff } from "@dyn/trtllm-native/core";
+import { type AcceptRequest, type Handoff, mappedOutputs } from "@dyn/trtllm-native/core";
 import { decodeSession, encodeSession, type MockerSession } from "./session-attributes.js";
 
 export interface MockerHandoffParts {
@@ -39,7 +39,7 @@ export class MockerHandoff implements Handoff {
 			throw invalidArgument("n", "n must be 1 when prefill and decode are apart");
 		if (disaggregation.role === "prefill") {
 			const outputs = await accept({ ...request, stop: { ...request.stop, maxTokens: 1, minTokens: null } });
-			return mapped(outputs, (output) =>
+			return mappedOutputs(outputs, (output) =>
 				output.finishReason === "length" ? this.#offer(request, hasher, output) : output,
 			);
 		}
@@ -138,7 +138,7 @@ async function replay(
 		},
 		disaggregation: null,
 	});
-	return mapped(after([first], outputs), (output) =>
+	return mappedOutputs(after([first], outputs), (output) =>
 		output.usage
 			? {
 					...output,
@@ -160,23 +160,6 @@ function after<T>(items: readonly T[], rest: AsyncIterator<T, undefined>): Async
 		return: async () => {
 			pending.length = 0;
 			await rest.return?.();
-			return { done: true, value: undefined };
-		},
-	};
-}
-
-/** The same outputs, each through `map`. */
-function mapped(
-	outputs: AsyncIterator<EngineOutput, undefined>,
-	map: (output: EngineOutput) => EngineOutput,
-): AsyncIterator<EngineOutput, undefined> {
-	return {
-		async next() {
-			const result = await outputs.next();
-			return result.done ? result : { done: false, value: map(result.value) };
-		},
-		return: async () => {
-			await outputs.return?.();
 			return { done: true, value: undefined };
 		},
 	};

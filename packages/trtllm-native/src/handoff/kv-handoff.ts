@@ -7,6 +7,7 @@ import type { Disaggregation, EngineOutput, GenerateRequest, KvSession } from "@
 import type { BlockHasher } from "@dyn/tokens";
 import type { ForwardBackend } from "../backend/forward-backend.js";
 import type { AcceptRequest, Handoff } from "./handoff.js";
+import { mappedOutputs } from "./mapped-outputs.js";
 import { decodeAttributes, encodeAttributes, type SessionAttributes } from "./session-attributes.js";
 import { TransferMetrics } from "./transfer-metrics.js";
 
@@ -50,7 +51,7 @@ export class KvHandoff implements Handoff {
 	): Promise<AsyncIterator<EngineOutput, undefined>> {
 		if (disaggregation.role === "prefill") {
 			const prefill = seeded({ ...request, stop: { ...request.stop, maxTokens: 1 } });
-			return mapped(await accept(prefill), (output) =>
+			return mappedOutputs(await accept(prefill), (output) =>
 				output.finishReason === "length" ? this.#offer(prefill, hasher, output) : output,
 			);
 		}
@@ -60,7 +61,7 @@ export class KvHandoff implements Handoff {
 		try {
 			const sampling = { ...request.sampling, seed: request.sampling.seed ?? attributes.seed };
 			const { cachedTokens } = attributes;
-			return mapped(await accept({ ...request, sampling, disaggregation: null }), (output) =>
+			return mappedOutputs(await accept({ ...request, sampling, disaggregation: null }), (output) =>
 				output.usage ? { ...output, usage: { ...output.usage, cachedTokens } } : output,
 			);
 		} finally {
@@ -200,21 +201,4 @@ function seeded(request: GenerateRequest): GenerateRequest {
 	const { sampling } = request;
 	if (sampling.seed !== null || sampling.temperature === 0) return request;
 	return { ...request, sampling: { ...sampling, seed: randomInt(2 ** 47) } };
-}
-
-/** The same outputs, each through `map`. Leaving is passed on at once. */
-function mapped(
-	outputs: AsyncIterator<EngineOutput, undefined>,
-	map: (output: EngineOutput) => EngineOutput,
-): AsyncIterator<EngineOutput, undefined> {
-	return {
-		async next() {
-			const result = await outputs.next();
-			return result.done ? result : { done: false, value: map(result.value) };
-		},
-		return: async () => {
-			await outputs.return?.();
-			return { done: true, value: undefined };
-		},
-	};
 }
