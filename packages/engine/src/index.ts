@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+export { ActiveRequests } from "./active-requests.js";
 export type { Engine, EngineCapabilities, EngineHealth, EngineInfo, EngineLoad } from "./engine.js";
 export {
 	checkFeatures,

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError, invalidArgument, linkSignals, type RequestContext } from "@dyn/common";
-import { checkFeatures, type Engine, type EngineHealth, type EngineInfo, type EngineLoad } from "@dyn/engine";
+import {
+	ActiveRequests,
+	checkFeatures,
+	type Engine,
+	type EngineHealth,
+	type EngineInfo,
+	type EngineLoad,
+} from "@dyn/engine";
 import type { EngineOutput, GenerateRequest, KvEvent } from "@dyn/protocols";
 import {
 	createOpenEngineClient,
@@ -46,8 +53,7 @@ class OpenEngineEngine implements Engine {
 	readonly #options: OpenEngineEngineOptions;
 	readonly #dialect: OpenEngineDialect;
 	readonly #closing = new AbortController();
-	readonly #active = new Set<string>();
-	readonly #whenIdle: (() => void)[] = [];
+	readonly #active = new ActiveRequests<null>();
 	#started: Started | null = null;
 	#isDraining = false;
 
@@ -100,7 +106,7 @@ class OpenEngineEngine implements Engine {
 		if (this.#isDraining) throw new DynError("DRAINING", "the engine takes no new requests");
 		checkFeatures(request, info.capabilities.features);
 		checkRequest(request, info);
-		const requestId = this.#newId(context.id);
+		const requestId = this.#active.freeId(context.id);
 		const message = toRequestMessage(request, {
 			requestId,
 			model,
@@ -110,7 +116,7 @@ class OpenEngineEngine implements Engine {
 		const { signal, unlink } = linkSignals(context.signal, this.#closing.signal);
 		const reader = new ResponseReader(request);
 		let isSent = false;
-		this.#active.add(requestId);
+		this.#active.add(requestId, null);
 		try {
 			if (signal.aborted) {
 				yield* reader.cancelled();
@@ -142,7 +148,8 @@ class OpenEngineEngine implements Engine {
 			unlink();
 			// The stream is cancelled by now, but not every engine frees a request for that alone.
 			if (isSent && !reader.isOver) void client.abort({ requestId }).catch(() => {});
-			this.#end(requestId);
+			this.#active.remove(requestId);
+			if (this.#closing.signal.aborted) this.#disconnect();
 		}
 	}
 
@@ -167,7 +174,7 @@ class OpenEngineEngine implements Engine {
 
 	async drain(): Promise<void> {
 		this.#isDraining = true;
-		if (this.#active.size > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+		await this.#active.idle();
 	}
 
 	async close(): Promise<void> {
@@ -179,20 +186,6 @@ class OpenEngineEngine implements Engine {
 		if (this.#closing.signal.aborted) throw new DynError("UNAVAILABLE", "the engine is closed");
 		if (!this.#started) throw new DynError("UNAVAILABLE", "the engine has not started; await start() first");
 		return this.#started;
-	}
-
-	/** The caller's id, or one like it while that is taken: attempts of one request may overlap. */
-	#newId(id: string): string {
-		let own = id;
-		for (let attempt = 2; this.#active.has(own); attempt++) own = `${id}-${attempt}`;
-		return own;
-	}
-
-	#end(requestId: string): void {
-		this.#active.delete(requestId);
-		if (this.#active.size > 0) return;
-		for (const resolve of this.#whenIdle.splice(0)) resolve();
-		if (this.#closing.signal.aborted) this.#disconnect();
 	}
 
 	/** Once nothing runs: the last aborts still need the connection. */

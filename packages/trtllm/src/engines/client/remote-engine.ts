@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError, linkSignals, type RequestContext } from "@dyn/common";
-import { checkFeatures, type Engine, type EngineHealth, type EngineInfo, type EngineLoad } from "@dyn/engine";
+import {
+	ActiveRequests,
+	checkFeatures,
+	type Engine,
+	type EngineHealth,
+	type EngineInfo,
+	type EngineLoad,
+} from "@dyn/engine";
 import type { EngineOutput, GenerateRequest, KvEvent } from "@dyn/protocols";
 import { AnswerReader } from "./answer-reader.js";
 import { type RequestTerms, termsOf } from "./request-terms.js";
@@ -31,8 +38,7 @@ export interface RemoteServer {
 export class RemoteEngine implements Engine {
 	readonly #connect: (signal: AbortSignal) => Promise<RemoteServer>;
 	readonly #closing = new AbortController();
-	readonly #active = new Map<string, AnswerReader>();
-	readonly #whenIdle: (() => void)[] = [];
+	readonly #active = new ActiveRequests<AnswerReader>();
 	#server: RemoteServer | null = null;
 	#isDraining = false;
 
@@ -51,11 +57,11 @@ export class RemoteEngine implements Engine {
 		const server = this.#running();
 		checkFeatures(request, server.info.capabilities.features);
 		const terms = termsOf(request, server.info);
-		const requestId = this.#newId(context.id);
+		const requestId = this.#active.freeId(context.id);
 		const reader = new AnswerReader(request, terms);
 		const { signal, unlink } = linkSignals(context.signal, this.#closing.signal);
 		let isSent = false;
-		this.#active.set(requestId, reader);
+		this.#active.add(requestId, reader);
 		try {
 			if (signal.aborted) {
 				yield* reader.cancelled();
@@ -82,7 +88,8 @@ export class RemoteEngine implements Engine {
 			unlink();
 			// The call is cancelled by now, but a server need not free a request for that alone.
 			if (isSent && (signal.aborted || reader.openChoices > 0)) server.abort(requestId);
-			this.#end(requestId);
+			this.#active.remove(requestId);
+			if (this.#closing.signal.aborted) this.#disconnect();
 		}
 	}
 
@@ -111,17 +118,12 @@ export class RemoteEngine implements Engine {
 
 	async drain(): Promise<void> {
 		this.#isDraining = true;
-		await this.#idle();
+		await this.#active.idle();
 	}
 
 	async close(): Promise<void> {
 		this.#closing.abort();
-		if (this.#active.size === 0) this.#server?.close();
-	}
-
-	#idle(): Promise<void> {
-		if (this.#active.size === 0) return Promise.resolve();
-		return new Promise((resolve) => this.#whenIdle.push(resolve));
+		this.#disconnect();
 	}
 
 	#running(): RemoteServer {
@@ -131,17 +133,8 @@ export class RemoteEngine implements Engine {
 		return this.#server;
 	}
 
-	/** The caller's id, or one like it while that is taken: attempts of one request may overlap. */
-	#newId(id: string): string {
-		let own = id;
-		for (let attempt = 2; this.#active.has(own); attempt++) own = `${id}-${attempt}`;
-		return own;
-	}
-
-	#end(requestId: string): void {
-		this.#active.delete(requestId);
-		if (this.#active.size > 0) return;
-		for (const resolve of this.#whenIdle.splice(0)) resolve();
-		if (this.#closing.signal.aborted) this.#server?.close();
+	/** Once nothing runs: the last aborts still need the connection. */
+	#disconnect(): void {
+		if (this.#active.size === 0) this.#server?.close();
 	}
 }
