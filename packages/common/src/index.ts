@@ -24,6 +24,7 @@ export {
 	noMetrics,
 } from "./metrics.js";
 export { type OptionSpec, type OptionValue, type ParsedOptions, parseOptions } from "./option-table.js";
+export { pause } from "./pause.js";
 export {
 	cancellationError,
 	createRequestContext,

@@ -5,6 +5,7 @@ import {
 	type Logger,
 	type Metrics,
 	noMetrics,
+	pause,
 	type RequestContext,
 	silentLogger,
 	systemClock,
@@ -12,7 +13,7 @@ import {
 import { checkFeatures, type Engine, type EngineHealth, type EngineInfo, type EngineLoad } from "@dyn/engine";
 import type { EngineOutput, GenerateRequest, KvEvent } from "@dyn/protocols";
 import type { EngineLink } from "./trtllm/engine-control.js";
-import { EngineLives, type EngineLivesOptions, pause } from "./trtllm/engine-lives.js";
+import { EngineLives, type EngineLivesOptions } from "./trtllm/engine-lives.js";
 import { Flight } from "./trtllm/flight.js";
 import { HiddenStops } from "./trtllm/hidden-stops.js";
 import { Progress, type StallLimits } from "./trtllm/progress.js";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Logger, Metrics } from "@dyn/common";
+import { type Logger, type Metrics, pause } from "@dyn/common";
 import type { Engine, EngineInfo } from "@dyn/engine";
 import type { KvEvent } from "@dyn/protocols";
 import { openKvEventSource } from "./trtllm/open-kv-event-source.js";
@@ -67,17 +67,4 @@ async function* lasting(
 		await pause(RETRY_MS, signal);
 		events = engine.kvEvents();
 	}
-}
-
-/** Resolves early when `signal` aborts. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-	return new Promise((resolve) => {
-		const end = () => {
-			clearTimeout(timer);
-			signal.removeEventListener("abort", end);
-			resolve();
-		};
-		const timer = setTimeout(end, ms).unref();
-		signal.addEventListener("abort", end);
-	});
 }

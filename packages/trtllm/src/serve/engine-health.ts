@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { setTimeout as delay } from "node:timers/promises";
-import { DynError, type Logger, linkSignals } from "@dyn/common";
+import { DynError, type Logger, linkSignals, pause } from "@dyn/common";
 
 /** Asks an engine whether it is ready and well; rejects when it is not, or not yet. */
 export type EngineProbe = (signal: AbortSignal) => Promise<void>;
@@ -71,11 +70,6 @@ async function isWell(probe: EngineProbe, signal: AbortSignal): Promise<boolean>
 	} finally {
 		limited.unlink();
 	}
-}
-
-/** A wait that ends early, without an error, when the signal is aborted. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
-	return delay(ms, undefined, { signal, ref: false }).catch(() => {});
 }
 
 export const startCancelled = (): DynError => new DynError("CANCELLED", "starting the engine was cancelled");

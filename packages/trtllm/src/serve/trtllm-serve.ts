@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { DynError, type Logger, linkSignals, silentLogger } from "@dyn/common";
+import { DynError, type Logger, linkSignals, pause, silentLogger } from "@dyn/common";
 import { type ConfigFile, writeConfigFile } from "./config-file.js";
-import { type EngineProbe, pause, startCancelled, untilReady, untilSick } from "./engine-health.js";
+import { type EngineProbe, startCancelled, untilReady, untilSick } from "./engine-health.js";
 import { describeExit, type EngineExit, EngineProcess, exitError } from "./engine-process.js";
 import { type MonitorOptions, monitorOptions } from "./monitor-options.js";
 import type { ServeCommand } from "./serve-arguments.js";

@@ -17,17 +17,3 @@ export class BackOff {
 		this.#failures = 0;
 	}
 }
-
-/** Resolves after `delayMs` or when `signal` aborts; does not keep the process. */
-export function pause(delayMs: number, signal: AbortSignal): Promise<void> {
-	return new Promise((resolve) => {
-		const end = () => {
-			clearTimeout(timer);
-			signal.removeEventListener("abort", end);
-			resolve();
-		};
-		const timer = setTimeout(end, delayMs).unref();
-		signal.addEventListener("abort", end, { once: true });
-		if (signal.aborted) end();
-	});
-}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Logger } from "@dyn/common";
+import { type Logger, pause } from "@dyn/common";
 import type { ApiClient } from "./api-client.js";
 import { statusOf } from "./api-error.js";
-import { BackOff, pause } from "./back-off.js";
+import { BackOff } from "./back-off.js";
 import { type JsonObject, objectIn, objectsIn, textIn } from "./json-object.js";
 
 /** Objects per page of a list. */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { setTimeout as delay } from "node:timers/promises";
-import { cancellationError, DynError } from "@dyn/common";
+import { cancellationError, DynError, pause } from "@dyn/common";
 import type { Engine, RequestFeature } from "@dyn/engine";
 import { engineInfoOf, featuresOf, type ModelFacts } from "../client/model-facts.js";
 import { RemoteEngine, type RemoteServer } from "../client/remote-engine.js";
@@ -106,6 +105,6 @@ async function untilReady(
 		} catch (error) {
 			if (performance.now() >= deadlineMs || signal.aborted || !DynError.from(error).retryable) throw error;
 		}
-		await delay(RETRY_MS, undefined, { ref: false, signal }).catch(() => {});
+		await pause(RETRY_MS, signal);
 	}
 }

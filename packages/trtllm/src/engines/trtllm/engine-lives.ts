@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { setTimeout as delay } from "node:timers/promises";
-import { type Clock, DynError, type Logger, linkSignals } from "@dyn/common";
+import { type Clock, DynError, type Logger, linkSignals, pause } from "@dyn/common";
 import type { EngineInfo } from "@dyn/engine";
 import type { ServeEvent, TrtllmServe, TrtllmServeOptions } from "../../serve/trtllm-serve.js";
 import type { EngineControl, EngineLink } from "./engine-control.js";
@@ -219,7 +218,3 @@ function difference(before: EngineInfo, after: EngineInfo): string | null {
 	const lost = before.capabilities.features.find((name) => !after.capabilities.features.includes(name));
 	return lost ? `set of features (${lost} is gone)` : null;
 }
-
-/** A wait that ends early, without an error, when the signal is aborted. */
-export const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-	delay(ms, undefined, { signal, ref: false }).catch(() => {});
