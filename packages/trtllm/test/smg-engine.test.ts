@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createRequestContext, type DynError, type RequestContextOptions } from "@dyn/common";
+import { createRequestContext, type RequestContextOptions } from "@dyn/common";
 import type { Engine } from "@dyn/engine";
 import { conformanceCases } from "@dyn/engine/conformance";
 import { createMockerEngine } from "@dyn/mocker";
 import { createSmgDouble } from "@dyn/mocker/smg";
-import { createGenerateRequest, type EngineOutput, type GenerateRequestInit } from "@dyn/protocols";
+import { createGenerateRequest, type GenerateRequestInit } from "@dyn/protocols";
 import type { MessageInit, SmgGenerateResponse } from "@dyn/protocols/smg";
 import * as grpc from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createSmgEngine, type SmgEngineOptions } from "../src/engines/smg/index.js";
+import { collect, failure, tokensOf, until } from "./__fixtures__/asking.js";
 import { type SmgTestServer, startSmgServer } from "./__fixtures__/smg-server.js";
 import { TOY, toyTokens } from "./__fixtures__/toy-model.js";
 
@@ -32,21 +33,7 @@ afterEach(async () => {
 	await server.close();
 });
 
-async function collect(
-	init: GenerateRequestInit,
-	options: RequestContextOptions = {},
-): Promise<EngineOutput[]> {
-	const outputs: EngineOutput[] = [];
-	for await (const output of engine.generate(createGenerateRequest(init), createRequestContext(options)))
-		outputs.push(output);
-	return outputs;
-}
-const failure = (work: Promise<unknown>): Promise<DynError> =>
-	work.then(
-		() => expect.fail("it succeeded"),
-		(error) => error,
-	);
-const tokensOf = (outputs: readonly EngineOutput[]) => outputs.flatMap(({ tokenIds }) => tokenIds);
+const ask = (init: GenerateRequestInit, options?: RequestContextOptions) => collect(engine, init, options);
 
 describe("the contract over SMG", () => {
 	for (const each of conformanceCases)
@@ -110,7 +97,7 @@ describe("an engine over SMG", () => {
 		await start();
 		for (const shows of [false, true]) {
 			server.showsStopInChunks = shows;
-			const ended = await collect({ tokenIds: [99, 5] });
+			const ended = await ask({ tokenIds: [99, 5] });
 			expect(tokensOf(ended)).toHaveLength(4);
 			expect(ended.at(-1)).toMatchObject({
 				finishReason: "eos",
@@ -128,7 +115,7 @@ describe("an engine over SMG", () => {
 				}),
 			].map(({ tokenId }) => tokenId);
 			// A hidden id ends it although the server is told to show stop ids for the sake of another one.
-			const both = await collect({
+			const both = await ask({
 				tokenIds: [7],
 				stop: { stopTokenIds: [free[3]!], visibleStopTokenIds: [127], maxTokens: 9 },
 			});
@@ -140,7 +127,7 @@ describe("an engine over SMG", () => {
 
 	it("brings log-probabilities of the prompt with the first delta", async () => {
 		await start();
-		const [first, ...others] = await collect({
+		const [first, ...others] = await ask({
 			tokenIds: [5, 6, 7],
 			output: { promptLogprobs: 1, logprobs: 0 },
 			stop: { maxTokens: 3, ignoreEos: true },
@@ -168,11 +155,11 @@ describe("an engine over SMG", () => {
 	it("refuses by name what cannot be carried, before anything is sent", async () => {
 		await start({ features: ["image"], loraTaskIds: new Map([["a", 1n]]) });
 		const url = await failure(
-			collect({ tokenIds: [4], media: [{ modality: "image", source: { url: "http://x/y.png" } }] }),
+			ask({ tokenIds: [4], media: [{ modality: "image", source: { url: "http://x/y.png" } }] }),
 		);
 		expect(url.code).toBe("UNIMPLEMENTED");
 		expect(url.message).toContain("image 1 is a URL");
-		expect((await failure(collect({ tokenIds: [4], lora: "b" }))).code).toBe("NOT_FOUND");
+		expect((await failure(ask({ tokenIds: [4], lora: "b" }))).code).toBe("NOT_FOUND");
 		expect(() => createSmgEngine({ endpoint: "x:1", features: ["cache_salt"] })).toThrow("cache_salt");
 		expect(server.requests).toEqual([]);
 	});
@@ -182,7 +169,7 @@ describe("an engine over SMG", () => {
 		const bytes = new Uint8Array((32 << 20) + 1);
 		bytes.set([0xff, 0xd8, 0xff]);
 		expect(
-			(await failure(collect({ tokenIds: [4], media: [{ modality: "image", source: { bytes } }] }))).code,
+			(await failure(ask({ tokenIds: [4], media: [{ modality: "image", source: { bytes } }] }))).code,
 		).toBe("PAYLOAD_TOO_LARGE");
 	});
 
@@ -196,7 +183,7 @@ describe("an engine over SMG", () => {
 		await until(() => engine.health().status === "healthy");
 		await server.close();
 		await until(() => engine.health().status === "restarting");
-		expect(["UNAVAILABLE", "DISCONNECTED"]).toContain((await failure(collect({ tokenIds: [4] }))).code);
+		expect(["UNAVAILABLE", "DISCONNECTED"]).toContain((await failure(ask({ tokenIds: [4] }))).code);
 	});
 
 	it("keeps a deadline", async () => {
@@ -205,7 +192,7 @@ describe("an engine over SMG", () => {
 			await new Promise<void>((resolve) => setTimeout(resolve, 5000).unref());
 			yield {};
 		};
-		expect((await failure(collect({ tokenIds: [4] }, { deadlineMs: performance.now() + 30 }))).code).toBe(
+		expect((await failure(ask({ tokenIds: [4] }, { deadlineMs: performance.now() + 30 }))).code).toBe(
 			"DEADLINE_EXCEEDED",
 		);
 	});
@@ -262,7 +249,7 @@ describe("answers that make no sense", () => {
 		server.answer = async function* () {
 			yield* answer;
 		};
-		const error = await failure(collect({ tokenIds: [4] }));
+		const error = await failure(ask({ tokenIds: [4] }));
 		expect(error.message).toContain(message);
 		expect(error.code).toBe(code);
 	});
@@ -274,20 +261,9 @@ describe("answers that make no sense", () => {
 			yield { chunk: { tokenIds: [3] } };
 			yield { complete: { ...complete, sequenceIndex: 1 } };
 		};
-		expect((await failure(collect({ tokenIds: [4], sampling: { n: 2 } }))).message).toContain(
-			"after its end",
-		);
-		expect((await failure(collect({ tokenIds: [4], output: { logprobs: 1 } }))).message).toContain(
+		expect((await failure(ask({ tokenIds: [4], sampling: { n: 2 } }))).message).toContain("after its end");
+		expect((await failure(ask({ tokenIds: [4], output: { logprobs: 1 } }))).message).toContain(
 			"1 tokens with 0 log-probabilities",
 		);
 	});
 });
-
-/** What `look` gives once it gives something; the test's own time limit ends it. */
-async function until<T>(look: () => T): Promise<T> {
-	for (;;) {
-		const found = look();
-		if (Array.isArray(found) ? found.length > 0 : found) return found;
-		await new Promise((resolve) => setTimeout(resolve, 5));
-	}
-}
