@@ -2,6 +2,7 @@
 import { type AddressInfo, connect, createServer } from "node:net";
 import { createRequestContext, DynError, type RequestContext } from "@dyn/common";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { aborted, collect } from "../__fixtures__/streams.js";
 import { createRuntime } from "../create-runtime.js";
 import { MemoryStore } from "../discovery/memory-store.js";
 import type { EndpointHandler, Runtime, ServedEndpoint } from "../types.js";
@@ -11,21 +12,12 @@ import type { RequestPlane } from "./request-plane.js";
 import type { TcpTls } from "./tcp/sockets.js";
 import { createTcpPlane } from "./tcp/tcp-plane.js";
 
-const aborted = (signal: AbortSignal): Promise<unknown> =>
-	signal.aborted
-		? Promise.resolve()
-		: new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
 const signalled = () => {
 	let reach!: () => void;
 	const reached = new Promise<void>((resolve) => {
 		reach = resolve;
 	});
 	return { reached, reach };
-};
-const collect = async (stream: AsyncIterable<unknown>): Promise<unknown[]> => {
-	const items = [];
-	for await (const item of stream) items.push(item);
-	return items;
 };
 
 interface Limits {

@@ -3,8 +3,11 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { noMetrics } from "@dyn/common";
+import { createRequestContext, noMetrics } from "@dyn/common";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { collect } from "../__fixtures__/streams.js";
+import { createRuntime } from "../create-runtime.js";
+import { createPrometheusMetrics } from "../prometheus.js";
 import { createStatusServer, type StatusServer } from "./status-server.js";
 
 let folder: string;
@@ -80,4 +83,47 @@ it("survives a client that leaves in the middle of a file", async () => {
 		sent.on("error", reject).end();
 	});
 	expect(await get("/large", "HEAD")).toMatchObject({ status: 200, length: String(16 << 20) });
+});
+
+it("is ready when every endpoint is, and exposes metrics", async () => {
+	const metrics = createPrometheusMetrics();
+	let now = 1000;
+	const clock = { monotonicMs: () => now, wallMs: () => 0 };
+	const observed = await createRuntime({ metrics, clock });
+	await observed.endpoint("a.b.c").serve(async function* () {
+		now += 2000;
+		yield 1;
+	});
+	await collect(observed.endpoint("a.b.c").client().generate(1, createRequestContext()));
+	const states = { "dyn://a.b.c": false };
+	const server = await createStatusServer({ port: 0, metrics, endpoints: () => states });
+	const health = async () => {
+		const response = await fetch(`${server.address}/health`);
+		return [response.status, await response.json()];
+	};
+	expect(await health()).toMatchObject([
+		503,
+		{ status: "notready", endpoints: { "dyn://a.b.c": "notready" } },
+	]);
+	states["dyn://a.b.c"] = true;
+	expect(await health()).toMatchObject([200, { status: "ready", uptime: { secs: 0 } }]);
+	const text = await (await fetch(`${server.address}/metrics`)).text();
+	expect(text).toMatch(
+		/^dynamo_component_requests_total\{dynamo_namespace="a",dynamo_component="b",dynamo_endpoint="c",worker_id="[0-9a-f]+"\} 1$/m,
+	);
+	expect(text).toContain("dynamo_component_inflight_requests{");
+	expect(text).toMatch(/^dynamo_component_request_duration_seconds_sum\{.*\} 2$/m);
+	expect(text).toMatch(/^dynamo_component_uptime_seconds\{worker_id="[0-9a-f]+"\} 2$/m);
+	expect((await fetch(`${server.address}/nowhere`)).status).toBe(404);
+	const posted = await fetch(`${server.address}/health`, { method: "POST" });
+	expect([posted.status, posted.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+	const port = Number(new URL(server.address).port);
+	await expect(createStatusServer({ port, metrics, endpoints: () => states })).rejects.toThrow(
+		`port ${port} is in use`,
+	);
+	await expect(
+		createStatusServer({ host: "192.0.2.1", port: 0, metrics, endpoints: () => states }),
+	).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+	await server.close();
+	await observed.close();
 });
