@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Packs every public package and installs each, with npm, into an empty project of its own, as a user would:
-// every entry must load by import and by require, and every bin must answer --help.   node scripts/pack-test.mjs [name ...]
-import { execFileSync } from "node:child_process";
+// every entry must load by import and by require, and every bin must answer --help, with nothing but Node in the PATH: what
+// runs the embedded engine then is the platform package. Built from source is it only where that is what is tested.
+//   node scripts/pack-test.mjs [name ...]
+import { execFileSync, spawnSync } from "node:child_process";
 import {
 	existsSync,
 	mkdirSync,
@@ -9,6 +11,7 @@ import {
 	readdirSync,
 	readFileSync,
 	rmSync,
+	symlinkSync,
 	writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,8 +21,15 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const only = process.argv.slice(2);
 const work = mkdtempSync(join(tmpdir(), "dyn-pack-"));
-const run = (command, args, cwd) =>
-	execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+const run = (command, args, cwd, env = process.env) =>
+	execFileSync(command, args, { cwd, env, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+
+// No compiler, no Python, no shell: a PATH with node and no other program.
+const bare = { ...process.env, PATH: join(work, "bin") };
+delete bare.CXX;
+mkdirSync(bare.PATH);
+symlinkSync(process.execPath, join(bare.PATH, "node"));
+const runBare = (command, args, cwd) => run(command === "node" ? process.execPath : command, args, cwd, bare);
 
 const packages = new Map();
 for (const floor of ["packages", "apps"]) {
@@ -27,7 +37,10 @@ for (const floor of ["packages", "apps"]) {
 		const folder = join(root, floor, name);
 		if (!existsSync(join(folder, "package.json"))) continue;
 		const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-		if (!manifest.private) packages.set(manifest.name, { folder, manifest });
+		const fits = (wanted, own) => wanted === undefined || wanted.includes(own);
+		if (manifest.private || !fits(manifest.os, process.platform) || !fits(manifest.cpu, process.arch))
+			continue;
+		packages.set(manifest.name, { folder, manifest });
 	}
 }
 
@@ -41,7 +54,8 @@ for (const entry of packages.values()) {
 function closure(name, found = new Set()) {
 	if (found.has(name)) return found;
 	found.add(name);
-	for (const dependency of Object.keys(packages.get(name).manifest.dependencies ?? {})) {
+	const { dependencies, optionalDependencies } = packages.get(name).manifest;
+	for (const dependency of Object.keys({ ...dependencies, ...optionalDependencies })) {
 		if (packages.has(dependency)) closure(dependency, found);
 	}
 	return found;
@@ -49,6 +63,40 @@ function closure(name, found = new Set()) {
 
 // A worker over a checkpoint made on the spot: the packed native engine must load and answer.
 const smallWorker = readFileSync(new URL("./lib/small-worker.mjs", import.meta.url), "utf8");
+
+const platformPackage = `@dyn/trtllm-native-${process.platform}-${process.arch}`;
+
+/** The doctor of the packed command says that the embedded engine comes from the platform package. */
+function expectPrebuilt(project) {
+	const { findings } = JSON.parse(
+		spawnSync(join(project, "node_modules/.bin/dyn-worker"), ["doctor", "--json"], {
+			env: bare,
+			encoding: "utf8",
+		}).stdout,
+	);
+	const engine = findings.find(({ what }) => what.startsWith("native engine"));
+	if (engine?.level !== "ok" || !engine.what.endsWith(`from ${platformPackage}`))
+		throw new Error(`not the prebuilt engine: ${JSON.stringify(engine)}`);
+}
+
+/** Without the platform package the engine is missed with a command that helps, and loads after that. */
+function compileAndLoad(project) {
+	const find = `import { findNativeBinding } from "@dyn/trtllm-native"; console.log(findNativeBinding().from)`;
+	const from = () => runBare("node", ["--input-type=module", "-e", find], project).trim();
+	if (from() !== platformPackage) throw new Error(`loaded from ${from()}, not from ${platformPackage}`);
+	rmSync(join(project, "node_modules", platformPackage), { recursive: true });
+	let missed = "";
+	try {
+		from();
+	} catch (error) {
+		missed = error.stderr;
+	}
+	if (!missed.includes("NATIVE_UNAVAILABLE") || !missed.includes("npx dyn-trtllm-native-build"))
+		throw new Error(`expected to be told how to build the engine, got: ${missed}`);
+	run("npx", ["dyn-trtllm-native-build"], project);
+	if (!from().endsWith("build/Release/dyn_native.node"))
+		throw new Error(`loaded from ${from()} after it was built`);
+}
 
 let passed = 0;
 let failed = 0;
@@ -73,7 +121,7 @@ for (const [name, { manifest }] of packages) {
 		for (const subpath of Object.keys(manifest.exports ?? {})) {
 			const specifier = name + subpath.slice(1);
 			if (subpath === "./package.json") continue;
-			run(
+			runBare(
 				"node",
 				[
 					"--input-type=module",
@@ -82,15 +130,18 @@ for (const [name, { manifest }] of packages) {
 				],
 				project,
 			);
-			run(
+			runBare(
 				"node",
 				["--input-type=commonjs", "-e", `require(${JSON.stringify(specifier)}); process.exit(0)`],
 				project,
 			);
 		}
+		if (manifest.main) runBare("node", ["-e", `require(${JSON.stringify(name)})`], project);
 		for (const bin of Object.keys(manifest.bin ?? {}))
-			run(join(project, "node_modules/.bin", bin), ["--help"], project);
-		if (name === "@dyn/trtllm") run("node", ["--input-type=module", "-e", smallWorker], project);
+			runBare(join(project, "node_modules/.bin", bin), ["--help"], project);
+		if (name === "@dyn/trtllm") runBare("node", ["--input-type=module", "-e", smallWorker], project);
+		if (name === "@dyn/trtllm-native") compileAndLoad(project);
+		if (name === "dyn-worker") expectPrebuilt(project);
 		console.log(`ok   ${name}`);
 		passed++;
 	} catch (error) {

@@ -36,6 +36,7 @@ const HOUSE: Record<string, { floor: string; exports: string[]; bin?: string[] }
 	"@dyn/text": { floor: "core", exports: ["."] },
 	"@dyn/kvbm": { floor: "core", exports: [".", "./transfer"] },
 	"@dyn/trtllm-native": { floor: "engine", exports: [".", "./core"], bin: ["dyn-trtllm-native-build"] },
+	"@dyn/trtllm-native-linux-x64": { floor: "engine", exports: [] },
 	"@dyn/openengine": { floor: "engine", exports: [".", "./grpc", "./conformance"] },
 	"@dyn/mocker": {
 		floor: "engine",

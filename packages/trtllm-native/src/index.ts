@@ -13,7 +13,13 @@ export { createEmbeddedEngine } from "./engine/embedded-engine.js";
 export type { EmbeddedEngineOptions, IterationStats } from "./engine/options.js";
 export { loadModelWeights } from "./model/load-model-weights.js";
 export type { ModelSpec, ModelWeights, RopeScaling, TensorSource } from "./model/model-spec.js";
-export { BUILD_COMMAND, type LoadOptions, loadNativeBinding } from "./native/loader.js";
+export {
+	BUILD_COMMAND,
+	findNativeBinding,
+	type LoadedBinding,
+	type LoadOptions,
+	loadNativeBinding,
+} from "./native/loader.js";
 export { createNativeBackend, type NativeBackendOptions } from "./native/native-backend.js";
 export type {
 	NativeBinding,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { statfs } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, homedir, totalmem } from "node:os";
-import { BUILD_COMMAND, loadNativeBinding } from "@dyn/trtllm-native";
+import { BUILD_COMMAND, findNativeBinding } from "@dyn/trtllm-native";
 import { openModelStore } from "../options/assemble.js";
 import type { Values } from "../options/values.js";
 import { terminalLogger, usesColour } from "../terminal/terminal.js";
@@ -74,10 +74,10 @@ async function python(): Promise<Finding> {
 
 async function native(values: Values): Promise<Finding> {
 	try {
-		const { isas } = loadNativeBinding({ nativePath: values["nativePath"] as string | undefined });
+		const { binding, from } = findNativeBinding({ nativePath: values["nativePath"] as string | undefined });
 		return {
 			level: "ok",
-			what: `native engine: ${isas.join(", ")} on ${cpus()[0]?.model.trim()}, ${availableParallelism()} cores`,
+			what: `native engine: ${binding.isas.join(", ")} on ${cpus()[0]?.model.trim()}, ${availableParallelism()} cores; from ${from}`,
 		};
 	} catch (error) {
 		return { level: "fail", what: (error as Error).message, fix: BUILD_COMMAND };

@@ -2,7 +2,7 @@
 import { type Logger, silentLogger } from "@dyn/common";
 import { describe, expect, it } from "vitest";
 import { buildNative } from "./__fixtures__/tiny-model.js";
-import { BUILD_COMMAND, loadNativeBinding } from "./loader.js";
+import { BUILD_COMMAND, findNativeBinding, loadNativeBinding } from "./loader.js";
 
 buildNative();
 
@@ -15,8 +15,10 @@ function recorder(): { logger: Logger; lines: [string, Record<string, unknown>][
 describe("loadNativeBinding", () => {
 	it("finds the package's own binary and logs every attempt", () => {
 		const { logger, lines } = recorder();
-		expect(loadNativeBinding({ logger }).NativeEngine).toBeTypeOf("function");
+		const { binding, from } = findNativeBinding({ logger });
+		expect(binding.NativeEngine).toBeTypeOf("function");
 		expect(lines.at(-1)![0]).toBe("native engine loaded");
+		expect(lines.at(-1)![1]["from"]).toBe(from);
 		expect(lines.at(-1)![1]["from"]).toMatch(/build\/Release\/dyn_native\.node$/);
 		for (const [message] of lines.slice(0, -1)) expect(message).toBe("native engine not loaded");
 	});
