@@ -3,6 +3,7 @@
 #define NAPI_VERSION 8
 #include <napi.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -134,7 +135,7 @@ public:
                        {InstanceMethod<&EngineHandle::load>("load"), InstanceMethod<&EngineHandle::step>("step"),
                         InstanceMethod<&EngineHandle::cancelStep>("cancelStep"), InstanceMethod<&EngineHandle::openSlot>("openSlot"),
                         InstanceMethod<&EngineHandle::closeSlot>("closeSlot"), InstanceMethod<&EngineHandle::logitsRow>("logitsRow"),
-                        InstanceMethod<&EngineHandle::sampleRow>("sampleRow"), InstanceMethod<&EngineHandle::readBlock>("readBlock"),
+                        InstanceMethod<&EngineHandle::sampleRow>("sampleRow"), InstanceMethod<&EngineHandle::hidden>("hidden"), InstanceMethod<&EngineHandle::readBlock>("readBlock"),
                         InstanceMethod<&EngineHandle::writeBlock>("writeBlock"),
                         InstanceMethod<&EngineHandle::close>("close")});
   }
@@ -252,7 +253,7 @@ private:
       const std::string who = "sequence in slot " + std::to_string(slot);
       if (slot >= uint32_t(options.maxSequences) || used[slot]) refuse(env, who + ": no such slot, or twice in a step");
       used[slot] = true;
-      if (count == 0 || count > step.tokens.size() - row || blockCount > step.blocks.size() - block || output > 2) refuse(env, who + ": malformed share");
+      if (count == 0 || count > step.tokens.size() - row || blockCount > step.blocks.size() - block || output > 3) refuse(env, who + ": malformed share");
       if (uint64_t(position) + count > uint64_t(options.spec.contextLength)) refuse(env, who + ": positions exceed the context");
       if (uint64_t(blockCount) * kKvBlock < uint64_t(position) + count) refuse(env, who + ": blocks do not cover its positions");
       if (output == Share::Sample && !e.slotOpen(int(slot))) refuse(env, who + ": the slot is not open");
@@ -334,6 +335,15 @@ private:
     return translated(info.Env(), [&] {
       return Napi::Number::New(info.Env(), double(e.logitsOf(slotOf(info)) - e.forward().logits()) / double(e.forward().logitsStride()));
     });
+  }
+
+  // hidden(slot): a copy of the final-norm hidden states of the slot's rows, one after the other.
+  Napi::Value hidden(const Napi::CallbackInfo& info) {
+    Engine& e = idleEngine(info.Env());
+    const std::vector<float> rows = translated(info.Env(), [&] { return e.hiddenOf(slotOf(info)); });
+    Napi::Float32Array copy = Napi::Float32Array::New(info.Env(), rows.size());
+    std::copy(rows.begin(), rows.end(), copy.Data());
+    return copy;
   }
 
   Napi::Value sampleRow(const Napi::CallbackInfo& info) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine.h"
 
+#include <algorithm>
 #include <chrono>
 #include <new>
 #include <system_error>
@@ -99,6 +100,7 @@ void Engine::step(Step step, Done done) {
 StepOutcome Engine::runStep(const Step& step) {
   StepOutcome outcome;
   for (int& row : logitsRow_) row = -1;
+  hidden_.clear();
   if (!forward_->run(step, cancel_)) {
     outcome.cancelled = true;
     return outcome;
@@ -106,7 +108,8 @@ StepOutcome Engine::runStep(const Step& step) {
   std::vector<int> toSample;
   int row = 0;
   for (const Share& share : step.shares) {
-    if (share.output == Share::None) continue;
+    if (share.output == Share::Hidden) hidden_.push_back(share);
+    if (!share.hasLogits()) continue;
     logitsRow_[size_t(share.slot)] = row++;
     if (share.output == Share::Sample) toSample.push_back(share.slot);
   }
@@ -125,6 +128,17 @@ float* Engine::logitsOf(int slot) {
   const int row = logitsRow_[size_t(slot)];
   if (row < 0) throw NativeError("INVALID_ARGUMENT", "slot " + std::to_string(slot) + " has no logits from the last step");
   return forward_->logits() + size_t(row) * forward_->logitsStride();
+}
+
+std::vector<float> Engine::hiddenOf(int slot) const {
+  for (const Share& share : hidden_) {
+    if (share.slot != slot) continue;
+    const size_t size = size_t(options_.spec.hiddenSize), stride = forward_->hiddenStride();
+    std::vector<float> rows(size_t(share.rows) * size);
+    for (size_t r = 0; r < size_t(share.rows); r++) std::copy_n(forward_->hidden(share) + r * stride, size, rows.data() + r * size);
+    return rows;
+  }
+  throw NativeError("INVALID_ARGUMENT", "slot " + std::to_string(slot) + " has no hidden states from the last step");
 }
 
 Sampled Engine::sampleRow(int slot) {

@@ -49,6 +49,8 @@ public:
   void closeSlot(int slot);
   Sampled sampleRow(int slot);
   float* logitsOf(int slot); // of the last step; throws NativeError when the slot had none
+  // Copies the hidden states of the slot's rows of the last step; throws NativeError when the slot had none.
+  std::vector<float> hiddenOf(int slot) const;
 
   bool loaded() const { return forward_ != nullptr; }
   bool slotOpen(int slot) const { return slots_[size_t(slot)].has_value(); }
@@ -69,6 +71,7 @@ private:
   std::unique_ptr<Forward> forward_;
   std::vector<std::optional<Sampler>> slots_;
   std::vector<int> logitsRow_; // by slot, -1: none
+  std::vector<Share> hidden_;  // of the last step
 
   std::thread thread_;
   std::mutex mutex_;

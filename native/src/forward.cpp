@@ -118,6 +118,7 @@ bool Forward::run(const Step& step, const std::atomic<bool>& cancel) {
   }
   if (cancel.load(std::memory_order_relaxed)) return false;
   head(step);
+  keepHidden(step);
   return true;
 }
 
@@ -225,7 +226,7 @@ void Forward::head(const Step& step) {
   Activations& input = prepared(model_.head.type, spec.hiddenSize);
   int outputs = 0;
   for (const Share& share : step.shares) {
-    if (share.output == Share::None) continue;
+    if (!share.hasLogits()) continue;
     const size_t last = size_t(share.firstRow + share.rows - 1);
     float* normed = normed_ + size_t(outputs) * hiddenStride_;
     model_.kernels.rmsNorm(x_ + last * hiddenStride_, model_.finalNorm.data(), spec.rmsNormEps, spec.hiddenSize, normed);
@@ -234,6 +235,18 @@ void Forward::head(const Step& step) {
   if (outputs == 0) return;
   const Product product{&model_.head, logits(), logitsStride_, nullptr, Store::Set};
   multiply(&product, 1, input, outputs);
+}
+
+void Forward::keepHidden(const Step& step) {
+  const ModelSpec& spec = model_.spec;
+  for (const Share& share : step.shares) {
+    if (share.output != Share::Hidden) continue;
+    if (!hidden_) hidden_ = floats(size_t(maxRows_), hiddenStride_);
+    forRows(share.rows, [&](int r) {
+      const size_t at = size_t(share.firstRow + r) * hiddenStride_;
+      model_.kernels.rmsNorm(x_ + at, model_.finalNorm.data(), spec.rmsNormEps, spec.hiddenSize, hidden_ + at);
+    });
+  }
 }
 
 } // namespace dyn

@@ -16,7 +16,8 @@ struct Share {
   int slot, position;
   int firstRow, rows;             // rows of the step that are this sequence's
   size_t firstBlock, blocks;      // its entries of Step::blocks
-  enum Output { None = 0, Sample = 1, Logits = 2 } output;
+  enum Output { None = 0, Sample = 1, Logits = 2, Hidden = 3 } output;
+  bool hasLogits() const { return output == Sample || output == Logits; }
 };
 
 struct Step {
@@ -37,6 +38,9 @@ public:
   const std::shared_ptr<float>& sharedLogits() const { return logits_; }
   float* logits() const { return logits_.get(); }
   size_t logitsStride() const { return logitsStride_; } // floats
+  // Final-norm hidden states of a share with output Hidden, of the last step: hiddenSize values per row, `hiddenStride` apart.
+  const float* hidden(const Share& share) const { return hidden_ + size_t(share.firstRow) * hiddenStride_; }
+  size_t hiddenStride() const { return hiddenStride_; } // floats
   int maxRows() const { return maxRows_; }
   int maxOutputs() const { return maxOutputs_; }
 
@@ -59,6 +63,7 @@ private:
   void attentionBlock(const Layer& layer, int index, const Step& step, int rows);
   void mlpBlock(const Layer& layer, int rows);
   void head(const Step& step);
+  void keepHidden(const Step& step);
   Activations& prepared(PackedType type, int cols);
   float* floats(size_t rows, size_t stride);
 
@@ -69,6 +74,7 @@ private:
   size_t hiddenStride_, queryStride_, kvStride_, ffnStride_, logitsStride_;
   std::vector<AlignedBytes> storage_;
   float *x_, *normed_, *query_, *key_, *value_, *context_, *gate_, *up_, *cosSin_;
+  float* hidden_ = nullptr; // made by the first step that needs it: few engines are asked for embeddings
   AlignedBytes preparedBytes_;
   std::shared_ptr<float> logits_;
   Activations prepared_;

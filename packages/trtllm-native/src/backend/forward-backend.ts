@@ -50,8 +50,9 @@ export interface StepSequence {
 	/**
 	 * What to do after the last row of this share. `none`: the prompt goes on in a later step.
 	 * `sample`: choose the next token. `logits`: leave the row's logits for JavaScript (processors), which then calls `sampleRow`.
+	 * `hidden`: keep the hidden states of all rows of this share, for embeddings.
 	 */
-	readonly output: "none" | "sample" | "logits";
+	readonly output: "none" | "sample" | "logits" | "hidden";
 }
 
 export interface SampledToken {
@@ -106,6 +107,11 @@ export interface ForwardBackend {
 	logits(slot: number): Float32Array;
 	/** Samples from `logits(slot)` as it is now, applying the slot's parameters; records the token as generated. */
 	sampleRow(slot: number): SampledToken;
+	/**
+	 * Hidden states behind the final norm of every row that the sequence in `slot` had in the last step (output `hidden`): a
+	 * copy, hiddenSize values per row. Absent: the backend computes none, and its engine makes no embeddings.
+	 */
+	hidden?(slot: number): Float32Array;
 	/** Content of a full block, kvBlockBytes of it; also while a step runs. */
 	readBlock(block: number): Uint8Array;
 	/** Fills a block that no step uses. */

@@ -29,7 +29,7 @@ export interface NativeBackendOptions {
 	readonly logger?: Logger;
 }
 
-const OUTPUT = { none: 0, sample: 1, logits: 2 } as const;
+const OUTPUT = { none: 0, sample: 1, logits: 2, hidden: 3 } as const;
 
 /**
  * The C++ backend. Weights are loaded on its own thread, off the event loop.
@@ -137,6 +137,10 @@ class NativeBackend implements ForwardBackend {
 
 	sampleRow(slot: number): SampledToken {
 		return sampledTokens(translatedSync(() => this.#engine.sampleRow(slot)))[0]!;
+	}
+
+	hidden(slot: number): Float32Array {
+		return translatedSync(() => this.#engine.hidden(slot));
 	}
 
 	readBlock(block: number): Uint8Array {

@@ -25,7 +25,7 @@ export interface NativeEngineOptions {
 export interface NativeEngine {
 	load(): Promise<NativeInfo>;
 	/**
-	 * `header` holds five numbers per sequence: slot, position, token count, block count, output (0 none, 1 sample, 2 logits);
+	 * `header` holds five numbers per sequence: slot, position, token count, block count, output (0 none, 1 sample, 2 logits, 3 hidden);
 	 * `tokens` and `blocks` are those of all sequences, one after the other.
 	 */
 	step(header: Uint32Array, tokens: Uint32Array, blocks: Uint32Array): Promise<NativeSamples>;
@@ -35,6 +35,8 @@ export interface NativeEngine {
 	/** Row of the logits buffer that holds the slot's logits of the last step. */
 	logitsRow(slot: number): number;
 	sampleRow(slot: number): NativeSamples;
+	/** A copy of the slot's hidden states of the last step (output hidden), one row of hiddenSize values per token. */
+	hidden(slot: number): Float32Array;
 	/** A copy of a block's bytes; also while a step runs. */
 	readBlock(block: number): Uint8Array;
 	/** Fills a block that no step uses; as many bytes as a block has. */

@@ -11,7 +11,7 @@ import type {
 } from "../forward-backend.js";
 import { KV_BLOCK_SIZE } from "../kv-block.js";
 import { checkStep, type StepLimits } from "./check-step.js";
-import { forwardToken, headLogits, ReferenceKv } from "./reference-forward.js";
+import { finalHidden, forwardToken, headLogits, ReferenceKv } from "./reference-forward.js";
 import { loadReferenceModel, type ReferenceModel } from "./reference-model.js";
 import { ReferenceSampler } from "./sampler.js";
 
@@ -58,6 +58,8 @@ class ReferenceBackend implements ForwardBackend {
 	readonly #samplers = new Map<number, ReferenceSampler>();
 	/** Logits of the last step, by slot. */
 	readonly #logits = new Map<number, Float32Array>();
+	/** Hidden states of the last step, by slot. */
+	readonly #hidden = new Map<number, Float32Array>();
 	#running: Promise<StepResult> | null = null;
 	#cancelled = false;
 	#closed = false;
@@ -90,14 +92,18 @@ class ReferenceBackend implements ForwardBackend {
 	async #run(sequences: readonly StepSequence[]): Promise<StepResult> {
 		const began = performance.now();
 		this.#logits.clear();
+		this.#hidden.clear();
 		for (const { slot, tokens, position, blocks, output } of sequences) {
 			let hidden: Float32Array | null = null;
+			const rows = new Float32Array(output === "hidden" ? tokens.length * this.#model.spec.hiddenSize : 0);
 			for (const [i, token] of tokens.entries()) {
 				await new Promise((resolve) => setImmediate(resolve)); // cancelStep and the rest of the process get their turn
 				if (this.#cancelled) return { cancelled: true, sampled: [], elapsedMs: performance.now() - began };
 				hidden = forwardToken(this.#model, this.#kv, blocks, position + i, token);
+				if (output === "hidden") rows.set(finalHidden(this.#model, hidden), i * hidden.length);
 			}
-			if (output !== "none") this.#logits.set(slot, headLogits(this.#model, hidden!));
+			if (output === "hidden") this.#hidden.set(slot, rows);
+			else if (output !== "none") this.#logits.set(slot, headLogits(this.#model, hidden!));
 		}
 		const sampled = sequences
 			.filter(({ output }) => output === "sample")
@@ -134,6 +140,15 @@ class ReferenceBackend implements ForwardBackend {
 	sampleRow(slot: number): SampledToken {
 		this.#requireIdle();
 		return this.#sample(slot);
+	}
+
+	hidden(slot: number): Float32Array {
+		this.#requireIdle();
+		this.#requireSlot(slot);
+		const hidden = this.#hidden.get(slot);
+		if (!hidden)
+			throw new DynError("INVALID_ARGUMENT", `slot ${slot} has no hidden states from the last step`);
+		return hidden.slice();
 	}
 
 	#sample(slot: number): SampledToken {

@@ -62,9 +62,14 @@ export function forwardToken(
 	return x;
 }
 
+/** Hidden state behind the final norm. */
+export function finalHidden(model: ReferenceModel, hidden: Float32Array): Float32Array {
+	return rmsNorm(hidden, model.finalNorm, model.spec.rmsNormEps);
+}
+
 /** Logits of a hidden state. */
 export function headLogits(model: ReferenceModel, hidden: Float32Array): Float32Array {
-	return multiply(model.head, rmsNorm(hidden, model.finalNorm, model.spec.rmsNormEps), null);
+	return multiply(model.head, finalHidden(model, hidden), null);
 }
 
 function attention(
