@@ -122,6 +122,7 @@ EngineOptions optionsOf(const Napi::Object& from) {
   options.numBlocks = positiveOf(from, "numKvBlocks");
   options.maxSequences = positiveOf(from, "maxSequences");
   options.maxRows = positiveOf(from, "maxBatchedTokens");
+  options.maxDrafts = countOf(from, "maxDrafts");
   options.threads = positiveOf(from, "threads");
   options.f32 = from.Get("f32").ToBoolean();
   options.isa = from.Get("isa").IsString() ? textOf(from, "isa") : "";
@@ -228,7 +229,7 @@ private:
     return result;
   }
 
-  // step(header, tokens, blocks): header holds [slot, position, tokens, blocks, output] per sequence.
+  // step(header, tokens, blocks): header holds [slot, position, tokens, blocks, output, drafts] per sequence.
   Napi::Value step(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
     Engine& e = idleEngine(env);
@@ -242,22 +243,26 @@ private:
     });
   }
 
+  static constexpr size_t kHeaderFields = 6;
+
   static void validate(Napi::Env env, Engine& e, const Napi::Uint32Array& header, Step& step) {
     const EngineOptions& options = e.options();
-    if (header.ElementLength() == 0 || header.ElementLength() % 5 != 0) refuse(env, "a step needs at least one sequence");
+    if (header.ElementLength() == 0 || header.ElementLength() % kHeaderFields != 0) refuse(env, "a step needs at least one sequence");
     if (step.tokens.size() > size_t(options.maxRows)) refuse(env, "a step has " + std::to_string(step.tokens.size()) + " rows; the limit is " + std::to_string(options.maxRows));
-    size_t row = 0, block = 0;
+    size_t row = 0, block = 0, allDrafts = 0;
     std::vector<bool> used(size_t(options.maxSequences));
-    for (size_t i = 0; i < header.ElementLength(); i += 5) {
-      const uint32_t slot = header[i], position = header[i + 1], count = header[i + 2], blockCount = header[i + 3], output = header[i + 4];
+    for (size_t i = 0; i < header.ElementLength(); i += kHeaderFields) {
+      const uint32_t slot = header[i], position = header[i + 1], count = header[i + 2], blockCount = header[i + 3], output = header[i + 4], drafts = header[i + 5];
       const std::string who = "sequence in slot " + std::to_string(slot);
       if (slot >= uint32_t(options.maxSequences) || used[slot]) refuse(env, who + ": no such slot, or twice in a step");
       used[slot] = true;
       if (count == 0 || count > step.tokens.size() - row || blockCount > step.blocks.size() - block || output > 3) refuse(env, who + ": malformed share");
       if (uint64_t(position) + count > uint64_t(options.spec.contextLength)) refuse(env, who + ": positions exceed the context");
       if (uint64_t(blockCount) * kKvBlock < uint64_t(position) + count) refuse(env, who + ": blocks do not cover its positions");
+      if (drafts > 0 && (output != Share::Sample || drafts >= count)) refuse(env, who + ": guesses must follow a token, and be sampled after");
+      if ((allDrafts += drafts) > size_t(options.maxDrafts)) refuse(env, "a step has more than " + std::to_string(options.maxDrafts) + " guesses");
       if (output == Share::Sample && !e.slotOpen(int(slot))) refuse(env, who + ": the slot is not open");
-      step.shares.push_back({int(slot), int(position), int(row), int(count), block, blockCount, Share::Output(output)});
+      step.shares.push_back({int(slot), int(position), int(row), int(count), block, blockCount, Share::Output(output), int(drafts)});
       row += count;
       block += blockCount;
     }

@@ -81,7 +81,7 @@ void Engine::load(Done done) {
       pool_ = std::make_unique<ThreadPool>(options_.threads);
       model_ = std::make_unique<Model>(options_.spec, options_.tensors, *kernels, options_.f32, *pool_, cancel_);
       kv_ = std::make_unique<KvPool>(options_.spec, options_.numBlocks, options_.f32);
-      forward_ = std::make_unique<Forward>(*model_, *kv_, *pool_, options_.maxRows, options_.maxSequences);
+      forward_ = std::make_unique<Forward>(*model_, *kv_, *pool_, options_.maxRows, options_.maxSequences + options_.maxDrafts);
     });
     done(std::move(outcome));
   });
@@ -105,17 +105,30 @@ StepOutcome Engine::runStep(const Step& step) {
     outcome.cancelled = true;
     return outcome;
   }
-  std::vector<int> toSample;
+  std::vector<const Share*> toSample;
   int row = 0;
   for (const Share& share : step.shares) {
     if (share.output == Share::Hidden) hidden_.push_back(share);
     if (!share.hasLogits()) continue;
-    logitsRow_[size_t(share.slot)] = row++;
-    if (share.output == Share::Sample) toSample.push_back(share.slot);
+    logitsRow_[size_t(share.slot)] = row;
+    row += share.outputs();
+    if (share.output == Share::Sample) toSample.push_back(&share);
   }
-  outcome.sampled.resize(toSample.size());
-  pool_->run(int(toSample.size()), [&](int i) { outcome.sampled[size_t(i)] = sampleRow(toSample[size_t(i)]); });
+  std::vector<std::vector<Sampled>> sampled(toSample.size());
+  pool_->run(int(toSample.size()), [&](int i) { sampleShare(step, *toSample[size_t(i)], sampled[size_t(i)]); });
+  for (std::vector<Sampled>& tokens : sampled)
+    for (Sampled& token : tokens) outcome.sampled.push_back(std::move(token));
   return outcome;
+}
+
+// One token after each row, up to the first that is not the guess in the next row: what follows that was computed from a
+// token that is not there. So every token is chosen from the logits, and after the tokens, that it would have without guesses.
+void Engine::sampleShare(const Step& step, const Share& share, std::vector<Sampled>& sampled) {
+  const uint32_t* guess = step.tokens.data() + share.firstRow + share.rows - share.drafts;
+  for (int i = 0; i <= share.drafts; i++) {
+    sampled.push_back(sampleRow(share.slot, i));
+    if (i < share.drafts && sampled.back().tokenId != guess[i]) return;
+  }
 }
 
 void Engine::openSlot(int slot, SamplerParams params, const uint32_t* context, size_t length, size_t generated) {
@@ -124,10 +137,10 @@ void Engine::openSlot(int slot, SamplerParams params, const uint32_t* context, s
 
 void Engine::closeSlot(int slot) { slots_[size_t(slot)].reset(); }
 
-float* Engine::logitsOf(int slot) {
+float* Engine::logitsOf(int slot, int output) {
   const int row = logitsRow_[size_t(slot)];
   if (row < 0) throw NativeError("INVALID_ARGUMENT", "slot " + std::to_string(slot) + " has no logits from the last step");
-  return forward_->logits() + size_t(row) * forward_->logitsStride();
+  return forward_->logits() + size_t(row + output) * forward_->logitsStride();
 }
 
 std::vector<float> Engine::hiddenOf(int slot) const {
@@ -141,8 +154,8 @@ std::vector<float> Engine::hiddenOf(int slot) const {
   throw NativeError("INVALID_ARGUMENT", "slot " + std::to_string(slot) + " has no hidden states from the last step");
 }
 
-Sampled Engine::sampleRow(int slot) {
-  Sampled sampled = slots_[size_t(slot)]->sample(logitsOf(slot), options_.spec.vocabSize);
+Sampled Engine::sampleRow(int slot, int output) {
+  Sampled sampled = slots_[size_t(slot)]->sample(logitsOf(slot, output), options_.spec.vocabSize);
   sampled.slot = uint32_t(slot);
   return sampled;
 }

@@ -19,7 +19,7 @@ namespace dyn {
 struct EngineOptions {
   ModelSpec spec;
   std::vector<TensorSource> tensors;
-  int numBlocks, maxSequences, maxRows, threads;
+  int numBlocks, maxSequences, maxRows, maxDrafts, threads;
   bool f32;
   std::string isa; // empty: the best usable
 };
@@ -47,8 +47,8 @@ public:
   // The following are for the owner's thread while no step runs.
   void openSlot(int slot, SamplerParams params, const uint32_t* context, size_t length, size_t generated);
   void closeSlot(int slot);
-  Sampled sampleRow(int slot);
-  float* logitsOf(int slot); // of the last step; throws NativeError when the slot had none
+  Sampled sampleRow(int slot) { return sampleRow(slot, 0); }
+  float* logitsOf(int slot) { return logitsOf(slot, 0); } // of the last step; throws NativeError when the slot had none
   // Copies the hidden states of the slot's rows of the last step; throws NativeError when the slot had none.
   std::vector<float> hiddenOf(int slot) const;
 
@@ -63,6 +63,9 @@ private:
   void threadLoop();
   void submit(std::function<void()> task);
   StepOutcome runStep(const Step& step);
+  float* logitsOf(int slot, int output);
+  Sampled sampleRow(int slot, int output);
+  void sampleShare(const Step& step, const Share& share, std::vector<Sampled>& sampled);
 
   EngineOptions options_;
   std::unique_ptr<ThreadPool> pool_;
@@ -70,7 +73,7 @@ private:
   std::unique_ptr<KvPool> kv_;
   std::unique_ptr<Forward> forward_;
   std::vector<std::optional<Sampler>> slots_;
-  std::vector<int> logitsRow_; // by slot, -1: none
+  std::vector<int> logitsRow_; // by slot, the first of its outputs; -1: none
   std::vector<Share> hidden_;  // of the last step
 
   std::thread thread_;

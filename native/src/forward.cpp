@@ -226,11 +226,11 @@ void Forward::head(const Step& step) {
   Activations& input = prepared(model_.head.type, spec.hiddenSize);
   int outputs = 0;
   for (const Share& share : step.shares) {
-    if (!share.hasLogits()) continue;
-    const size_t last = size_t(share.firstRow + share.rows - 1);
-    float* normed = normed_ + size_t(outputs) * hiddenStride_;
-    model_.kernels.rmsNorm(x_ + last * hiddenStride_, model_.finalNorm.data(), spec.rmsNormEps, spec.hiddenSize, normed);
-    model_.kernels.prepareRows(normed, hiddenStride_, 1, input, outputs++);
+    for (int row = share.firstRow + share.rows - share.outputs(); row < share.firstRow + share.rows; row++) {
+      float* normed = normed_ + size_t(outputs) * hiddenStride_;
+      model_.kernels.rmsNorm(x_ + size_t(row) * hiddenStride_, model_.finalNorm.data(), spec.rmsNormEps, spec.hiddenSize, normed);
+      model_.kernels.prepareRows(normed, hiddenStride_, 1, input, outputs++);
+    }
   }
   if (outputs == 0) return;
   const Product product{&model_.head, logits(), logitsStride_, nullptr, Store::Set};

@@ -17,7 +17,9 @@ struct Share {
   int firstRow, rows;             // rows of the step that are this sequence's
   size_t firstBlock, blocks;      // its entries of Step::blocks
   enum Output { None = 0, Sample = 1, Logits = 2, Hidden = 3 } output;
+  int drafts;                     // how many of the last rows are guesses
   bool hasLogits() const { return output == Sample || output == Logits; }
+  int outputs() const { return hasLogits() ? drafts + 1 : 0; } // rows of logits
 };
 
 struct Step {
@@ -30,7 +32,8 @@ class Forward {
 public:
   Forward(const Model& model, KvPool& kv, ThreadPool& pool, int maxRows, int maxOutputs);
 
-  // Computes the step and leaves the logits of every share with an output, in share order, in rows of logits().
+  // Computes the step and leaves the logits of every share with an output, in share order, in rows of logits(): those of
+  // its last row and, before it, of every row that a guess follows.
   // False when `cancel` became true between two layers: then nothing of this step is to be relied on.
   bool run(const Step& step, const std::atomic<bool>& cancel);
 

@@ -53,6 +53,12 @@ export interface StepSequence {
 	 * `hidden`: keep the hidden states of all rows of this share, for embeddings.
 	 */
 	readonly output: "none" | "sample" | "logits" | "hidden";
+	/**
+	 * How many of the last `tokens` are guesses of what will be sampled; only with `sample`. Default 0. The backend samples
+	 * after each row, from the one before the first guess on, up to the first token that is not the guess: 1 to drafts + 1
+	 * tokens, the very ones that as many steps without guesses would give. Rows after that are wasted, their KV is stale.
+	 */
+	readonly drafts?: number;
 }
 
 export interface SampledToken {
@@ -68,7 +74,7 @@ export interface SampledToken {
 export interface StepResult {
 	/** True when `cancelStep` took effect: nothing was sampled and the KV rows of this step are not to be relied on. */
 	readonly cancelled: boolean;
-	/** One entry per sequence with output `sample`, in step order. */
+	/** In step order; one entry per sequence with output `sample`, several in a row if it had guesses. */
 	readonly sampled: readonly SampledToken[];
 	/** Time in the backend, ms. */
 	readonly elapsedMs: number;

@@ -108,10 +108,10 @@ describe("a process or thread of its own", () => {
 		const { spec, tensors } = ${JSON.stringify(model.weights)};
 		const engine = new NativeEngine({
 			spec, tensors, inverseFrequencies: Float32Array.from(${JSON.stringify([...ropeFrequencies(spec)])}),
-			numKvBlocks: 16, maxSequences: 2, maxBatchedTokens: ${ROWS}, threads: 2, f32: true, isa: "portable",
+			numKvBlocks: 16, maxSequences: 2, maxBatchedTokens: ${ROWS}, maxDrafts: 0, threads: 2, f32: true, isa: "portable",
 		});
 		engine.load().then((info) => {
-			const running = engine.step(Uint32Array.of(0, 0, ${ROWS}, 16, 2), new Uint32Array(${ROWS}), Uint32Array.from({ length: 16 }, (_, i) => i));
+			const running = engine.step(Uint32Array.of(0, 0, ${ROWS}, 16, 2, 0), new Uint32Array(${ROWS}), Uint32Array.from({ length: 16 }, (_, i) => i));
 			${ending}
 		});`;
 

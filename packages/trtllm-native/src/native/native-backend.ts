@@ -19,6 +19,8 @@ export interface NativeBackendOptions {
 	readonly maxSequences: number;
 	/** Most rows of one step. */
 	readonly maxBatchedTokens: number;
+	/** Most guesses of one step; each has a row of logits. Default 0. */
+	readonly maxDrafts?: number | undefined;
 	/** Threads of a step, the engine thread included. */
 	readonly threads: number;
 	/** "avx512", "avx2" or "portable"; null: the best that the CPU has. */
@@ -29,6 +31,8 @@ export interface NativeBackendOptions {
 	readonly logger?: Logger;
 }
 
+/** Numbers that describe a sequence to the addon. */
+const HEADER_FIELDS = 6;
 const OUTPUT = { none: 0, sample: 1, logits: 2, hidden: 3 } as const;
 
 /**
@@ -47,6 +51,7 @@ export async function createNativeBackend(options: NativeBackendOptions): Promis
 				numKvBlocks: options.numKvBlocks,
 				maxSequences: options.maxSequences,
 				maxBatchedTokens: options.maxBatchedTokens,
+				maxDrafts: options.maxDrafts ?? 0,
 				threads: options.threads,
 				f32: options.precision === "f32",
 				isa: options.isa ?? null,
@@ -84,7 +89,7 @@ class NativeBackend implements ForwardBackend {
 	}
 
 	async step(sequences: readonly StepSequence[]): Promise<StepResult> {
-		const header = new Uint32Array(sequences.length * 5);
+		const header = new Uint32Array(sequences.length * HEADER_FIELDS);
 		let tokenCount = 0;
 		let blockCount = 0;
 		for (const { tokens, blocks } of sequences) {
@@ -103,8 +108,9 @@ class NativeBackend implements ForwardBackend {
 					sequence.tokens.length,
 					sequence.blocks.length,
 					OUTPUT[sequence.output],
+					sequence.drafts ?? 0,
 				],
-				index * 5,
+				index * HEADER_FIELDS,
 			);
 			tokens.set(sequence.tokens, token);
 			blocks.set(sequence.blocks, block);

@@ -17,6 +17,7 @@ export interface NativeEngineOptions {
 	readonly numKvBlocks: number;
 	readonly maxSequences: number;
 	readonly maxBatchedTokens: number;
+	readonly maxDrafts: number;
 	readonly threads: number;
 	readonly f32: boolean;
 	readonly isa: string | null;
@@ -25,7 +26,8 @@ export interface NativeEngineOptions {
 export interface NativeEngine {
 	load(): Promise<NativeInfo>;
 	/**
-	 * `header` holds five numbers per sequence: slot, position, token count, block count, output (0 none, 1 sample, 2 logits, 3 hidden);
+	 * `header` holds six numbers per sequence: slot, position, token count, block count, output (0 none, 1 sample, 2 logits,
+	 * 3 hidden), how many of the tokens are guesses;
 	 * `tokens` and `blocks` are those of all sequences, one after the other.
 	 */
 	step(header: Uint32Array, tokens: Uint32Array, blocks: Uint32Array): Promise<NativeSamples>;

@@ -9,6 +9,7 @@ export interface StepLimits {
 	readonly kvBlockSize: number;
 	readonly maxSequences: number;
 	readonly maxBatchedTokens: number;
+	readonly maxDrafts: number;
 }
 
 /**
@@ -24,6 +25,8 @@ export function checkStep(
 	const rows = sequences.reduce((sum, { tokens }) => sum + tokens.length, 0);
 	if (rows > limits.maxBatchedTokens)
 		throw refused(`a step has ${rows} rows; the limit is ${limits.maxBatchedTokens}`);
+	const drafts = sequences.reduce((sum, sequence) => sum + (sequence.drafts ?? 0), 0);
+	if (drafts > limits.maxDrafts) throw refused(`a step has more than ${limits.maxDrafts} guesses`);
 	const slots = new Set<number>();
 	for (const [index, sequence] of sequences.entries()) {
 		const problem = problemOf(sequence, limits, isOpen, slots);
@@ -33,7 +36,7 @@ export function checkStep(
 }
 
 function problemOf(
-	{ slot, tokens, position, blocks, output }: StepSequence,
+	{ slot, tokens, position, blocks, output, drafts = 0 }: StepSequence,
 	limits: StepLimits,
 	isOpen: (slot: number) => boolean,
 	slots: ReadonlySet<number>,
@@ -43,6 +46,8 @@ function problemOf(
 	if (slots.has(slot)) return `slot ${slot} is there twice`;
 	if (output === "sample" && !isOpen(slot)) return `slot ${slot} is not open`;
 	if (tokens.length === 0) return "it has no tokens";
+	if (drafts > 0 && (output !== "sample" || drafts >= tokens.length))
+		return "guesses must follow a token, and be sampled after";
 	if (!Number.isInteger(position) || position < 0) return `${position} is not a position`;
 	const end = position + tokens.length;
 	if (end > limits.contextLength) return `it ends at ${end}, but the context holds ${limits.contextLength}`;

@@ -21,6 +21,8 @@ export interface ReferenceBackendOptions {
 	readonly maxSequences: number;
 	/** Most rows of one step. */
 	readonly maxBatchedTokens: number;
+	/** Most guesses of one step. Default 0. */
+	readonly maxDrafts?: number | undefined;
 }
 
 /**
@@ -32,7 +34,13 @@ export async function createReferenceBackend(options: ReferenceBackendOptions): 
 	const { weights, ...sizes } = options;
 	const { vocabSize, contextLength } = weights.spec;
 	const kv = allocateKv(weights.spec, sizes.numKvBlocks);
-	const limits = { ...sizes, vocabSize, contextLength, kvBlockSize: KV_BLOCK_SIZE };
+	const limits = {
+		...sizes,
+		maxDrafts: sizes.maxDrafts ?? 0,
+		vocabSize,
+		contextLength,
+		kvBlockSize: KV_BLOCK_SIZE,
+	};
 	return new ReferenceBackend(await loadReferenceModel(weights), kv, limits);
 }
 
@@ -56,8 +64,8 @@ class ReferenceBackend implements ForwardBackend {
 	readonly #kv: ReferenceKv;
 	readonly #limits: StepLimits;
 	readonly #samplers = new Map<number, ReferenceSampler>();
-	/** Logits of the last step, by slot. */
-	readonly #logits = new Map<number, Float32Array>();
+	/** Logits of the last step, by slot: after the last row, and before it after every row that a guess follows. */
+	readonly #logits = new Map<number, Float32Array[]>();
 	/** Hidden states of the last step, by slot. */
 	readonly #hidden = new Map<number, Float32Array>();
 	#running: Promise<StepResult> | null = null;
@@ -93,22 +101,35 @@ class ReferenceBackend implements ForwardBackend {
 		const began = performance.now();
 		this.#logits.clear();
 		this.#hidden.clear();
-		for (const { slot, tokens, position, blocks, output } of sequences) {
-			let hidden: Float32Array | null = null;
+		for (const { slot, tokens, position, blocks, output, drafts = 0 } of sequences) {
+			const logits: Float32Array[] = [];
 			const rows = new Float32Array(output === "hidden" ? tokens.length * this.#model.spec.hiddenSize : 0);
 			for (const [i, token] of tokens.entries()) {
 				await new Promise((resolve) => setImmediate(resolve)); // cancelStep and the rest of the process get their turn
 				if (this.#cancelled) return { cancelled: true, sampled: [], elapsedMs: performance.now() - began };
-				hidden = forwardToken(this.#model, this.#kv, blocks, position + i, token);
+				const hidden = forwardToken(this.#model, this.#kv, blocks, position + i, token);
 				if (output === "hidden") rows.set(finalHidden(this.#model, hidden), i * hidden.length);
+				else if (output !== "none" && i >= tokens.length - 1 - drafts)
+					logits.push(headLogits(this.#model, hidden));
 			}
 			if (output === "hidden") this.#hidden.set(slot, rows);
-			else if (output !== "none") this.#logits.set(slot, headLogits(this.#model, hidden!));
+			else if (output !== "none") this.#logits.set(slot, logits);
 		}
 		const sampled = sequences
 			.filter(({ output }) => output === "sample")
-			.map(({ slot }) => this.#sample(slot));
+			.flatMap((sequence) => this.#sampleShare(sequence));
 		return { cancelled: false, sampled, elapsedMs: performance.now() - began };
+	}
+
+	/** One token after each row, up to the first that is not the guess in the next row. */
+	#sampleShare({ slot, tokens, drafts = 0 }: StepSequence): SampledToken[] {
+		const sampled: SampledToken[] = [];
+		for (const guess of [...tokens.subarray(tokens.length - drafts), null]) {
+			const token = this.#sample(slot, sampled.length);
+			sampled.push(token);
+			if (token.tokenId !== guess) break;
+		}
+		return sampled;
 	}
 
 	cancelStep(): void {
@@ -132,14 +153,12 @@ class ReferenceBackend implements ForwardBackend {
 	logits(slot: number): Float32Array {
 		this.#requireIdle();
 		this.#requireSlot(slot);
-		const logits = this.#logits.get(slot);
-		if (!logits) throw new DynError("INVALID_ARGUMENT", `slot ${slot} has no logits from the last step`);
-		return logits;
+		return this.#rowOf(slot, 0);
 	}
 
 	sampleRow(slot: number): SampledToken {
 		this.#requireIdle();
-		return this.#sample(slot);
+		return this.#sample(slot, 0);
 	}
 
 	hidden(slot: number): Float32Array {
@@ -151,13 +170,17 @@ class ReferenceBackend implements ForwardBackend {
 		return hidden.slice();
 	}
 
-	#sample(slot: number): SampledToken {
+	#sample(slot: number, output: number): SampledToken {
 		this.#requireSlot(slot);
 		const sampler = this.#samplers.get(slot);
 		if (!sampler) throw new DynError("INVALID_ARGUMENT", `slot ${slot} is not open`);
-		const logits = this.#logits.get(slot);
+		return sampler.sample(slot, this.#rowOf(slot, output));
+	}
+
+	#rowOf(slot: number, output: number): Float32Array {
+		const logits = this.#logits.get(slot)?.[output];
 		if (!logits) throw new DynError("INVALID_ARGUMENT", `slot ${slot} has no logits from the last step`);
-		return sampler.sample(slot, logits);
+		return logits;
 	}
 
 	readBlock(block: number): Uint8Array {
