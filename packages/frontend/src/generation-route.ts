@@ -89,6 +89,9 @@ export const completionEndpoint: GenerationEndpoint = {
 	format: completionFormat,
 };
 
+/** One for all: thousands of clients may leave at once, and a stack each would take longer than the rest of it. */
+const CLIENT_LEFT = new DynError("CANCELLED", "the client went away");
+
 /**
  * Serves one generating request to its end: body, validation, tokens, dispatch, answer. Throws what has to become an
  * error status; the caller answers that.
@@ -114,7 +117,7 @@ export async function serveGeneration(
 	const gone = new AbortController();
 	// Not the request's "close": that one fires when its body has been read.
 	response.on("close", () => {
-		if (!response.writableEnded) gone.abort(new DynError("CANCELLED", "the client went away"));
+		if (!response.writableEnded) gone.abort(CLIENT_LEFT);
 	});
 	const parsed = endpoint.read(parseJsonBody(await readBody(request, options.limits.bodyBytes)));
 	const { fields, logprobs } = parsed;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { cancellationError, DynError, linkSignals } from "@dyn/common";
+import { cancellationError, DynError } from "@dyn/common";
 import type { EngineOutput } from "@dyn/protocols";
 import { type StallOptions, StallTimer } from "./stall-timer.js";
 
@@ -7,6 +7,9 @@ export interface Patience extends StallOptions {
 	/** Asked when the instance is silent for too long: the error to give up with, or null to go on waiting. */
 	onStall(silentMs: number): DynError | null;
 }
+
+/** One for all: a stack of its own would be a third of what it costs to cancel a request. */
+const NOBODY_WAITS = new DynError("CANCELLED", "nobody waits for this answer any more");
 
 /**
  * The outputs of one call of one instance. Does not wait for an instance that does not react: an abort of `signal` and a
@@ -18,15 +21,17 @@ export async function* attempt(
 	patience: Patience,
 ): AsyncGenerator<EngineOutput, void> {
 	const over = new AbortController();
-	const linked = linkSignals(signal, over.signal);
-	const iterator = call(linked.signal)[Symbol.asyncIterator]() as AsyncIterator<EngineOutput>;
+	const iterator = call(over.signal)[Symbol.asyncIterator]() as AsyncIterator<EngineOutput>;
 	let fail: (error: DynError) => void = () => {};
 	const stall = new StallTimer(
 		patience,
 		(silentMs) => patience.onStall(silentMs),
 		(error) => fail(error),
 	);
-	const abort = () => fail(cancellationError(signal));
+	const abort = () => {
+		over.abort(signal.reason);
+		fail(cancellationError(signal));
+	};
 	signal.addEventListener("abort", abort);
 	let waiting = false;
 	let ended = false;
@@ -49,8 +54,7 @@ export async function* attempt(
 	} finally {
 		stall.stop();
 		signal.removeEventListener("abort", abort);
-		if (!ended) over.abort(new DynError("CANCELLED", "nobody waits for this answer any more"));
-		linked.unlink();
+		if (!ended) over.abort(signal.aborted ? signal.reason : NOBODY_WAITS);
 		const left = iterator.return?.();
 		if (waiting) left?.catch(() => {});
 		else await left;

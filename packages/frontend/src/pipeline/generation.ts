@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { RequestContext } from "@dyn/common";
-import { invalidArgument, linkSignals } from "@dyn/common";
+import { DynError, invalidArgument, linkSignals } from "@dyn/common";
 import { createGenerateRequest, type EngineOutput, type GenerateRequest, type Usage } from "@dyn/protocols";
 import type { CommonFields } from "@dyn/protocols/openai";
 import { type Migration, migrate } from "../migration/migrate.js";
@@ -44,6 +44,9 @@ interface Part {
  */
 const MAX_TOKENS = 256;
 const MAX_TOKENS_WITH_LOGPROBS = 16;
+
+/** Why the parts of a request stop that still run when it ends. */
+const ENDED = new DynError("CANCELLED", "the request has ended");
 
 const FINISH_REASONS = { eos: "stop", stop: "stop", length: "length", cancelled: null, none: null } as const;
 
@@ -92,14 +95,18 @@ export class Generation {
 
 	/** Every choice's deltas; ends after each choice has had its finish reason. One request's failure ends all. */
 	async *run(context: RequestContext): AsyncGenerator<ChoiceDelta, void> {
+		const parts = this.#parts();
+		if (parts.length === 1) return yield* this.#runPart(parts[0]!, context);
 		const over = new AbortController();
 		const { signal, unlink } = linkSignals(context.signal, over.signal);
 		try {
-			const parts = this.#parts();
-			const idOf = (index: number) => (parts.length === 1 ? context.id : `${context.id}-${index}`);
-			yield* merge(parts.map((part, index) => this.#runPart(part, { ...context, id: idOf(index), signal })));
+			yield* merge(
+				parts.map((part, index) =>
+					this.#runPart(part, { ...context, id: `${context.id}-${index}`, signal }),
+				),
+			);
 		} finally {
-			over.abort();
+			over.abort(ENDED);
 			unlink();
 		}
 	}
