@@ -101,9 +101,7 @@ export class Generation {
 		const { signal, unlink } = linkSignals(context.signal, over.signal);
 		try {
 			yield* merge(
-				parts.map((part, index) =>
-					this.#runPart(part, { ...context, id: `${context.id}-${index}`, signal }),
-				),
+				parts.map((part, index) => this.#runPart(part, { ...context, id: `${context.id}-${index}`, signal })),
 			);
 		} finally {
 			over.abort(ENDED);
