@@ -6,6 +6,7 @@ import { createRuntime, type Runtime } from "@dyn/runtime";
 import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
 import { createTrtllmWorker, type TrtllmWorker } from "@dyn/trtllm";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { streamCompletion } from "./completion-stream.js";
 import { eventually, MODEL } from "./server-process.js";
 
 const engine = fileURLToPath(new URL("./__fixtures__/slow-double.mjs", import.meta.url));
@@ -39,24 +40,8 @@ async function startWorker(pids: number[]): Promise<TrtllmWorker> {
 	return worker;
 }
 
-async function stream(prompt: string, onToken: () => void) {
-	const response = await fetch(`${frontend.address}/v1/completions`, {
-		method: "POST",
-		headers: { "content-type": "application/json" },
-		body: JSON.stringify({ model: MODEL, prompt, max_tokens: 60, temperature: 0, stream: true }),
-	});
-	let all = "";
-	for await (const part of response.body!.pipeThrough(new TextDecoderStream())) {
-		all += part;
-		if (part.includes('"text"')) onToken();
-	}
-	const events = [...all.matchAll(/^data: (\{.*\})$/gm)].map(([, json]) => JSON.parse(json!));
-	return {
-		text: events.map(({ choices }) => choices?.[0]?.text ?? "").join(""),
-		errors: events.filter(({ error }) => error),
-		isWhole: all.endsWith("data: [DONE]\n\n"),
-	};
-}
+const stream = (prompt: string, onText: () => void) =>
+	streamCompletion(frontend.address, { model: MODEL, prompt, max_tokens: 60, temperature: 0 }, onText);
 
 beforeEach(async () => {
 	workers = [];
@@ -83,7 +68,7 @@ it.each([
 		const client = runtime.endpoint(worker.served.instance.path).client();
 		await eventually("two instances", async () => client.instances().length === 2);
 		const prompts = Array.from({ length: 6 }, (_, i) => `Tell me about the number ${i}:`);
-		const ask = (onToken: () => void) => Promise.all(prompts.map((prompt) => stream(prompt, onToken)));
+		const ask = (onText: () => void) => Promise.all(prompts.map((prompt) => stream(prompt, onText)));
 		const undisturbed = await ask(() => {});
 		expect(undisturbed.map(({ errors, isWhole }) => [errors, isWhole])).toEqual(
 			prompts.map(() => [[], true]),

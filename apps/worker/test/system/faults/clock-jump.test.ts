@@ -6,8 +6,9 @@ import { afterEach, describe, expect, it } from "vitest";
 import { EtcdServer, etcdMissing } from "../../../../../packages/runtime/test/etcd-server.js";
 import type { DynProcess } from "../../dyn-process.js";
 import { eventually } from "../../server-process.js";
+import { Clients } from "./clients.js";
 import { Deployment, instancesOf, metricSum, untilInstances } from "./deployment.js";
-import { openStream, paced, type StreamEnd, spread, streamOnce } from "./streams.js";
+import { openStream, paced, spread, streamOnce } from "./streams.js";
 
 const HOUR_MS = 3_600_000;
 /** Until every lease of 10 s would have ended, had somebody measured it with a clock that jumped the other way. */
@@ -65,11 +66,7 @@ describe.each([["file"], ["etcd"]])("the wall clocks of a fleet that meets throu
 		await untilInstances(frontend, 2);
 		const undisturbed = (await streamOnce(frontend, paced("Count", 40, 0))).text;
 
-		const ends: StreamEnd[] = [];
-		let stopped = false;
-		const clients = Array.from({ length: 4 }, async () => {
-			while (!stopped) ends.push(await streamOnce(frontend, paced("Count", 40, 10)));
-		});
+		const clients = new Clients(new Array(4).fill(frontend), paced("Count", 40, 10));
 		const fewest = watchInstances(frontend);
 		// One answer that takes as long as all of this: no deadline of it hangs on the wall clock.
 		const long = openStream(frontend, paced("Count", 200, 90));
@@ -87,8 +84,8 @@ describe.each([["file"], ["etcd"]])("the wall clocks of a fleet that meets throu
 		);
 		await fleet.set(0, 0, 0, 1);
 		const end = await long.ended;
-		stopped = true;
-		await Promise.all(clients);
+		await clients.stop();
+		const { ends } = clients;
 		console.log(
 			`F16 ${kind}: ${ends.length} requests, ${spread(ends.map(({ firstTokenMs }) => firstTokenMs))} to the first token; the newcomer was seen after ${seenMs.toFixed(0)} ms`,
 		);

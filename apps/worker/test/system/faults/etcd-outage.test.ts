@@ -4,8 +4,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { EtcdServer, etcdMissing } from "../../../../../packages/runtime/test/etcd-server.js";
 import type { DynProcess } from "../../dyn-process.js";
 import { eventually } from "../../server-process.js";
+import { Clients } from "./clients.js";
 import { Deployment, untilInstances } from "./deployment.js";
-import { greedy, type StreamEnd, spread, streamOnce } from "./streams.js";
+import { greedy, spread } from "./streams.js";
 
 const missing = etcdMissing();
 if (missing) console.warn(`etcd outages are not tested: ${missing}`);
@@ -17,8 +18,7 @@ describe.skipIf(missing)("etcd fails under load", () => {
 	let etcd: EtcdServer;
 	let deployment: Deployment;
 	let frontend: DynProcess;
-	let ends: StreamEnd[];
-	let stop: () => Promise<void>;
+	let clients: Clients;
 
 	beforeEach(async () => {
 		etcd = await EtcdServer.start();
@@ -26,32 +26,24 @@ describe.skipIf(missing)("etcd fails under load", () => {
 		frontend = await deployment.frontend();
 		await Promise.all([deployment.worker(), deployment.worker()]);
 		await untilInstances(frontend, 2);
-		ends = [];
-		let stopped = false;
-		const clients = Array.from({ length: 4 }, async () => {
-			while (!stopped) ends.push(await streamOnce(frontend, body));
-		});
-		stop = async () => {
-			stopped = true;
-			await Promise.all(clients);
-		};
+		clients = new Clients(new Array(4).fill(frontend), body);
 	});
 
 	afterEach(async () => {
-		await stop();
+		await clients.stop();
 		await deployment[Symbol.asyncDispose]();
 		await etcd.dispose();
 	});
 
 	/** No request failed, all said the same, every process lives and every instance is known. */
 	async function allWell(what: string): Promise<void> {
-		await stop();
+		await clients.stop();
 		console.log(
-			`F10 ${what}: ${ends.length} requests, ${spread(ends.map(({ firstTokenMs }) => firstTokenMs))} to the first token`,
+			`F10 ${what}: ${clients.ends.length} requests, ${spread(clients.ends.map(({ firstTokenMs }) => firstTokenMs))} to the first token`,
 		);
-		expect(ends.filter(({ error }) => error !== null)).toEqual([]);
-		expect(new Set(ends.map(({ text }) => text)).size).toBe(1);
-		expect(ends.length).toBeGreaterThan(20);
+		expect(clients.ends.filter(({ error }) => error !== null)).toEqual([]);
+		expect(new Set(clients.ends.map(({ text }) => text)).size).toBe(1);
+		expect(clients.ends.length).toBeGreaterThan(20);
 		expect(deployment.processes.every(({ running }) => running)).toBe(true);
 		await untilInstances(frontend, 2);
 	}

@@ -5,9 +5,10 @@ import { EtcdServer, etcdMissing } from "../../../../../packages/runtime/test/et
 import { ChaosProxy } from "../../chaos-proxy.js";
 import type { DynProcess } from "../../dyn-process.js";
 import { eventually } from "../../server-process.js";
+import { Clients } from "./clients.js";
 import { Deployment, instancesOf, untilInstances } from "./deployment.js";
 import { EtcdRecords } from "./etcd-records.js";
-import { paced, type StreamEnd, spread, streamOnce } from "./streams.js";
+import { paced, spread, streamOnce } from "./streams.js";
 
 const missing = etcdMissing();
 if (missing) console.warn(`the way to etcd is not tested: ${missing}`);
@@ -24,8 +25,7 @@ describe.skipIf(missing)("between the fleet and etcd", () => {
 	let workers: Deployment;
 	let frontend: DynProcess;
 	let undisturbed: string;
-	let ends: StreamEnd[];
-	let stop: () => Promise<void>;
+	let clients: Clients;
 
 	beforeEach(async () => {
 		etcd = await EtcdServer.start();
@@ -37,36 +37,28 @@ describe.skipIf(missing)("between the fleet and etcd", () => {
 		[frontend] = await Promise.all([fleet.frontend(), workers.light(), workers.light()]);
 		await untilInstances(frontend, 2);
 		undisturbed = (await streamOnce(frontend, paced("Count", 10, 0))).text;
-		ends = [];
-		let stopped = false;
-		const clients = Array.from({ length: 4 }, async () => {
-			while (!stopped) ends.push(await streamOnce(frontend, paced("Count", 10, 10)));
-		});
-		stop = async () => {
-			stopped = true;
-			await Promise.all(clients);
-		};
+		clients = new Clients(new Array(4).fill(frontend), paced("Count", 10, 10));
 	});
 
 	afterEach(async () => {
 		for (const way of [frontendsWay, workersWay]) way.heal();
-		await stop();
+		await clients.stop();
 		await Promise.all([fleet[Symbol.asyncDispose](), workers[Symbol.asyncDispose]()]);
 		await Promise.all([frontendsWay[Symbol.asyncDispose](), workersWay[Symbol.asyncDispose]()]);
 		await etcd.dispose();
 	});
 
 	async function moreRequests(count: number): Promise<void> {
-		const before = ends.length;
-		await eventually(`${count} more requests`, async () => ends.length > before + count);
+		const before = clients.ends.length;
+		await eventually(`${count} more requests`, async () => clients.ends.length > before + count);
 	}
 
 	async function allWell(what: string, instances: number): Promise<void> {
-		await stop();
+		await clients.stop();
 		console.log(
-			`${what}: ${ends.length} requests, ${spread(ends.map(({ firstTokenMs }) => firstTokenMs))} to the first token`,
+			`${what}: ${clients.ends.length} requests, ${spread(clients.ends.map(({ firstTokenMs }) => firstTokenMs))} to the first token`,
 		);
-		for (const { error, text } of ends) {
+		for (const { error, text } of clients.ends) {
 			expect(error).toBe(null);
 			expect(text).toBe(undisturbed);
 		}

@@ -5,44 +5,36 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { DynProcess } from "../../dyn-process.js";
 import { eventually } from "../../server-process.js";
+import { Clients } from "./clients.js";
 import { Deployment, untilInstances } from "./deployment.js";
-import { paced, type StreamEnd, streamOnce } from "./streams.js";
+import { paced } from "./streams.js";
 
 /** Longer than a process may show no life. */
 const longerThanTheLease = () => new Promise((resolve) => setTimeout(resolve, 12_000));
 
 let deployment: Deployment;
 let frontend: DynProcess;
-let ends: StreamEnd[];
-let stop: () => Promise<void>;
+let clients: Clients | null;
 
 async function deploy(): Promise<void> {
 	[frontend] = await Promise.all([deployment.frontend(), deployment.light(), deployment.light()]);
 	await untilInstances(frontend!, 2);
-	ends = [];
-	let stopped = false;
-	const clients = Array.from({ length: 4 }, async () => {
-		while (!stopped) ends.push(await streamOnce(frontend, paced("Count", 10, 10)));
-	});
-	stop = async () => {
-		stopped = true;
-		await Promise.all(clients);
-	};
+	clients = new Clients(new Array(4).fill(frontend), paced("Count", 10, 10));
 }
 
 beforeEach(() => {
 	deployment = new Deployment();
-	stop = async () => {};
+	clients = null;
 });
 afterEach(async () => {
-	await stop();
+	await clients?.stop();
 	await deployment[Symbol.asyncDispose]();
 });
 
 async function noneFailed(): Promise<void> {
-	await stop();
-	expect(ends.length).toBeGreaterThan(20);
-	expect(ends.filter(({ error }) => error !== null)).toEqual([]);
+	await clients!.stop();
+	expect(clients!.ends.length).toBeGreaterThan(20);
+	expect(clients!.ends.filter(({ error }) => error !== null)).toEqual([]);
 	expect(deployment.processes.every(({ running }) => running)).toBe(true);
 	await untilInstances(frontend, 2, 15_000);
 }
@@ -57,8 +49,8 @@ it("keeps the routes when records are torn, and takes no notice of litter", asyn
 	writeFileSync(join(folder, ".tmp_abc"), "half a rec");
 	writeFileSync(join(folder, "dynamo%2Fbackend%2Fgenerate%2Fff"), "{");
 	mkdirSync(join(folder, "dynamo%2Fbackend%2Fgenerate%2Ffe"));
-	const before = ends.length;
-	await eventually("more requests", async () => ends.length > before + 100);
+	const before = clients!.ends.length;
+	await eventually("more requests", async () => clients!.ends.length > before + 100);
 	await untilInstances(frontend, 2);
 	await noneFailed();
 });
@@ -94,8 +86,8 @@ it("keeps the routes while the disk is full, and shows who comes then once there
 		rmSync(filler);
 		await late;
 		await untilInstances(frontend, 3, 15_000);
-		await stop();
-		expect(ends.filter(({ error }) => error !== null)).toEqual([]);
+		await clients!.stop();
+		expect(clients!.ends.filter(({ error }) => error !== null)).toEqual([]);
 		expect(deployment.processes.every(({ running }) => running)).toBe(true);
 	} finally {
 		await Promise.all(deployment.processes.map((each) => each[Symbol.asyncDispose]()));

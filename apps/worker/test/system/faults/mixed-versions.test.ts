@@ -5,6 +5,7 @@ import { createFileStore } from "@dyn/runtime/file";
 import { createTcpPlane } from "@dyn/runtime/tcp";
 import { expect, it } from "vitest";
 import { eventually } from "../../server-process.js";
+import { Clients } from "./clients.js";
 import { Deployment, instancesOf, untilInstances } from "./deployment.js";
 import { paced, streamOnce } from "./streams.js";
 
@@ -102,12 +103,11 @@ it("rolls from the previous version over this one to the next and back under loa
 	]);
 	await Promise.all([untilInstances(current, 2), untilInstances(next, 2)]);
 	const undisturbed = (await streamOnce(current, paced("Count", 40, 0))).text;
-	const ends: { readonly error: string | null; readonly text: string }[] = [];
-	let stopped = false;
-	const clients = Array.from({ length: 16 }, async (_, index) => {
-		const frontend = index % 2 === 0 ? current : next;
-		while (!stopped) ends.push(await streamOnce(frontend, paced("Count", 40, 10)));
-	});
+	const clients = new Clients(
+		[...new Array(8).fill(current), ...new Array(8).fill(next)],
+		paced("Count", 40, 10),
+	);
+	const { ends } = clients;
 	const running = [...first];
 	for (const version of [undefined, "next", "next", undefined, "previous"] as const) {
 		const come = await deployment.light(version ? { version } : {});
@@ -120,8 +120,7 @@ it("rolls from the previous version over this one to the next and back under loa
 		await gone.exited;
 		running.push(come);
 	}
-	stopped = true;
-	await Promise.all(clients);
+	await clients.stop();
 	console.log(`F22 ${ends.length} requests while versions changed five times`);
 	expect(next.output).toContain("speaks as the next version");
 	for (const { error, text } of ends) {

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { NatsServer, natsServerMissing } from "../../../../../packages/runtime/test/nats-server.js";
 import { ChaosProxy } from "../../chaos-proxy.js";
 import { eventually } from "../../server-process.js";
+import { Clients } from "./clients.js";
 import { Deployment, untilInstances } from "./deployment.js";
 import { greedy, openStream, percentile, type StreamEnd, spread, streamOnce } from "./streams.js";
 
@@ -23,11 +24,7 @@ describe.skipIf(missing)("NATS carries the events and fails", () => {
 			deployment.worker(plane),
 		]);
 		await untilInstances(frontend!, 2);
-		const ends: StreamEnd[] = [];
-		let stopped = false;
-		const clients = Array.from({ length: 4 }, async () => {
-			while (!stopped) ends.push(await streamOnce(frontend!, greedy("The sea", 8)));
-		});
+		const clients = new Clients(new Array(4).fill(frontend!), greedy("The sea", 8));
 		await seconds(1);
 		await nats.kill();
 		await seconds(4);
@@ -37,8 +34,8 @@ describe.skipIf(missing)("NATS carries the events and fails", () => {
 		await seconds(4);
 		nats.thaw();
 		await seconds(1);
-		stopped = true;
-		await Promise.all(clients);
+		await clients.stop();
+		const { ends } = clients;
 		console.log(
 			`F12 ${ends.length} requests, ${spread(ends.map(({ firstTokenMs }) => firstTokenMs))} to the first token`,
 		);

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { DynProcess } from "../../dyn-process.js";
 import { eventually } from "../../server-process.js";
+import { Clients } from "./clients.js";
 import { Deployment, instancesOf, untilInstances } from "./deployment.js";
 import { greedy, openStream, type StreamEnd, spread, streamOnce } from "./streams.js";
 
@@ -73,11 +74,7 @@ it("drains a worker: its streams end, requests go on, it exits with 0", async ()
 });
 
 it("drains both workers one after the other while a third takes over, without an error", async () => {
-	const ends: StreamEnd[] = [];
-	let stopped = false;
-	const clients = Array.from({ length: 3 }, async () => {
-		while (!stopped) ends.push(await streamOnce(frontend, story));
-	});
+	const clients = new Clients(new Array(3).fill(frontend), story);
 	await deployment.worker();
 	await untilInstances(frontend, 3);
 	for (const worker of workers) {
@@ -85,9 +82,8 @@ it("drains both workers one after the other while a third takes over, without an
 		expect(await worker.exited).toEqual({ code: 0, signal: null });
 	}
 	expect((await instancesOf(frontend)).length).toBe(1);
-	stopped = true;
-	await Promise.all(clients);
-	whole(ends);
+	await clients.stop();
+	whole(clients.ends);
 });
 
 it("moves streams off a worker that a second signal ends", async () => {
