@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from "@dyn/common";
-import { encodeMsgpack } from "@dyn/protocols/msgpack";
 import { encodeEnvelope } from "../event-plane/envelope.js";
 import type { EventPublisher } from "../event-plane/event-plane.js";
 import type { ReplayBuffer } from "../event-plane/replay-buffer.js";
+import { wrapEvent } from "../event-plane/wrap-event.js";
 import { EventOutbox } from "./event-outbox.js";
 import type { NatsLink } from "./nats-link.js";
 
@@ -50,7 +50,9 @@ export class NatsEventPublisher implements EventPublisher {
 
 	send(payload: unknown): void {
 		if (this.#closing) return;
-		const envelope = this.#encode(this.#sequence++, payload);
+		const event = { publisherId: this.id, sequence: this.#sequence++, topic: this.#topic };
+		const wrapped = wrapEvent(event, payload, this.#logger);
+		const envelope = wrapped && encodeEnvelope(wrapped);
 		this.#kept?.push(envelope);
 		if (envelope) this.#outbox.push(envelope);
 		else this.#outbox.drop();
@@ -59,21 +61,5 @@ export class NatsEventPublisher implements EventPublisher {
 	close(): Promise<void> {
 		this.#closing ??= this.#outbox.close().then(this.#onClose);
 		return this.#closing;
-	}
-
-	#encode(sequence: bigint, payload: unknown): Uint8Array | null {
-		const topic = this.#topic;
-		try {
-			return encodeEnvelope({
-				publisherId: this.id,
-				sequence,
-				publishedAtMs: Date.now(),
-				topic,
-				payload: encodeMsgpack(payload),
-			});
-		} catch (error) {
-			this.#logger.warn("an event cannot be encoded and is dropped", { topic, error });
-			return null;
-		}
 	}
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { encodeMsgpack } from "@dyn/protocols/msgpack";
 import type { Publisher } from "zeromq";
 import type { EventPublisher } from "../event-plane.js";
 import type { ReplayBuffer } from "../replay-buffer.js";
+import { wrapEvent } from "../wrap-event.js";
 import type { ZmqContext } from "./zmq-context.js";
 import { encodeFrame, encodeMessage } from "./zmq-message.js";
 import { ZmqOutbox } from "./zmq-outbox.js";
@@ -57,8 +57,10 @@ export class ZmqEventPublisher implements EventPublisher {
 	send(payload: unknown): void {
 		if (this.#closing) return;
 		const sequence = this.#sequence++;
-		const frame = this.#encode(sequence, payload);
-		this.#options.kept?.push(frame);
+		const { topic, kept } = this.#options;
+		const wrapped = wrapEvent({ publisherId: this.id, sequence, topic }, payload, this.#context.logger);
+		const frame = wrapped && encodeFrame(wrapped);
+		kept?.push(frame);
 		if (frame) this.#outbox.push(encodeMessage(this.#route, this.id, sequence, frame));
 		else this.#drop();
 	}
@@ -69,22 +71,6 @@ export class ZmqEventPublisher implements EventPublisher {
 		await Promise.all([this.#options.leave(), this.#outbox.flush()]);
 		this.#options.closeSockets();
 		this.#resolveClosed();
-	}
-
-	#encode(sequence: bigint, payload: unknown): Buffer | null {
-		const { topic } = this.#options;
-		try {
-			return encodeFrame({
-				publisherId: this.id,
-				sequence,
-				publishedAtMs: Date.now(),
-				topic,
-				payload: encodeMsgpack(payload),
-			});
-		} catch (error) {
-			this.#context.logger.error("an event cannot be encoded and is dropped", { topic, error });
-			return null;
-		}
 	}
 
 	#drop(): void {
