@@ -3,6 +3,15 @@ import { describe, expect, it } from "vitest";
 import { createGenerateRequest } from "./generate-request.js";
 
 describe("createGenerateRequest", () => {
+	it("takes from a larger object only what belongs into each part", () => {
+		const fields = { priority: 3, maxTokens: 5, model: "m" };
+		const { stop, routing } = createGenerateRequest({ tokenIds: [1], stop: fields, routing: fields });
+		expect(stop).toMatchObject({ maxTokens: 5 });
+		expect(routing).toMatchObject({ priority: 3 });
+		expect(Object.keys(stop)).not.toContain("model");
+		expect(Object.keys(routing)).not.toContain("maxTokens");
+	});
+
 	it("fills every absent or undefined field with null or its empty value", () => {
 		const request = createGenerateRequest({ tokenIds: [1], sampling: { temperature: 0, topP: undefined } });
 		expect(request.sampling).toEqual({

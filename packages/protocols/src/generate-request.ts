@@ -124,10 +124,14 @@ export interface GenerateRequestInit {
 	readonly healthCheck?: boolean;
 }
 
-/** `defaults` with every value of `values` that is not undefined on top. */
+/** `defaults`, changed in place to have those of `values` that are not undefined. Nothing else of `values` gets in. */
 function withDefaults<T extends object>(defaults: T, values: Init<T> | undefined): T {
-	const given = Object.entries(values ?? {}).filter(([, value]) => value !== undefined);
-	return { ...defaults, ...(Object.fromEntries(given) as Partial<T>) };
+	if (!values) return defaults;
+	for (const key in defaults) {
+		const value = values[key];
+		if (value !== undefined) defaults[key] = value;
+	}
+	return defaults;
 }
 
 /** Fills in every absent field, so that engines never meet `undefined`. */
