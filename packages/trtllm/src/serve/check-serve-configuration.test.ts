@@ -4,6 +4,7 @@ import { DynError } from "@dyn/common";
 import { describe, expect, it } from "vitest";
 import { TRAPS } from "./__fixtures__/traps.js";
 import { assertServeConfiguration, checkServeConfiguration } from "./check-serve-configuration.js";
+import type { EngineFacts } from "./checks/finding.js";
 import type { ServeOptions } from "./serve-options.js";
 
 const SOUND: ServeOptions = { model: "m", port: 1, maxSeqLen: 4096 };
@@ -71,6 +72,18 @@ it("starts with warnings and advice", () => {
 	const findings = checkServeConfiguration({ ...SOUND, host: "0.0.0.0" }, {});
 	expect(findings.map(({ severity }) => severity)).toContain("warning");
 	assertServeConfiguration(findings);
+});
+
+it("knows a GGUF file by its name, and leaves it to a command that may read it", () => {
+	const codes = (options: Partial<ServeOptions>, engine: EngineFacts = {}) =>
+		checkServeConfiguration({ ...SOUND, ...options }, engine).map(({ code }) => code);
+	const model = "/models/m-Q4_1.gguf";
+	expect(codes({ model })).toContain("gguf-model");
+	expect(codes({ model, command: ["trtllm-serve"] }, { version: "1.3.0rc27" })).toContain("gguf-model");
+	expect(codes({ model, command: ["./stand-in"] })).not.toContain("gguf-model");
+	expect(codes({}, { modelFiles: ["config.json", "m.gguf", "model.safetensors"] })).not.toContain(
+		"gguf-model",
+	);
 });
 
 it("has a trap seeded for every code that there is", () => {

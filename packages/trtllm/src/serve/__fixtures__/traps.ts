@@ -243,6 +243,9 @@ export const TRAPS: readonly Trap[] = [
 	trap("prebuilt-engine", "error", {}, "prebuilt TensorRT engine", "the checkpoint", {
 		modelFiles: ["config.json", "rank0.engine"],
 	}),
+	trap("gguf-model", "error", {}, "is GGUF, which TensorRT-LLM does not load", "--engine embedded", {
+		modelFiles: ["README.md", "model-Q4_K_M.GGUF"],
+	}),
 	trap(
 		"override-conflict",
 		"error",

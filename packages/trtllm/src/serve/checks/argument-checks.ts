@@ -29,6 +29,21 @@ const prebuiltEngine: Check = ({ engine }) =>
 				"pass the folder or the id of the checkpoint that it was built from with --model",
 			);
 
+const isGguf = (name: string) => /\.gguf$/i.test(name);
+
+/** A command of one's own may start anything, also a stand-in that reads no weights. */
+const ggufModel: Check = ({ options, engine }) => {
+	if (options.command !== undefined && engine.version === undefined) return null;
+	const files = engine.modelFiles ?? [];
+	return !isGguf(options.model) && (files.includes("config.json") || !files.some(isGguf))
+		? null
+		: error(
+				"gguf-model",
+				`${options.model} is GGUF, which TensorRT-LLM does not load`,
+				"pass a Hugging Face checkpoint (a folder with config.json and safetensors, or its id) with --model, or serve this one with --engine embedded",
+			);
+};
+
 const oneOverride: Check = ({ options }) =>
 	isEmpty(options.overrideEngineArgs) || isEmpty(options.dynamicEngineArgs)
 		? null
@@ -61,6 +76,7 @@ const beamsWithProcessors: Check = ({ options, args }) =>
 export const argumentChecks: readonly Check[] = [
 	tensorrtBackend,
 	prebuiltEngine,
+	ggufModel,
 	oneOverride,
 	roleOfDiffusion,
 	beamsWithProcessors,
