@@ -1,28 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createLogger } from "@dyn/common";
 import { createFrontend, type Frontend } from "@dyn/frontend";
 import { createRuntime, type Runtime } from "@dyn/runtime";
 import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
 import { createTrtllmWorker, type TrtllmWorker } from "@dyn/trtllm";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import type { EngineProtocol } from "@dyn/trtllm/serve";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
+// @boundaries-ignore one helper writes this model for the tests of every package
+import { writeWeightlessModel } from "../../../packages/runtime/test/weightless-model.js";
 import { streamCompletion } from "./completion-stream.js";
-import { eventually, MODEL } from "./server-process.js";
+import { eventually } from "./server-process.js";
 
 const engine = fileURLToPath(new URL("./__fixtures__/slow-double.mjs", import.meta.url));
+const MODEL = "simulated";
+let folder: string;
 let metrics: ReturnType<typeof createPrometheusMetrics>;
 let runtime: Runtime;
 let frontend: Frontend;
 let workers: TrtllmWorker[];
 
 /** A worker with an engine process of its own, whose pids land in `pids`, newest last. */
-async function startWorker(pids: number[]): Promise<TrtllmWorker> {
+async function startWorker(protocol: EngineProtocol, pids: number[]): Promise<TrtllmWorker> {
 	const logger = createLogger("info", ({ message, fields }) => {
 		if (message === "the engine is ready") pids.push(fields["pid"] as number);
 	});
 	const worker = await createTrtllmWorker({
 		runtime,
 		engine: "trtllm",
+		model: folder,
+		servedModelName: MODEL,
 		metrics,
 		logger,
 		trtllm: {
@@ -31,7 +41,7 @@ async function startWorker(pids: number[]): Promise<TrtllmWorker> {
 				DYN_TRTLLM_HEALTH_CHECK_INTERVAL: "0.1",
 				DYN_TRTLLM_HEALTH_SHUTDOWN_TIMEOUT: "1",
 			},
-			serve: { command: [process.execPath, engine], maxSeqLen: 2048 },
+			serve: { protocol, command: [process.execPath, engine], maxSeqLen: 2048 },
 			restartDelayMs: () => 100,
 			stall: { tokenMs: 1500 },
 		},
@@ -43,6 +53,10 @@ async function startWorker(pids: number[]): Promise<TrtllmWorker> {
 const stream = (prompt: string, onText: () => void) =>
 	streamCompletion(frontend.address, { model: MODEL, prompt, max_tokens: 60, temperature: 0 }, onText);
 
+beforeAll(async () => {
+	folder = await writeWeightlessModel(mkdtempSync(join(tmpdir(), "trtllm-fleet-")));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
 beforeEach(async () => {
 	workers = [];
 	metrics = createPrometheusMetrics();
@@ -56,14 +70,16 @@ afterEach(async () => {
 });
 
 it.each([
-	["is killed", "SIGKILL", 1000],
-	["hangs and says that it is well", "SIGUSR2", 10_000],
+	["openengine", "is killed", "SIGKILL", 1000],
+	["smg", "is killed", "SIGKILL", 1000],
+	["http", "is killed", "SIGKILL", 1000],
+	["openengine", "hangs and says that it is well", "SIGUSR2", 10_000],
 ] as const)(
-	"no client notices an engine that %s; its worker leaves discovery and comes back with the next one",
-	async (_, signal, limitMs) => {
+	"%s: no client notices an engine that %s; its worker leaves discovery and comes back with the next one",
+	async (protocol, _, signal, limitMs) => {
 		const pids: number[] = [];
-		const worker = await startWorker(pids);
-		await startWorker([]);
+		const worker = await startWorker(protocol, pids);
+		await startWorker(protocol, []);
 		await frontend.ready;
 		const client = runtime.endpoint(worker.served.instance.path).client();
 		await eventually("two instances", async () => client.instances().length === 2);
@@ -98,6 +114,7 @@ it("refuses to start with a configuration that cannot work, and says what to cha
 	const start = createTrtllmWorker({
 		runtime,
 		engine: "trtllm",
+		model: folder,
 		trtllm: { environment: process.env, serve: { command: [process.execPath, engine] } },
 	});
 	await expect(start).rejects.toThrow(
