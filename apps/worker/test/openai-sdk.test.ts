@@ -98,6 +98,34 @@ describe("official openai SDK for Node", () => {
 		expect(answer.choices[0]!.finish_reason).toBe("stop");
 	});
 
+	it("embeds texts and token ids, as near as they mean the same", async () => {
+		const input = [
+			"The cat sleeps on the sofa.",
+			"A kitten naps on the couch.",
+			"The central bank raised interest rates.",
+		];
+		// The SDK asks for base64 and decodes it.
+		const { data, usage } = await client.embeddings.create({ model: MODEL, input });
+		const [cat, kitten, bank] = data.map(({ embedding }) => embedding);
+		const dot = (a: readonly number[], b: readonly number[]) =>
+			a.reduce((sum, value, i) => sum + value * b[i]!, 0);
+		expect(cat).toHaveLength(576);
+		expect(dot(cat!, cat!)).toBeCloseTo(1, 5);
+		expect(dot(cat!, kitten!)).toBeGreaterThan(dot(cat!, bank!));
+		expect(usage.total_tokens).toBe(usage.prompt_tokens);
+
+		const floats = await client.embeddings.create({
+			model: MODEL,
+			input: input[0]!,
+			encoding_format: "float",
+		});
+		expect(floats.data[0]!.embedding).toEqual(cat);
+		const short = await client.embeddings.create({ model: MODEL, input: [[1, 2, 3], [4]], dimensions: 8 });
+		expect(short.data.map(({ embedding }) => embedding.length)).toEqual([8, 8]);
+		const large = client.embeddings.create({ model: MODEL, input: "x", dimensions: 577 });
+		await expect(large).rejects.toMatchObject({ status: 400, param: "dimensions" });
+	});
+
 	it("lists and describes models", async () => {
 		const ids = [];
 		for await (const model of client.models.list()) ids.push(model.id);

@@ -29,6 +29,13 @@ completion = client.completions.create(model=model, prompt="1, 2, 3, 4, 5,", tem
 assert "6" in completion.choices[0].text, completion
 assert len(completion.choices[0].logprobs.tokens) == completion.usage.completion_tokens
 
+vectors = client.embeddings.create(model=model, input=["one text", "another"], dimensions=16)
+assert [len(entry.embedding) for entry in vectors.data] == [16, 16]
+assert abs(sum(x * x for x in vectors.data[0].embedding) - 1) < 1e-5
+floats = client.embeddings.create(model=model, input="one text", dimensions=16, encoding_format="float")
+assert floats.data[0].embedding == vectors.data[0].embedding
+assert floats.usage.prompt_tokens < vectors.usage.prompt_tokens
+
 assert [entry.id for entry in client.models.list()] == [model]
 assert client.models.retrieve(model).id == model
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { RequestContext } from "@dyn/common";
-import type { EngineOutput, GenerateRequest, KvEvent } from "@dyn/protocols";
+import type { EmbedOutput, EmbedRequest, EngineOutput, GenerateRequest, KvEvent } from "@dyn/protocols";
 import type { RequestFeature } from "./request-features.js";
 
 /** What an engine is and can do; known once it has started. */
@@ -20,6 +20,8 @@ export interface EngineInfo {
 	/** Most tokens (rows) of one step, per rank. */
 	readonly maxNumBatchedTokens: number;
 	readonly dpSize: number;
+	/** Values of an embedding. Absent: it makes none. */
+	readonly embeddingSize?: number;
 	/** One line for people: "embedded, avx512, 2 threads". */
 	readonly description: string;
 	readonly capabilities: EngineCapabilities;
@@ -68,6 +70,12 @@ export type EngineHealth =
 export interface Engine {
 	start(): Promise<EngineInfo>;
 	generate(request: GenerateRequest, context: RequestContext): AsyncIterable<EngineOutput>;
+	/**
+	 * One vector of length 1 per input, in their order. Present when the engine can make embeddings; see
+	 * `EngineInfo.embeddingSize`.
+	 * @throws DynError INVALID_ARGUMENT or CONTEXT_LENGTH_EXCEEDED naming the field, CANCELLED when the context is aborted
+	 */
+	embed?(request: EmbedRequest, context: RequestContext): Promise<EmbedOutput>;
 	/** Every change of the KV cache from now on. One subscriber at a time; leaving the loop unsubscribes. */
 	kvEvents(): AsyncIterable<KvEvent>;
 	/** One entry per data-parallel rank. */

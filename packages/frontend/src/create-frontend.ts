@@ -5,6 +5,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { DynError, noTracer, type Span, traceFields } from "@dyn/common";
 import { stringifyJson } from "@dyn/protocols/json";
 import { formatEndpointPath } from "@dyn/runtime";
+import { serveEmbeddings } from "./embeddings/embeddings-route.js";
 import { startEventLoopCanary } from "./event-loop-canary.js";
 import { FrontendMetrics } from "./frontend-metrics.js";
 import { chatEndpoint, completionEndpoint, serveGeneration } from "./generation-route.js";
@@ -100,6 +101,17 @@ class HttpFrontend implements Frontend {
 		this.#routes = {
 			"/v1/chat/completions": { method: "POST", route: generate(chatEndpoint) },
 			"/v1/completions": { method: "POST", route: generate(completionEndpoint) },
+			"/v1/embeddings": {
+				method: "POST",
+				route: (request, response, _parameter, span) =>
+					serveEmbeddings(
+						{ models: this.#models, metrics: this.#metrics, options },
+						String(response.getHeader("x-request-id")),
+						span,
+						request,
+						response,
+					),
+			},
 			"/v1/models": {
 				method: "GET",
 				route: (_request, response) =>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Gauge, MetricLabels, Metrics, RequestContext } from "@dyn/common";
-import type { EngineOutput, GenerateRequest } from "@dyn/protocols";
+import { type EngineOutput, type GenerateRequest, isEmbedRequest } from "@dyn/protocols";
 import type { EndpointClient, EndpointPath, GenerateOptions, Instance, Runtime } from "@dyn/runtime";
 import { Stages } from "./stage-metrics.js";
 
@@ -38,13 +38,13 @@ export class WorkerMetrics {
 		};
 	}
 
-	/** A client whose calls are seen here. Health checks are not. */
+	/** A client whose calls are seen here. Health checks are not, nor requests for embeddings, which have no tokens to time. */
 	client(inner: EndpointClient): EndpointClient {
 		// Without options it is no request that is routed: somebody waits for the first instance.
 		const choose = (options?: GenerateOptions) =>
 			options === undefined ? inner.choose() : this.#stages.within("route", () => inner.choose(options));
 		const call = (instance: Instance, request: unknown, context: RequestContext): AsyncIterable<unknown> =>
-			(request as GenerateRequest).healthCheck
+			isEmbedRequest(request) || (request as GenerateRequest).healthCheck
 				? inner.call(instance, request, context)
 				: this.#watch(inner, instance, request as GenerateRequest, inner.call(instance, request, context));
 		return {

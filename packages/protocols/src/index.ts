@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+export { type EmbedOutput, type EmbedRequest, isEmbedRequest } from "./embed-request.js";
 export type { EngineOutput, FinishReason, TokenLogprob, TokenLogprobs, Usage } from "./engine-output.js";
 export {
 	createGenerateRequest,

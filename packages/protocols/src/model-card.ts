@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-export type EndpointType = "chat" | "completions";
+export type EndpointType = "chat" | "completions" | "embeddings";
 
 /** What a worker does in a deployment. */
 export type WorkerType = "aggregated" | "prefill" | "decode" | "encode";

@@ -14,5 +14,6 @@ export type { EngineCoreOptions, OpenEngine } from "./engine/core-options.js";
 export { deferredIterable } from "./engine/deferred-iterable.js";
 export { EngineCore } from "./engine/engine-core.js";
 export type { EngineLimits, IterationStats } from "./engine/options.js";
+export type { Pooling } from "./engine/pooler.js";
 export type { AcceptRequest, CreateHandoff, Handoff } from "./handoff/handoff.js";
 export { mappedOutputs } from "./handoff/mapped-outputs.js";

@@ -11,6 +11,7 @@ export type {
 } from "./backend/forward-backend.js";
 export { createEmbeddedEngine } from "./engine/embedded-engine.js";
 export type { EmbeddedEngineOptions, IterationStats } from "./engine/options.js";
+export type { Pooling } from "./engine/pooler.js";
 export { loadModelWeights } from "./model/load-model-weights.js";
 export type { ModelSpec, ModelWeights, RopeScaling, TensorSource } from "./model/model-spec.js";
 export {

@@ -3,13 +3,14 @@ import { DynError, type Logger, silentLogger } from "@dyn/common";
 import type { Engine } from "@dyn/engine";
 import { createTcpKvTransfer } from "@dyn/kvbm/transfer";
 import { createModelStore, DEFAULT_MODEL } from "@dyn/models/store";
-import type { GenerateRequest, ModelCard } from "@dyn/protocols";
+import { type GenerateRequest, isEmbedRequest, type ModelCard } from "@dyn/protocols";
 import { generateCodec } from "@dyn/protocols/dynamo";
 import { createCanary, createRuntime, type Instance, type Runtime } from "@dyn/runtime";
 import { cardFiles } from "./card/card-files.js";
 import { modelCard } from "./card/model-card.js";
 import { roleOf } from "./disaggregation-mode.js";
 import { embeddedEngine } from "./engines/embedded.js";
+import { embedAnswer } from "./handlers/embed-answer.js";
 import { applyMiddleware } from "./handlers/handler.js";
 import { onlyRank } from "./handlers/only-rank.js";
 import { traceGeneration } from "./handlers/trace-generation.js";
@@ -130,6 +131,7 @@ async function assemble(
 	if (kvEvents) made.push(async () => kvEvents.stop());
 	const served = await endpoint.serve(
 		(request, context) => {
+			if (isEmbedRequest(request)) return embedAnswer(engine, request, context);
 			const answer = handler.generate(request as GenerateRequest, context);
 			return canary ? touchCanary(answer, canary) : answer;
 		},

@@ -207,6 +207,14 @@ describe("a model card", () => {
 		expect(decodeModelCard(overWire(encodeModelCard(card)))).toEqual(card);
 		expect(decodeModelCard(encodeModelCard({ ...card, files: null })).files).toBeNull();
 		expect(slugOf(card.name)).toBe("org_model_1");
+		for (const [endpointTypes, types] of [
+			[["chat", "embeddings"], "Chat"],
+			[["embeddings"], "Embedding"],
+		] as const) {
+			const wire = encodeModelCard({ ...card, endpointTypes });
+			expect(wire["model_type"]).toBe(types);
+			expect(decodeModelCard(overWire(wire)).endpointTypes).toEqual(endpointTypes);
+		}
 	});
 
 	it("of a stock worker is understood", () => {

@@ -17,7 +17,7 @@ export function encodeModelCard(card: ModelCard): Record<string, unknown> {
 		context_length: card.contextLength,
 		kv_cache_block_size: card.kvBlockSize,
 		migration_limit: 0,
-		model_type: card.workerType === "prefill" ? "Prefill" : card.endpointTypes.map(modelType).join(" | "),
+		model_type: card.workerType === "prefill" ? "Prefill" : modelTypes(card.endpointTypes),
 		model_input: "Tokens",
 		worker_type: card.workerType,
 		needs: card.needs,
@@ -44,6 +44,7 @@ export function encodeModelCard(card: ModelCard): Record<string, unknown> {
 			logits_processors: card.logitsProcessors,
 			logprobs: card.logprobs,
 			max_choices: card.maxChoices,
+			endpoint_types: card.endpointTypes,
 			created_seconds: card.createdSeconds,
 		},
 	};
@@ -68,7 +69,7 @@ export function decodeModelCard(data: unknown): ModelCard {
 		tokenizerPath: own.string("tokenizer_path"),
 		files: decodeFiles(card),
 		chatTemplatePath: own.string("chat_template_path"),
-		endpointTypes: endpointTypes(card.string("model_type") ?? ""),
+		endpointTypes: endpointTypes(card.string("model_type") ?? "", own.strings("endpoint_types") ?? []),
 		contextLength,
 		kvBlockSize: card.required("kv_cache_block_size", card.number("kv_cache_block_size")),
 		totalKvBlocks: config.number("total_kv_blocks") ?? 0,
@@ -91,15 +92,25 @@ export function decodeModelCard(data: unknown): ModelCard {
 const MODEL_TYPES: readonly [EndpointType, string][] = [
 	["chat", "Chat"],
 	["completions", "Completions"],
+	["embeddings", "Embedding"],
 ];
 
-function modelType(type: EndpointType): string {
-	return MODEL_TYPES.find(([ours]) => ours === type)![1];
+/**
+ * Dynamo takes workers of one model apart whose types differ, and its own that generate make no embeddings: one that does
+ * both says so to Dynamo only of generation.
+ */
+function modelTypes(types: readonly EndpointType[]): string {
+	const generating = types.filter((type) => type !== "embeddings");
+	const told = generating.length > 0 ? generating : types;
+	return told.map((type) => MODEL_TYPES.find(([ours]) => ours === type)![1]).join(" | ");
 }
 
-function endpointTypes(modelTypes: string): readonly EndpointType[] {
+/** @param own what a worker of this project says beyond Dynamo's types */
+function endpointTypes(modelTypes: string, own: readonly string[]): readonly EndpointType[] {
 	const names = modelTypes.split("|").map((name) => name.trim());
-	return MODEL_TYPES.filter(([, theirs]) => names.includes(theirs)).map(([ours]) => ours);
+	return MODEL_TYPES.filter(([ours, theirs]) => names.includes(theirs) || own.includes(ours)).map(
+		([ours]) => ours,
+	);
 }
 
 /** Lower-case letters, digits, - and _ only. */

@@ -106,6 +106,7 @@ export class PlainData {
 	}
 }
 
-function isTokenIds(value: unknown): value is number[] {
+/** Whether it is an array of integers 0 .. 2^32-1. */
+export function isTokenIds(value: unknown): value is number[] {
 	return Array.isArray(value) && value.every((id) => typeof id === "number" && id >>> 0 === id);
 }

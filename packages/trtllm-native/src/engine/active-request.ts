@@ -3,7 +3,7 @@ import type { NamedProcessor } from "@dyn/logits";
 import type { EngineOutput, FinishReason, TokenLogprobs, Usage } from "@dyn/protocols";
 import type { SampledToken, SamplerParams } from "../backend/forward-backend.js";
 import type { Sequence } from "../scheduler/sequence.js";
-import type { DeltaQueue } from "./delta-queue.js";
+import type { Pooler } from "./pooler.js";
 
 /** One choice: its sequence and what is needed to choose and judge its tokens. */
 export interface Choice {
@@ -12,6 +12,8 @@ export interface Choice {
 	readonly sequence: Sequence;
 	readonly params: SamplerParams;
 	readonly processors: readonly NamedProcessor[];
+	/** For an embedding: takes the hidden states of the sequence, of which no token is chosen. */
+	readonly pooler?: Pooler;
 }
 
 /** Why a request ends before its tokens say so: with `cancelled` outputs, with nothing, or with an error. */
@@ -20,9 +22,17 @@ export type Cancellation =
 	| { readonly how: "silent" }
 	| { readonly how: "failed"; readonly error: unknown };
 
+/** Where the outputs of a request go. */
+export interface Answers {
+	push(output: EngineOutput): void;
+	/** Ends with an error, after what was pushed. */
+	fail(error: unknown): void;
+	end(): void;
+}
+
 /** A request between `generate` and its last output. */
 export interface ActiveRequest {
-	readonly queue: DeltaQueue;
+	readonly queue: Answers;
 	/** Choices that have not ended. */
 	readonly open: Set<Choice>;
 	readonly maxTokens: number;

@@ -5,6 +5,7 @@ import type { ForwardBackend } from "../backend/forward-backend.js";
 import type { CreateHandoff } from "../handoff/handoff.js";
 import type { ModelSpec } from "../model/model-spec.js";
 import type { EngineLimits, IterationStats } from "./options.js";
+import type { Pooling } from "./pooler.js";
 
 /** What an engine core is told by whoever builds an engine on it. */
 export interface EngineCoreOptions {
@@ -18,13 +19,17 @@ export interface EngineCoreOptions {
 	readonly dpRank?: number | undefined;
 	/** Lets prefill and decode be apart. Default: they are not. */
 	readonly createHandoff?: CreateHandoff | undefined;
+	/** How embeddings are made of hidden states. Default: as the model asks, else their mean. */
+	readonly embeddingPooling?: Pooling | undefined;
 	/** Called after every step. What it throws is logged. */
 	readonly onIteration?: ((stats: IterationStats) => void) | undefined;
 }
 
 /** What must be there before a core can run. */
 export interface OpenEngine {
-	readonly spec: Pick<ModelSpec, "vocabSize" | "eosTokenIds">;
+	readonly spec: Pick<ModelSpec, "vocabSize" | "eosTokenIds"> & Partial<Pick<ModelSpec, "hiddenSize">>;
+	/** What the model asks for, when embeddings are made of it. */
+	readonly pooling?: Pooling | undefined;
 	readonly limits: Pick<EngineLimits, "maxNumSeqs" | "maxNumBatchedTokens" | "contextLength" | "numKvBlocks">;
 	/** Tokens per KV block. */
 	readonly kvBlockSize: number;

@@ -8,7 +8,7 @@ import {
 	type LogitsProcessorRegistry,
 	type NamedProcessor,
 } from "@dyn/logits";
-import type { EngineOutput, GenerateRequest, KvEvent } from "@dyn/protocols";
+import type { EmbedOutput, EmbedRequest, EngineOutput, GenerateRequest, KvEvent } from "@dyn/protocols";
 import type { Handoff } from "../handoff/handoff.js";
 import { MAX_CHOICES } from "../sampling/resolve-sampling.js";
 import { Scheduler } from "../scheduler/scheduler.js";
@@ -17,16 +17,17 @@ import type { ActiveRequest, Cancellation } from "./active-request.js";
 import type { EngineCoreOptions, OpenEngine } from "./core-options.js";
 import { deferredIterable } from "./deferred-iterable.js";
 import { DeltaQueue } from "./delta-queue.js";
+import { embed } from "./embed.js";
 import { EngineMetrics } from "./engine-metrics.js";
 import { KvEventStream } from "./kv-event-stream.js";
 import { SaltedHashers } from "./salted-hashers.js";
 import { StepLoop, type StepReport } from "./step-loop.js";
+import { validateEmbedRequest } from "./validate-embed-request.js";
 import { FEATURES, validateRequest } from "./validate-request.js";
+import { watchContext } from "./watch-context.js";
 
 /** With work and no finished step for this long, the engine reports itself stalled. */
 export const STALL_MS = 30_000;
-/** Longest delay that a Node timer takes. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 interface Loaded extends OpenEngine {
 	readonly pool: BlockPool;
@@ -35,6 +36,8 @@ interface Loaded extends OpenEngine {
 	readonly metrics: EngineMetrics;
 	/** When prefill and decode may be apart. */
 	readonly handoff: Handoff | null;
+	/** Undefined when the backend makes none. */
+	readonly embeddingSize: number | undefined;
 }
 
 /**
@@ -86,7 +89,8 @@ export class EngineCore implements Engine {
 			() => scheduler.prefixReuse,
 		);
 		const handoff = this.#options.createHandoff?.({ pool, backend, kvBlockSize }) ?? null;
-		this.#loaded = { ...opened, pool, scheduler, loop, metrics, handoff };
+		const embeddingSize = backend.hidden ? spec.hiddenSize : undefined;
+		this.#loaded = { ...opened, pool, scheduler, loop, metrics, handoff, embeddingSize };
 		const { isa, weightBytes, kvBlockBytes } = backend.info;
 		this.#logger.info("engine ready", {
 			isa,
@@ -105,12 +109,30 @@ export class EngineCore implements Engine {
 			maxNumBatchedTokens: limits.maxNumBatchedTokens,
 			dpSize: 1,
 			description: opened.description,
+			...(embeddingSize === undefined ? {} : { embeddingSize }),
 			capabilities: { logprobs: true, maxChoices: MAX_CHOICES, kvEvents: true, features: this.#features },
 		};
 	}
 
 	generate(request: GenerateRequest, context: RequestContext): AsyncIterable<EngineOutput> {
 		return deferredIterable(() => this.#begin(request, context));
+	}
+
+	async embed(request: EmbedRequest, context: RequestContext): Promise<EmbedOutput> {
+		const { spec, limits, embeddingSize } = this.#usable();
+		if (embeddingSize === undefined)
+			throw new DynError("UNIMPLEMENTED", "this engine makes no embeddings; ask another one");
+		const { vocabSize } = spec;
+		const { contextLength } = limits;
+		validateEmbedRequest(request, {
+			vocabSize,
+			contextLength,
+			embeddingSize,
+			dpRank: this.#options.dpRank ?? 0,
+		});
+		const hasher = await this.#hashers.get(null);
+		const { loop, pooling = "mean" } = this.#usable();
+		return embed(request, context, { loop, hasher, pooling: this.#options.embeddingPooling ?? pooling });
 	}
 
 	kvEvents(): AsyncIterable<KvEvent> {
@@ -198,24 +220,16 @@ export class EngineCore implements Engine {
 
 		const cancel = (cancellation: Cancellation) => loop.cancel(active, cancellation);
 		const abort = () => cancel({ how: "reported" });
-		const expire = () =>
-			cancel({
-				how: "failed",
-				error: new DynError("DEADLINE_EXCEEDED", `request ${context.id} ran past its deadline`),
-			});
-		let timer: NodeJS.Timeout | undefined;
+		const queue = new DeltaQueue(() => cancel({ how: "silent" }));
 		const active: ActiveRequest = {
-			queue: new DeltaQueue(() => cancel({ how: "silent" })),
+			queue,
 			open: new Set(),
 			maxTokens: valid.maxTokens,
 			eosTokenIds: new Set(valid.eosTokenIds),
 			stopTokenIds: new Set(valid.stopTokenIds),
 			visibleStopTokenIds: new Set(valid.visibleStopTokenIds),
 			cancellation: null,
-			onEnd: () => {
-				context.signal.removeEventListener("abort", abort);
-				clearTimeout(timer);
-			},
+			onEnd: () => unwatch(),
 		};
 		let leader: Sequence | undefined;
 		for (const [index, own] of processors.entries()) {
@@ -230,14 +244,13 @@ export class EngineCore implements Engine {
 			leader ??= sequence;
 			active.open.add({ request: active, index, sequence, params: sampling.params(index), processors: own });
 		}
-		context.signal.addEventListener("abort", abort, { once: true });
-		if (context.deadlineMs !== null) {
-			const delayMs = context.deadlineMs - performance.now();
-			if (delayMs <= MAX_TIMER_MS) timer = setTimeout(expire, Math.max(0, delayMs));
-		}
+		const unwatch = watchContext(context, {
+			onAbort: abort,
+			onDeadline: (error) => cancel({ how: "failed", error }),
+		});
 		loop.add(active);
 		if (context.signal.aborted) abort();
-		return active.queue;
+		return queue;
 	}
 
 	#createProcessors(request: GenerateRequest): NamedProcessor[] {

@@ -4,6 +4,7 @@ import type { ForwardBackend } from "../backend/forward-backend.js";
 import { KV_BLOCK_SIZE, kvBlockBytes } from "../backend/kv-block.js";
 import { loadModelWeights } from "../model/load-model-weights.js";
 import type { ModelWeights } from "../model/model-spec.js";
+import { poolingMode } from "../model/pooling-mode.js";
 import type { OpenEngine } from "./core-options.js";
 import { type EmbeddedEngineOptions, type EngineLimits, resolveLimits } from "./options.js";
 
@@ -11,12 +12,13 @@ import { type EmbeddedEngineOptions, type EngineLimits, resolveLimits } from "./
 export async function openModel(options: EmbeddedEngineOptions): Promise<OpenEngine> {
 	const weights = await loadModelWeights(options.modelPath);
 	const { spec } = weights;
+	const pooling = options.embeddingPooling ?? (await poolingMode(options.modelPath));
 	const bytesPerValue = options.precision === "f32" || options.backend === "reference" ? 4 : 2;
 	const limits = resolveLimits(options, spec, KV_BLOCK_SIZE, kvBlockBytes(spec, bytesPerValue));
 	const backend = await openBackend(options, weights, limits);
 	const { isa, threads } = backend.info;
 	const description = `embedded, ${isa}, ${threads} thread${threads === 1 ? "" : "s"}`;
-	return { spec, limits, kvBlockSize: KV_BLOCK_SIZE, backend, description };
+	return { spec, limits, kvBlockSize: KV_BLOCK_SIZE, backend, description, pooling };
 }
 
 async function openBackend(

@@ -4,6 +4,7 @@ import { DynError, invalidArgument, type Logger, type Metrics } from "@dyn/commo
 import type { KvTransferAgent } from "@dyn/kvbm/transfer";
 import type { LogitsProcessorFactory } from "@dyn/logits";
 import type { ModelSpec } from "../model/model-spec.js";
+import type { Pooling } from "./pooler.js";
 
 /** What one step was, for whoever watches the engine. */
 export interface IterationStats {
@@ -60,6 +61,8 @@ export interface EmbeddedEngineOptions {
 	readonly kvTransfer?: KvTransferAgent | undefined;
 	/** Time for a decode engine to fetch the blocks of a prefill before they are let go, ms. Default 30,000. TensorRT-LLM: kv_transfer_timeout_ms. */
 	readonly kvTransferDeadlineMs?: number | undefined;
+	/** How embeddings are made of hidden states. Default: as `1_Pooling/config.json` of the model says, else "mean". */
+	readonly embeddingPooling?: Pooling | undefined;
 	/** Called after every step. What it throws is logged. */
 	readonly onIteration?: ((stats: IterationStats) => void) | undefined;
 }

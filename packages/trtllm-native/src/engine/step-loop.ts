@@ -11,6 +11,7 @@ import {
 	cancelledOutput,
 	takeToken,
 } from "./active-request.js";
+import type { Pooler } from "./pooler.js";
 
 /** What one step did, for statistics. */
 export interface StepReport {
@@ -139,8 +140,13 @@ export class StepLoop {
 		const bySlot = new Map(sampled.map((token) => [token.slot, token]));
 		for (const share of shares) this.#options.scheduler.computed(share);
 		let tokens = 0;
-		for (const { sequence, samples } of shares) {
+		for (const share of shares) {
+			const { sequence, samples } = share;
 			const choice = this.#choices.get(sequence); // gone when its sibling failed in this very step
+			if (choice?.pooler && !choice.request.cancellation) {
+				this.#pool(choice, choice.pooler, share);
+				continue;
+			}
 			if (!samples || !choice || choice.request.cancellation) continue;
 			const { request } = choice;
 			try {
@@ -154,6 +160,14 @@ export class StepLoop {
 			}
 		}
 		return tokens;
+	}
+
+	/** Takes the hidden states of an embedding's share, and ends it with the last. */
+	#pool(choice: Choice, pooler: Pooler, share: ScheduledShare): void {
+		const { sequence, count, samples } = share;
+		if (outputOf(share) === "hidden")
+			pooler.add(sequence.computed - count, count, this.#options.backend.hidden!(sequence.slot));
+		if (samples) this.#endChoice(choice);
 	}
 
 	#sampleProcessed({ sequence, processors }: Choice): SampledToken {
@@ -206,12 +220,18 @@ function countPromptRows({ shares }: StepPlan): number {
 	return shares.reduce((sum, { sequence, count }) => sum + (sequence.generated === 0 ? count : 0), 0);
 }
 
-function toStepSequence({ sequence, count, samples }: ScheduledShare): StepSequence {
+function outputOf({ sequence, samples }: ScheduledShare): StepSequence["output"] {
+	if (sequence.hidden !== "none") return samples || sequence.hidden === "all" ? "hidden" : "none";
+	return !samples ? "none" : sequence.processed ? "logits" : "sample";
+}
+
+function toStepSequence(share: ScheduledShare): StepSequence {
+	const { sequence, count } = share;
 	return {
 		slot: sequence.slot,
 		tokens: sequence.tokens.view(sequence.computed, sequence.computed + count),
 		position: sequence.computed,
 		blocks: Uint32Array.from(sequence.blocks),
-		output: !samples ? "none" : sequence.processed ? "logits" : "sample",
+		output: outputOf(share),
 	};
 }

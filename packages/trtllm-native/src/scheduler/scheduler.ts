@@ -136,8 +136,7 @@ export class Scheduler {
 	/** Gives a waiting sequence a slot, its cached prefix and blocks for the rest; false, and no change, if there are not enough. */
 	#admit(sequence: Sequence): boolean {
 		const size = this.#limits.kvBlockSize;
-		// The last token is computed in any case: its logits are needed.
-		const reusable = Math.floor((sequence.tokens.length - 1) / size);
+		const reusable = Math.floor(sequence.reusable / size);
 		const prefix = this.#pool.matchPrefix(sequence.hashes(reusable, size).map(({ sequence: hash }) => hash));
 		this.#pool.hold(prefix);
 		sequence.blocks = [...prefix];

@@ -12,6 +12,8 @@ export interface SequenceOptions {
 	readonly leader?: Sequence;
 	/** Whether the last row's logits go through JavaScript before a token is chosen. */
 	readonly processed: boolean;
+	/** For embeddings: whose hidden states are wanted, the last token's or all of them. Default "none". */
+	readonly hidden?: "none" | "last" | "all";
 }
 
 /** One choice of one request, as the scheduler sees it. */
@@ -21,6 +23,7 @@ export class Sequence {
 	readonly #resumed: number;
 	readonly priority: number;
 	readonly processed: boolean;
+	readonly hidden: "none" | "last" | "all";
 	readonly hasher: BlockHasher;
 	readonly #leader: Sequence | null;
 	/** Position in the order of arrival; set by the scheduler. */
@@ -43,6 +46,7 @@ export class Sequence {
 		this.#resumed = options.resumed ?? 0;
 		this.priority = options.priority;
 		this.processed = options.processed;
+		this.hidden = options.hidden ?? "none";
 		this.hasher = options.hasher;
 		this.#leader = options.leader ?? null;
 	}
@@ -59,6 +63,11 @@ export class Sequence {
 	/** Tokens still to be computed before the next one can be chosen; 1 while decoding. */
 	get pending(): number {
 		return this.tokens.length - this.computed;
+	}
+
+	/** Tokens that need not be computed when their blocks are cached: all but the last, whose row is needed; none when every row is. */
+	get reusable(): number {
+		return this.hidden === "all" ? 0 : this.tokens.length - 1;
 	}
 
 	/** False while the leader's prompt is not in the cache yet. */

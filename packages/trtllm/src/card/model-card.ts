@@ -23,13 +23,14 @@ export function modelCard(
 	{ name, modelPath, files, role, info, engine, routing }: CardParts,
 	options: TrtllmWorkerOptions,
 ): ModelCard {
+	const makesEmbeddings = role.endpointTypes.length > 0 && engine.embed && info.embeddingSize !== undefined;
 	return {
 		name,
 		source: options.tokenizerPath ?? options.model ?? DEFAULT_MODEL,
 		tokenizerPath: options.tokenizerPath ?? modelPath,
 		files,
 		chatTemplatePath: options.chatTemplatePath ?? null,
-		endpointTypes: role.endpointTypes,
+		endpointTypes: makesEmbeddings ? [...role.endpointTypes, "embeddings"] : role.endpointTypes,
 		contextLength: info.contextLength,
 		kvBlockSize: info.kvBlockSize,
 		totalKvBlocks: info.totalKvBlocks,
