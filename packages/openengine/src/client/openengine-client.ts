@@ -7,13 +7,13 @@ import type {
 	SubscribeKvEventsResponse,
 } from "../generated/messages.js";
 import {
-	type ConnectOptions,
 	createGrpcChannelPool,
 	type GrpcCallOptions,
 	type GrpcChannelPool,
 	type GrpcChannelPoolOptions,
 	type GrpcMethod,
 } from "../grpc/channel-pool.js";
+import type { ConnectOptions } from "../grpc/wait-for-server.js";
 import type { MessageInit } from "../message-init.js";
 import { type RequestMetadata, toMetadata } from "../request-metadata.js";
 import { checkRevision } from "../revision.js";

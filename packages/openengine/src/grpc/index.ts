@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+
+export type { CallMetadata } from "./call-headers.js";
 export {
-	type ConnectOptions,
 	createGrpcChannelPool,
 	type GrpcCallOptions,
 	type GrpcChannelPool,
@@ -8,3 +9,4 @@ export {
 	type GrpcMethod,
 } from "./channel-pool.js";
 export { fromGrpcStatus, GrpcStatus, toGrpcStatus } from "./status.js";
+export type { ConnectOptions } from "./wait-for-server.js";

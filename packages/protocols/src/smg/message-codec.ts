@@ -117,7 +117,8 @@ export const bytes: Kind<Uint8Array> = {
 	wire: 2,
 	zero: new Uint8Array(0),
 	write: (writer, value) => writer.bytes(value),
-	read: (reader) => reader.bytes(),
+	// A copy: the whole message may be a view of what a socket has read.
+	read: (reader) => new Uint8Array(reader.bytes()),
 };
 /** A message within a message. */
 export const nested = <T>(codec: MessageCodec<T>): Kind<T> => ({
