@@ -54,6 +54,7 @@ export async function outageBench(argv: readonly string[]): Promise<void> {
 		clients: CLIENTS,
 		tokens: TOKENS,
 		leaveShare: 0,
+		seed: 7,
 		onEnd: (end) => phases.add(end),
 	});
 	const telling = setInterval(

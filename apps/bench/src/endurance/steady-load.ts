@@ -13,6 +13,8 @@ export interface SteadyLoadOptions {
 	readonly tokens: readonly [fewest: number, most: number];
 	/** 0 to 1: of the clients that leave in the middle of an answer. */
 	readonly leaveShare: number;
+	/** Of the random prompts, lengths and leavers. */
+	readonly seed: number;
 	readonly onEnd: (end: CompletionEnd) => void;
 }
 
@@ -21,11 +23,12 @@ export class SteadyLoad {
 	readonly #options: SteadyLoadOptions;
 	readonly #clients: readonly Promise<void>[];
 	readonly #stopping = new AbortController();
-	readonly #random = randomNumbers(7);
+	readonly #random: () => number;
 	#count = 0;
 
 	constructor(options: SteadyLoadOptions) {
 		this.#options = options;
+		this.#random = randomNumbers(options.seed);
 		setMaxListeners(options.clients, this.#stopping.signal);
 		this.#clients = Array.from({ length: options.clients }, (_, index) => this.#ask(index));
 	}
