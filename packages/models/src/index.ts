@@ -6,4 +6,4 @@ export { readTensor } from "./checkpoint/read-tensor.js";
 export { tensorByteLength } from "./checkpoint/tensor-type.js";
 export { describeModelFiles, type ModelFilesOptions } from "./files/describe-model-files.js";
 export { GgufMetadata } from "./gguf/gguf-metadata.js";
-export { type GgufTokenIds, type GgufTokenizer, ggufTokenizer } from "./gguf/gguf-tokenizer.js";
+export { type GgufTokenIds, type GgufTokenizer, ggufTokenIds, ggufTokenizer } from "./gguf/gguf-tokenizer.js";

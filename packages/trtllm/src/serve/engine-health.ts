@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { DynError, type Logger, linkSignals, pause } from "@dyn/common";
+import { DynError, type ErrorCode, type Logger, linkSignals, pause } from "@dyn/common";
 
 /** Asks an engine whether it is ready and well; rejects when it is not, or not yet. */
 export type EngineProbe = (signal: AbortSignal) => Promise<void>;
@@ -13,9 +13,17 @@ const PROGRESS_MS = 30_000;
 /** Failed looks at its health in a row after which an engine is sick: one can be a lost packet. */
 const SICK_AFTER = 3;
 
+/** Failures of a probe that time does not heal: the worker and the engine do not fit together. */
+const FINAL: readonly ErrorCode[] = ["INVALID_ARGUMENT", "UNIMPLEMENTED"];
+
+/** Whether an engine that a probe fails with is not worth waiting for. */
+export const isFinal = (failure: unknown): failure is DynError =>
+	DynError.is(failure) && FINAL.includes(failure.code);
+
 /**
  * Waits until a starting engine is ready.
- * @throws DynError DEADLINE_EXCEEDED when it takes longer than `deadlineMs`; CANCELLED when the signal is aborted
+ * @throws DynError DEADLINE_EXCEEDED when it takes longer than `deadlineMs`; CANCELLED when the signal is aborted; what the
+ * probe fails with when that is for good
  */
 export async function untilReady(
 	probe: EngineProbe,
@@ -24,8 +32,10 @@ export async function untilReady(
 	const startedMs = performance.now();
 	let mentionMs = PROGRESS_MS;
 	for (;;) {
-		if (await isWell(probe, signal)) return;
+		const failure = await failureOf(probe, signal);
+		if (failure === null) return;
 		if (signal.aborted) throw startCancelled();
+		if (isFinal(failure)) throw failure;
 		const elapsedMs = performance.now() - startedMs;
 		if (elapsedMs >= deadlineMs)
 			throw new DynError(
@@ -52,21 +62,22 @@ export async function untilSick(
 	for (let failures = 0; failures < SICK_AFTER; ) {
 		await pause(intervalMs, signal);
 		if (signal.aborted) return false;
-		failures = (await isWell(probe, signal)) ? 0 : failures + 1;
+		failures = (await failureOf(probe, signal)) === null ? 0 : failures + 1;
 	}
 	return !signal.aborted;
 }
 
-/** Whether a probe succeeds in time. */
-async function isWell(probe: EngineProbe, signal: AbortSignal): Promise<boolean> {
+/** What a probe fails with; null when it succeeds in time. */
+async function failureOf(probe: EngineProbe, signal: AbortSignal): Promise<DynError | null> {
 	const limited = linkSignals(signal, AbortSignal.timeout(PROBE_TIMEOUT_MS));
-	const given = new Promise<false>((resolve) => {
-		limited.signal.addEventListener("abort", () => resolve(false), { once: true });
+	const late = new Promise<DynError>((resolve) => {
+		const end = () => resolve(new DynError("DEADLINE_EXCEEDED", "the engine does not answer"));
+		limited.signal.addEventListener("abort", end, { once: true });
 	});
 	try {
-		return await Promise.race([probe(limited.signal).then(() => true), given]);
-	} catch {
-		return false;
+		return await Promise.race([probe(limited.signal).then(() => null), late]);
+	} catch (error) {
+		return DynError.from(error);
 	} finally {
 		limited.unlink();
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Clock, DynError, type Logger, linkSignals, pause } from "@dyn/common";
 import type { EngineInfo } from "@dyn/engine";
+import { isFinal } from "../../serve/engine-health.js";
 import type { ServeEvent, TrtllmServe, TrtllmServeOptions } from "../../serve/trtllm-serve.js";
 import type { EngineControl, EngineLink } from "./engine-control.js";
 
@@ -198,6 +199,7 @@ export class EngineLives {
 				return;
 			} catch (error) {
 				if (signal.aborted) throw new DynError("CANCELLED", "waiting for the engine was cancelled");
+				if (isFinal(error)) throw error;
 				if (clock.monotonicMs() >= deadlineMs)
 					throw new DynError(
 						"UNAVAILABLE",

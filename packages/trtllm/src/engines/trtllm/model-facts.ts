@@ -1,16 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { GgufMetadata, ggufTokenIds, openCheckpoint } from "@dyn/models";
 
-/** What a checkpoint's files say and an engine behind gRPC may not. */
+/** What a checkpoint's files say and an engine in another process may not. */
 export interface ModelFacts {
 	readonly vocabSize: number | undefined;
 	/** Undefined when the files do not say. */
 	readonly eosTokenIds: readonly number[] | undefined;
 }
 
-/** Of a folder's `config.json` and `generation_config.json`; what cannot be read is not said. */
+/** Of a folder's `config.json` and `generation_config.json`, else of a GGUF file; what cannot be read is not said. */
 export async function modelFacts(modelPath: string): Promise<ModelFacts> {
+	const facts = await folderFacts(modelPath);
+	return facts.vocabSize === undefined ? ((await ggufFacts(modelPath)) ?? facts) : facts;
+}
+
+/** Null when it is none. */
+async function ggufFacts(modelPath: string): Promise<ModelFacts | null> {
+	try {
+		const { format, path, metadata } = await openCheckpoint(modelPath);
+		if (format !== "gguf") return null;
+		const reader = new GgufMetadata(path, metadata);
+		const vocabSize = reader.strings("tokenizer.ggml.tokens").length;
+		return { vocabSize, eosTokenIds: ggufTokenIds(reader, vocabSize).eosTokenIds };
+	} catch {
+		return null;
+	}
+}
+
+async function folderFacts(modelPath: string): Promise<ModelFacts> {
 	const [config, generation] = await Promise.all(
 		["config.json", "generation_config.json"].map((name) => readObject(join(modelPath, name))),
 	);
