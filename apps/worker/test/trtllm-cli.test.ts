@@ -21,8 +21,8 @@ afterEach(async () => {
 	rmSync(folder, { recursive: true });
 });
 
-async function start(...args: string[]): Promise<DynProcess> {
-	const started = await DynProcess.start([...args, "--file-kv", folder, "--log-level", "warn"]);
+async function start(command: string, ...args: string[]): Promise<DynProcess> {
+	const started = await DynProcess.start([command, "--file-kv", folder, "--log-level", "warn", ...args]);
 	processes.push(started);
 	return started;
 }
@@ -39,12 +39,9 @@ const complete = async (address: string) => {
 	};
 	return { status: response.status, text: choices[0].text, tokens: usage.completion_tokens };
 };
+const models = async (address: string) => (await fetch(`${address}/v1/models`)).text();
 const served = (address: string) =>
-	eventually(
-		"the model",
-		async () => (await (await fetch(`${address}/v1/models`)).text()).includes(MODEL),
-		30_000,
-	);
+	eventually("the model", async () => (await models(address)).includes(MODEL), 30_000);
 
 it("two doubles that share the work answer as one does alone", async () => {
 	const frontend = await start("frontend", "--http-port", "0");
@@ -78,6 +75,23 @@ it("serves an engine that runs already, and leaves it alone when it ends", async
 	expect((await attached.exited).code).toBe(0);
 	expect(double.engine.health()).toEqual({ status: "healthy" });
 });
+
+it.each(["openengine", "smg", "http"])(
+	"%s: starts an engine, asks it, and starts it again when it is killed",
+	async (protocol) => {
+		const frontend = await start("frontend", "--http-port", "0");
+		const serving = await worker("--engine", "double", "--engine-protocol", protocol, "--log-level", "info");
+		await served(frontend.address);
+		const answer = await complete(frontend.address);
+		expect(answer).toMatchObject({ status: 200, tokens: 12 });
+		const pids = () =>
+			[...serving.output.matchAll(/"the engine is ready".*"pid":(\d+)/g)].map(([, pid]) => pid);
+		process.kill(Number(pids()[0]), "SIGKILL");
+		await eventually("the next engine", async () => pids().length === 2, 30_000);
+		await served(frontend.address);
+		expect(await complete(frontend.address)).toEqual(answer);
+	},
+);
 
 it("the embedded engine takes one half of the work too", async () => {
 	const prefill = await worker(
