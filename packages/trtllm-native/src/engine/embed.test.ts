@@ -159,6 +159,20 @@ describe("requests for embeddings", () => {
 	});
 });
 
+it("come from a checkpoint without head, whose tensors have shorter names, as from one with it", async () => {
+	const folder = huggingFace("qwen3");
+	const whole = await checkpoints.saveHuggingFace(folder);
+	const tensors = new Map(
+		[...folder.tensors.values()].map((tensor) => {
+			const name = tensor.name.replace(/^model\./, "");
+			return [name, { ...tensor, name }];
+		}),
+	);
+	const bare = await checkpoints.saveHuggingFace({ ...folder, tensors });
+	const all = (path: string) => withEngine({ modelPath: path }, (engine) => embed(engine, {}));
+	expect(await all(bare)).toEqual(await all(whole));
+});
+
 describe("the pooling of a model", () => {
 	const lastToken = {
 		pooling_mode_mean_tokens: false,

@@ -14,9 +14,12 @@ const NO_WEIGHT = /^rope_freqs\.weight$|\.rotary_emb\.inv_freq$/;
  */
 export function locateTensors(checkpoint: Checkpoint, spec: ModelSpec): TensorSource[] {
 	const unused = new Set(checkpoint.tensors.keys());
+	// Models saved without their head, as those that embed often are, have no "model." before their names.
+	const isBare = checkpoint.tensors.has("embed_tokens.weight");
 	// One by one: a header that claims a billion layers fails at the first that is missing.
 	const sources = Array.from(expectedTensors(spec), (expected) => {
-		const stored = checkpointName(expected.name, checkpoint.format);
+		const name = checkpointName(expected.name, checkpoint.format);
+		const stored = isBare ? name.replace(/^model\./, "") : name;
 		unused.delete(stored);
 		return locate(checkpoint, spec, expected, stored);
 	});

@@ -13,6 +13,7 @@ type Limits = Pick<
 	| "threads"
 	| "isa"
 	| "precision"
+	| "embeddingPooling"
 >;
 
 interface Known {
@@ -44,6 +45,7 @@ const KNOWN: ReadonlyMap<string, Known> = new Map<string, Known>([
 	["threads", { option: "threads", must: COUNT }],
 	["isa", { option: "isa", must: oneOf("avx512", "avx2", "portable") }],
 	["precision", { option: "precision", must: oneOf("auto", "f32") }],
+	["embedding_pooling", { option: "embeddingPooling", must: oneOf("mean", "last") }],
 ]);
 
 /** Values that only say what is so anyway. */
