@@ -13,6 +13,7 @@ import type { Handoff } from "../handoff/handoff.js";
 import { MAX_CHOICES } from "../sampling/resolve-sampling.js";
 import { Scheduler } from "../scheduler/scheduler.js";
 import { Sequence } from "../scheduler/sequence.js";
+import { Speculation } from "../speculation/speculation.js";
 import type { ActiveRequest, Cancellation } from "./active-request.js";
 import type { EngineCoreOptions, OpenEngine } from "./core-options.js";
 import { deferredIterable } from "./deferred-iterable.js";
@@ -33,6 +34,7 @@ interface Loaded extends OpenEngine {
 	readonly pool: BlockPool;
 	readonly scheduler: Scheduler;
 	readonly loop: StepLoop;
+	readonly speculator: Speculation | null;
 	readonly metrics: EngineMetrics;
 	/** When prefill and decode may be apart. */
 	readonly handoff: Handoff | null;
@@ -77,9 +79,13 @@ export class EngineCore implements Engine {
 		if (this.#closing) throw new DynError("CANCELLED", "the engine was closed while it started");
 		const pool = new BlockPool(limits.numKvBlocks, (data) => this.#kvEvents.push(data));
 		const scheduler = new Scheduler(pool, { ...limits, kvBlockSize });
+		const speculator = opened.speculation
+			? new Speculation({ ...opened.speculation, logger: this.#logger })
+			: null;
 		const loop = new StepLoop({
 			scheduler,
 			backend,
+			speculation: speculator,
 			logger: this.#logger,
 			onStep: (report) => this.#report(report),
 		});
@@ -90,7 +96,7 @@ export class EngineCore implements Engine {
 		);
 		const handoff = this.#options.createHandoff?.({ pool, backend, kvBlockSize }) ?? null;
 		const embeddingSize = backend.hidden ? spec.hiddenSize : undefined;
-		this.#loaded = { ...opened, pool, scheduler, loop, metrics, handoff, embeddingSize };
+		this.#loaded = { ...opened, pool, scheduler, loop, speculator, metrics, handoff, embeddingSize };
 		const { isa, weightBytes, kvBlockBytes } = backend.info;
 		this.#logger.info("engine ready", {
 			isa,
@@ -175,6 +181,7 @@ export class EngineCore implements Engine {
 		await this.#loaded?.loop.stop();
 		this.#loaded?.handoff?.close();
 		this.#kvEvents.end();
+		await opened?.speculation?.drafter.close();
 		await opened?.backend.close();
 	}
 
@@ -274,7 +281,7 @@ export class EngineCore implements Engine {
 		try {
 			this.#options.onIteration?.({
 				iteration: this.#iteration,
-				rows: plan.shares.reduce((sum, { count }) => sum + count, 0),
+				rows: plan.shares.reduce((sum, { count, guesses }) => sum + count + (guesses?.length ?? 0), 0),
 				promptRows,
 				generatedTokens,
 				runningSequences: scheduler.running,

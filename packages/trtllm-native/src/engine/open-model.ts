@@ -5,6 +5,8 @@ import { KV_BLOCK_SIZE, kvBlockBytes } from "../backend/kv-block.js";
 import { loadModelWeights } from "../model/load-model-weights.js";
 import type { ModelWeights } from "../model/model-spec.js";
 import { poolingMode } from "../model/pooling-mode.js";
+import { PromptLookup } from "../speculation/prompt-lookup.js";
+import { resolveSpeculation } from "../speculation/resolve-speculation.js";
 import type { OpenEngine } from "./core-options.js";
 import { type EmbeddedEngineOptions, type EngineLimits, resolveLimits } from "./options.js";
 
@@ -15,22 +17,25 @@ export async function openModel(options: EmbeddedEngineOptions): Promise<OpenEng
 	const pooling = options.embeddingPooling ?? (await poolingMode(options.modelPath));
 	const bytesPerValue = options.precision === "f32" || options.backend === "reference" ? 4 : 2;
 	const limits = resolveLimits(options, spec, KV_BLOCK_SIZE, kvBlockBytes(spec, bytesPerValue));
-	const backend = await openBackend(options, weights, limits);
+	const guessing = resolveSpeculation(options, limits.maxNumSeqs);
+	const backend = await openBackend(options, weights, limits, guessing?.maxRows ?? 0);
 	const { isa, threads } = backend.info;
 	const description = `embedded, ${isa}, ${threads} thread${threads === 1 ? "" : "s"}`;
-	return { spec, limits, kvBlockSize: KV_BLOCK_SIZE, backend, description, pooling };
+	const speculation = guessing && { ...guessing, drafter: new PromptLookup() };
+	return { spec, limits, kvBlockSize: KV_BLOCK_SIZE, backend, speculation, description, pooling };
 }
 
 async function openBackend(
 	options: EmbeddedEngineOptions,
 	weights: ModelWeights,
 	limits: EngineLimits,
+	maxDrafts: number,
 ): Promise<ForwardBackend> {
 	switch (options.backend ?? "native") {
 		case "native":
-			return openNative(options, weights, limits);
+			return openNative(options, weights, { ...backendLimits(limits), maxDrafts }, limits.threads);
 		case "reference":
-			return openReference(weights, limits);
+			return openReference(weights, { ...backendLimits(limits), maxDrafts });
 		default:
 			throw invalidArgument(
 				"backend",
@@ -39,26 +44,34 @@ async function openBackend(
 	}
 }
 
-async function openReference(weights: ModelWeights, limits: EngineLimits): Promise<ForwardBackend> {
+async function openReference(weights: ModelWeights, limits: BackendLimits): Promise<ForwardBackend> {
 	const { createReferenceBackend } = await import("../backend/reference/reference-backend.js");
-	return createReferenceBackend({ weights, ...backendLimits(limits) });
+	return createReferenceBackend({ weights, ...limits });
 }
 
 async function openNative(
 	options: EmbeddedEngineOptions,
 	weights: ModelWeights,
-	limits: EngineLimits,
+	limits: BackendLimits,
+	threads: number,
 ): Promise<ForwardBackend> {
 	const { createNativeBackend } = await import("../native/native-backend.js");
 	return createNativeBackend({
 		weights,
-		...backendLimits(limits),
-		threads: limits.threads,
+		...limits,
+		threads,
 		isa: options.isa,
 		precision: options.precision,
 		nativePath: options.nativePath,
 		...(options.logger ? { logger: options.logger } : {}),
 	});
+}
+
+interface BackendLimits {
+	readonly numKvBlocks: number;
+	readonly maxSequences: number;
+	readonly maxBatchedTokens: number;
+	readonly maxDrafts: number;
 }
 
 function backendLimits({ numKvBlocks, maxNumSeqs, maxNumBatchedTokens }: EngineLimits) {

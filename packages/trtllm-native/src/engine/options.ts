@@ -51,6 +51,13 @@ export interface EmbeddedEngineOptions {
 	readonly backend?: "native" | "reference" | undefined;
 	/** A native binary to load instead of the package's own. */
 	readonly nativePath?: string | undefined;
+	/**
+	 * Where guesses of the tokens to come are from: "off" or "prompt-lookup" (earlier text). Answers are the
+	 * same, in fewer steps. Default "prompt-lookup". TensorRT-LLM: speculative_config.
+	 */
+	readonly speculativeMode?: "off" | "prompt-lookup" | undefined;
+	/** Most guesses of a sequence in a step. Default 8. TensorRT-LLM: max_draft_len. */
+	readonly speculativeTokens?: number | undefined;
 	/** Logits processors that requests may name. */
 	readonly logitsProcessors?: Readonly<Record<string, LogitsProcessorFactory>> | undefined;
 	readonly logger?: Logger | undefined;

@@ -4,6 +4,7 @@ import { applyProcessors, LogitsProcessorError } from "@dyn/logits";
 import type { ForwardBackend, SampledToken, StepSequence } from "../backend/forward-backend.js";
 import type { ScheduledShare, Scheduler, StepPlan } from "../scheduler/scheduler.js";
 import type { Sequence } from "../scheduler/sequence.js";
+import type { Speculation } from "../speculation/speculation.js";
 import {
 	type ActiveRequest,
 	type Cancellation,
@@ -25,6 +26,8 @@ export interface StepReport {
 export interface StepLoopOptions {
 	readonly scheduler: Scheduler;
 	readonly backend: ForwardBackend;
+	/** Guesses tokens; null: every token takes a step. */
+	readonly speculation: Speculation | null;
 	readonly logger: Logger;
 	/** Called after every step that was not cancelled. */
 	readonly onStep: (report: StepReport) => void;
@@ -105,10 +108,11 @@ export class StepLoop {
 				for (const request of this.#requests)
 					if (request.cancellation) this.#finish(request, request.cancellation);
 				if (this.#requests.size === 0) return;
-				const plan = scheduler.plan();
-				if (plan.shares.length === 0)
+				const planned = scheduler.plan();
+				if (planned.shares.length === 0)
 					throw new DynError("INTERNAL", `no step is possible, but ${this.#requests.size} requests wait`);
-				this.#updateSlots(plan);
+				this.#updateSlots(planned);
+				const plan = await this.#withGuesses(planned);
 				this.#stepping = plan.shares;
 				const promptRows = countPromptRows(plan);
 				const { cancelled, sampled, elapsedMs } = await backend.step(plan.shares.map(toStepSequence));
@@ -135,13 +139,33 @@ export class StepLoop {
 		}
 	}
 
+	/** Guesses for the sequences that decode and whose tokens the backend chooses. */
+	async #withGuesses(plan: StepPlan): Promise<StepPlan> {
+		const { speculation, scheduler } = this.#options;
+		const sampling = plan.shares.filter(({ samples }) => samples);
+		if (!speculation || sampling.length === 0) return plan;
+		const requests = sampling.flatMap(({ sequence, count }) => {
+			const { request, params } = this.#choices.get(sequence)!;
+			const limit = request.maxTokens - sequence.generated - 1;
+			return count === 1 && limit > 0 && !sequence.processed ? [{ sequence, params, limit }] : [];
+		});
+		const guesses = await speculation.propose(requests, sampling.length);
+		return guesses.size === 0 ? plan : scheduler.withGuesses(plan, guesses);
+	}
+
 	/** Books what a step computed and hands every new token to its caller; returns their number. */
 	#apply({ shares }: StepPlan, sampled: readonly SampledToken[]): number {
-		const bySlot = new Map(sampled.map((token) => [token.slot, token]));
-		for (const share of shares) this.#options.scheduler.computed(share);
+		const { scheduler, speculation } = this.#options;
+		const bySlot = new Map<number, SampledToken[]>();
+		for (const token of sampled) {
+			const others = bySlot.get(token.slot);
+			if (others) others.push(token);
+			else bySlot.set(token.slot, [token]);
+		}
+		for (const share of shares) scheduler.computed(share);
 		let tokens = 0;
 		for (const share of shares) {
-			const { sequence, samples } = share;
+			const { sequence, samples, guesses } = share;
 			const choice = this.#choices.get(sequence); // gone when its sibling failed in this very step
 			if (choice?.pooler && !choice.request.cancellation) {
 				this.#pool(choice, choice.pooler, share);
@@ -150,10 +174,17 @@ export class StepLoop {
 			if (!samples || !choice || choice.request.cancellation) continue;
 			const { request } = choice;
 			try {
-				const output = takeToken(choice, bySlot.get(sequence.slot) ?? this.#sampleProcessed(choice));
-				tokens++;
-				request.queue.push(output);
-				if (output.finishReason) this.#endChoice(choice);
+				const chosen = bySlot.get(sequence.slot) ?? [this.#sampleProcessed(choice)];
+				speculation?.observe(sequence, guesses?.length ?? 0, chosen);
+				for (const [i, token] of chosen.entries()) {
+					if (i > 0) scheduler.computed({ sequence, count: 1 }); // the guess that came true
+					const output = takeToken(choice, token);
+					tokens++;
+					request.queue.push(output);
+					if (!output.finishReason) continue;
+					this.#endChoice(choice);
+					break;
+				}
 			} catch (error) {
 				if (!DynError.is(error, "LOGITS_PROCESSOR_FAILED")) throw error;
 				this.#finish(request, { how: "failed", error });
@@ -197,6 +228,7 @@ export class StepLoop {
 		const slot = this.#options.scheduler.remove(sequence);
 		if (slot !== -1 && !this.#death) this.#options.backend.closeSlot(slot);
 		this.#choices.delete(sequence);
+		this.#options.speculation?.forget(sequence);
 		request.open.delete(choice);
 		if (request.open.size > 0) return;
 		request.queue.end();
@@ -220,16 +252,20 @@ function countPromptRows({ shares }: StepPlan): number {
 	return shares.reduce((sum, { sequence, count }) => sum + (sequence.generated === 0 ? count : 0), 0);
 }
 
+const NO_GUESSES = new Uint32Array(0);
+
 function outputOf({ sequence, samples }: ScheduledShare): StepSequence["output"] {
 	if (sequence.hidden !== "none") return samples || sequence.hidden === "all" ? "hidden" : "none";
 	return !samples ? "none" : sequence.processed ? "logits" : "sample";
 }
 
 function toStepSequence(share: ScheduledShare): StepSequence {
-	const { sequence, count } = share;
+	const { sequence, count, guesses = NO_GUESSES } = share;
+	const tokens = sequence.tokens.view(sequence.computed, sequence.computed + count);
 	return {
 		slot: sequence.slot,
-		tokens: sequence.tokens.view(sequence.computed, sequence.computed + count),
+		tokens: guesses.length === 0 ? tokens : Uint32Array.of(...tokens, ...guesses),
+		drafts: guesses.length,
 		position: sequence.computed,
 		blocks: Uint32Array.from(sequence.blocks),
 		output: outputOf(share),

@@ -160,4 +160,40 @@ describe("Scheduler", () => {
 		expect(ended).toBeGreaterThan(100);
 		expect(pool.stats.active).toBe(0);
 	});
+
+	it("gives guesses the rows and empty blocks that are left, for one step", () => {
+		const { scheduler, pool } = make(4, { maxNumBatchedTokens: 40 });
+		const [first, second] = [sequence(30), sequence(10, { first: 1 })];
+		for (const each of [first, second]) scheduler.add(each);
+		finish(scheduler, scheduler.plan());
+		const guesses = (count: number) => new Map([first, second].map((each) => [each, new Uint32Array(count)]));
+		const made = (count: number) =>
+			scheduler
+				.withGuesses(scheduler.plan(), guesses(count))
+				.shares.map((share) => share.guesses?.length ?? 0);
+		expect(made(0)).toEqual([0, 0]);
+		expect(made(8)).toEqual([8, 8]);
+		expect(pool.stats.free).toBe(1); // 31 tokens and 8 guesses take two blocks
+		expect(made(30)).toEqual([30, 8]); // 40 rows, two of them for tokens
+		scheduler.plan();
+		expect(pool.stats.free).toBe(2);
+	});
+
+	it("neither preempts nor evicts for a guess", () => {
+		const { scheduler, pool } = make(3);
+		const old = sequence(33);
+		scheduler.add(old);
+		finish(scheduler, scheduler.plan());
+		scheduler.remove(old);
+		expect(pool.stats).toMatchObject({ cached: 1, free: 2 });
+		const [first, second] = [sequence(30, { first: 1 }), sequence(30, { first: 2 })];
+		for (const each of [first, second]) scheduler.add(each);
+		finish(scheduler, scheduler.plan());
+		const plan = scheduler.withGuesses(
+			scheduler.plan(),
+			new Map([first, second].map((each) => [each, new Uint32Array(8)])),
+		);
+		expect(plan.shares.map(({ guesses }) => guesses?.length)).toEqual([1, 1]);
+		expect([pool.stats.cached, scheduler.preemptions]).toEqual([1, 0]);
+	});
 });

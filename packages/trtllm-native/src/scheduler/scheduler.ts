@@ -17,6 +17,8 @@ export interface ScheduledShare {
 	readonly count: number;
 	/** Whether these are the last pending tokens, so that the next one is chosen after them. */
 	readonly samples: boolean;
+	/** What may be chosen after them: computed in the same step, so that it need not be in the next. */
+	readonly guesses?: Uint32Array;
 }
 
 export interface StepPlan {
@@ -80,6 +82,7 @@ export class Scheduler {
 	}
 
 	plan(): StepPlan {
+		this.#takeGuessedBlocksBack();
 		const shares: ScheduledShare[] = [];
 		const admitted: Sequence[] = [];
 		const preempted: { sequence: Sequence; slot: number }[] = [];
@@ -117,8 +120,29 @@ export class Scheduler {
 		return { shares, admitted, preempted };
 	}
 
-	/** Records that a share was computed; blocks that became full can be found from now on. */
-	computed({ sequence, count }: ScheduledShare): void {
+	/**
+	 * The plan with guesses, as far as there are rows and empty blocks for them: nobody waits or is preempted for a guess,
+	 * and nothing is evicted.
+	 */
+	withGuesses(plan: StepPlan, guesses: ReadonlyMap<Sequence, Uint32Array>): StepPlan {
+		const size = this.#limits.kvBlockSize;
+		let rows = plan.shares.reduce((left, { count }) => left - count, this.#limits.maxNumBatchedTokens);
+		const shares = plan.shares.map((share) => {
+			const { sequence } = share;
+			const wanted = Math.min(guesses.get(sequence)?.length ?? 0, rows);
+			const missing = Math.ceil((sequence.tokens.length + wanted) / size) - sequence.blocks.length;
+			const blocks = this.#pool.allocate(Math.min(Math.max(missing, 0), this.#pool.stats.free))!;
+			sequence.blocks.push(...blocks);
+			const count = Math.min(wanted, sequence.blocks.length * size - sequence.tokens.length);
+			if (count === 0) return share;
+			rows -= count;
+			return { ...share, guesses: guesses.get(sequence)!.subarray(0, count) };
+		});
+		return { ...plan, shares };
+	}
+
+	/** Records that tokens were computed; blocks that became full can be found from now on. */
+	computed({ sequence, count }: Pick<ScheduledShare, "sequence" | "count">): void {
 		const size = this.#limits.kvBlockSize;
 		const before = Math.floor(sequence.computed / size);
 		sequence.computed += count;
@@ -156,6 +180,12 @@ export class Scheduler {
 		insertByUrgency(this.#running, sequence);
 		sequence.slot = this.#freeSlots.pop()!;
 		return true;
+	}
+
+	/** Guesses were wrong, or are made anew. */
+	#takeGuessedBlocksBack(): void {
+		for (const { blocks, tokens } of this.#running)
+			this.#pool.release(blocks.splice(Math.ceil(tokens.length / this.#limits.kvBlockSize)));
 	}
 
 	/** Makes sure that the sequence has blocks for all its tokens; false, and no change, if there are not enough. */

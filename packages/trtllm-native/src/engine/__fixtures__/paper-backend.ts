@@ -12,6 +12,7 @@ import type {
 } from "../../backend/forward-backend.js";
 import type { ModelSpec } from "../../model/model-spec.js";
 import { embeddedEngine } from "../embedded-engine.js";
+import type { OpenEngine } from "../core-options.js";
 import type { EngineCore } from "../engine-core.js";
 import { KV_BLOCK_SIZE } from "../../backend/kv-block.js";
 import { type EmbeddedEngineOptions, type EngineLimits, resolveLimits } from "../options.js";
@@ -116,10 +117,17 @@ export class PaperBackend implements ForwardBackend {
 				return { cancelled: true, sampled: [], elapsedMs: 0 };
 			}
 			const sampled = sequences.flatMap((share) => {
-				const row = this.#compute(share);
 				const slot = this.#slots.get(share.slot)!;
-				slot.logits = share.output === "none" ? null : row;
-				return share.output === "sample" ? [this.#sample(share.slot)] : [];
+				this.#write(share);
+				const guesses = share.tokens.subarray(share.tokens.length - (share.drafts ?? 0));
+				const chosen: SampledToken[] = [];
+				for (const guess of share.output === "sample" ? [...guesses, -1] : []) {
+					slot.logits = this.#logitsAfter(share, share.tokens.length - guesses.length + chosen.length);
+					chosen.push(this.#sample(share.slot));
+					if (chosen.at(-1)!.tokenId !== guess) break;
+				}
+				slot.logits = share.output === "none" ? null : this.#logitsAfter(share, share.tokens.length);
+				return chosen;
 			});
 			return { cancelled: false, sampled, elapsedMs: 1 };
 		} finally {
@@ -198,14 +206,18 @@ export class PaperBackend implements ForwardBackend {
 		}
 	}
 
-	#compute({ tokens, position, blocks }: StepSequence): Float32Array {
+	#write({ tokens, position, blocks }: StepSequence): void {
 		for (const [i, token] of tokens.entries()) {
 			const at = this.#at(blocks, position + i);
 			this.#tokens[at] = token;
 			this.#sums[at] = mix(position + i === 0 ? 1 : this.#sums[this.#at(blocks, position + i - 1)]!, token);
 		}
+	}
+
+	/** Logits after the first `count` tokens of a share. */
+	#logitsAfter({ position, blocks }: StepSequence, count: number): Float32Array {
 		let sum = 1;
-		for (let i = 0; i < position + tokens.length; i++) {
+		for (let i = 0; i < position + count; i++) {
 			const at = this.#at(blocks, i);
 			sum = mix(sum, this.#tokens[at]!);
 			if (sum !== this.#sums[at]) throw new Error(`position ${i} holds another sequence's content`);
@@ -254,6 +266,7 @@ function mix(a: number, b: number): number {
 /** An engine over a paper backend, started. */
 export async function paperEngine(
 	options: Partial<EmbeddedEngineOptions> = {},
+	speculation: OpenEngine["speculation"] = null,
 ): Promise<{ readonly engine: EngineCore; readonly backend: PaperBackend }> {
 	const limits = resolveLimits({ modelPath: "", numKvBlocks: 64, ...options }, SPEC, KV_BLOCK_SIZE, 1);
 	const backend = new PaperBackend(limits);
@@ -263,6 +276,7 @@ export async function paperEngine(
 		kvBlockSize: KV_BLOCK_SIZE,
 		description: "embedded, paper, 1 thread",
 		backend,
+		speculation,
 	}));
 	await engine.start();
 	return { engine, backend };
