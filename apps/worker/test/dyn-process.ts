@@ -54,7 +54,8 @@ export class DynProcess implements AsyncDisposable {
 			const read = (chunk: string) => {
 				output.text += chunk;
 				const line = SERVING.exec(output.text)?.[0];
-				const address = line && /http:\/\/[\w.:[\]]+:\d+/.exec(line)?.[0];
+				// What stands in parentheses describes the engine, which may have an address too.
+				const address = line && /http:\/\/[\w.:[\]]+:\d+/.exec(line.replace(/\(.*\)/, ""))?.[0];
 				if (line) resolve(new DynProcess(child, address ?? "", exited, output));
 			};
 			child.stdout.setEncoding("utf8").on("data", read);

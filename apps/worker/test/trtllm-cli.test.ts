@@ -43,25 +43,27 @@ const models = async (address: string) => (await fetch(`${address}/v1/models`)).
 const served = (address: string) =>
 	eventually("the model", async () => (await models(address)).includes(MODEL), 30_000);
 
-it("two doubles that share the work answer as one does alone", async () => {
-	const frontend = await start("frontend", "--http-port", "0");
-	const one = await worker("--engine", "double");
-	await served(frontend.address);
-	const alone = await complete(frontend.address);
-	expect(alone).toMatchObject({ status: 200, tokens: 12 });
-	one.kill("SIGTERM");
-	await one.exited;
-	const prefill = await worker(
-		...["--engine=double", "--disaggregation-mode", "prefill", "--system-port", "0"],
-	);
-	await worker("--engine=double", "--disagg-mode", "decode", "--disaggregation-strategy", "decode_first");
-	expect(prefill.output).toContain("dyn://dynamo.prefill.generate");
-	await served(frontend.address);
-	expect(await complete(frontend.address)).toEqual(alone);
-	const metrics = await (await fetch(`${prefill.address}/metrics`)).text();
-	expect(metrics).toMatch(/^dynamo_component_requests_total\{.*"prefill".*\} 1$/m);
-	expect(metrics).toMatch(/^dynamo_component_model_load_time_seconds\{.*\} \d/m);
-});
+it.each(["openengine", "http"])(
+	"%s: two doubles that share the work answer as one does alone",
+	async (protocol) => {
+		const frontend = await start("frontend", "--http-port", "0");
+		const double = ["--engine=double", "--engine-protocol", protocol];
+		const one = await worker(...double);
+		await served(frontend.address);
+		const alone = await complete(frontend.address);
+		expect(alone).toMatchObject({ status: 200, tokens: 12 });
+		one.kill("SIGTERM");
+		await one.exited;
+		const prefill = await worker(...double, "--disaggregation-mode", "prefill", "--system-port", "0");
+		await worker(...double, "--disagg-mode", "decode", "--disaggregation-strategy", "decode_first");
+		expect(prefill.output).toContain("dyn://dynamo.prefill.generate");
+		await served(frontend.address);
+		expect(await complete(frontend.address)).toEqual(alone);
+		const metrics = await (await fetch(`${prefill.address}/metrics`)).text();
+		expect(metrics).toMatch(/^dynamo_component_requests_total\{.*"prefill".*\} 1$/m);
+		expect(metrics).toMatch(/^dynamo_component_model_load_time_seconds\{.*\} \d/m);
+	},
+);
 
 it("serves an engine that runs already, and leaves it alone when it ends", async () => {
 	await using double = await createTrtllmDouble({ engine: createMockerEngine({ speedupRatio: 0 }) });

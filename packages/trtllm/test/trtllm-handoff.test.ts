@@ -2,7 +2,8 @@
 import { once } from "node:events";
 import { createRequestContext, DynError } from "@dyn/common";
 import { createMockerEngine } from "@dyn/mocker";
-import { createTrtllmDouble, type TrtllmDouble } from "@dyn/mocker/openengine";
+import { createHttpDouble } from "@dyn/mocker/http";
+import { createTrtllmDouble } from "@dyn/mocker/openengine";
 import {
 	createOpenEngineServer,
 	messages,
@@ -18,7 +19,8 @@ import {
 import { decodeKvSession, encodeKvSession } from "@dyn/protocols/dynamo";
 import { parseJson, stringifyJson } from "@dyn/protocols/json";
 import { createRuntime, type Runtime } from "@dyn/runtime";
-import { createTrtllmWorker, type TrtllmWorker } from "@dyn/trtllm";
+import { createTrtllmWorker, type TrtllmWorker, type TrtllmWorkerOptions } from "@dyn/trtllm";
+import type { EngineProtocol } from "@dyn/trtllm/serve";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 let runtime: Runtime;
@@ -35,13 +37,18 @@ const keep = <T extends { close(): Promise<unknown> }>(each: T): T => {
 	return each;
 };
 
-const workerOf = async (grpcEndpoint: string, disaggregationMode: "agg" | "prefill" | "decode") =>
+const workerOf = async (
+	grpcEndpoint: string,
+	disaggregationMode: "agg" | "prefill" | "decode",
+	{ protocol = "openengine", ...options }: Partial<TrtllmWorkerOptions> & { protocol?: EngineProtocol } = {},
+) =>
 	keep(
 		await createTrtllmWorker({
 			runtime,
 			engine: "trtllm",
 			disaggregationMode,
-			trtllm: { grpcEndpoint, serve: { maxSeqLen: 2048 } },
+			trtllm: { grpcEndpoint, serve: { protocol, maxSeqLen: 2048 } },
+			...options,
 		}),
 	);
 async function ask(
@@ -63,7 +70,7 @@ const decode = (request: GenerateRequest, session: KvSession): GenerateRequest =
 	disaggregation: { role: "decode", session },
 });
 
-describe("two doubles of TensorRT-LLM", () => {
+describe.each(["openengine", "http"] as const)("two doubles of TensorRT-LLM over %s", (protocol) => {
 	const prompt = Array.from({ length: 150 }, (_, i) => 100 + i);
 	const request = createGenerateRequest({
 		tokenIds: prompt,
@@ -71,15 +78,19 @@ describe("two doubles of TensorRT-LLM", () => {
 		stop: { maxTokens: 24, ignoreEos: true },
 		output: { logprobs: 0 },
 	});
-	const double = async (): Promise<TrtllmDouble> =>
-		keep(await createTrtllmDouble({ engine: createMockerEngine({ speedupRatio: 0 }) }));
+	/** Its address. */
+	const double = async (): Promise<string> => {
+		const engine = { speedupRatio: 0, maxModelLen: 2048 };
+		if (protocol === "http") return new URL(keep(await createHttpDouble({ engine })).url).host;
+		return keep(await createTrtllmDouble({ engine: createMockerEngine(engine) })).address;
+	};
 
 	it("prefill in one and decode in the other give what one gives alone", async () => {
 		const [one, other] = [await double(), await double()];
 		const [prefill, decoder, alone] = [
-			await workerOf(one.address, "prefill"),
-			await workerOf(other.address, "decode"),
-			await workerOf(other.address, "agg"),
+			await workerOf(one, "prefill", { protocol }),
+			await workerOf(other, "decode", { protocol }),
+			await workerOf(other, "agg", { protocol }),
 		];
 		const [prefilled, ...more] = await ask(prefill, request);
 		expect(more).toEqual([]);
@@ -92,17 +103,9 @@ describe("two doubles of TensorRT-LLM", () => {
 
 	it("a decode worker's canary goes the whole way, and says when there is no way", async () => {
 		const [one, other] = [await double(), await double()];
-		const prefill = await workerOf(one.address, "prefill");
-		const decoder = keep(
-			await createTrtllmWorker({
-				runtime,
-				engine: "trtllm",
-				disaggregationMode: "decode",
-				trtllm: { grpcEndpoint: other.address, serve: { maxSeqLen: 2048 } },
-				canaryWaitMs: 20,
-				prefillCanary: prefill.served.instance.path,
-			}),
-		);
+		const prefill = await workerOf(one, "prefill", { protocol });
+		const prefillCanary = prefill.served.instance.path;
+		const decoder = await workerOf(other, "decode", { protocol, canaryWaitMs: 20, prefillCanary });
 		await expect.poll(() => decoder.healthy, { timeout: 5000 }).toBe(true);
 		await prefill.close();
 		await expect.poll(() => decoder.healthy, { timeout: 20_000 }).toBe(false);
