@@ -89,11 +89,7 @@ export class EngineCore implements Engine {
 			logger: this.#logger,
 			onStep: (report) => this.#report(report),
 		});
-		const metrics = new EngineMetrics(
-			this.#options.metrics ?? noMetrics,
-			() => this.load()[0]!,
-			() => scheduler.prefixReuse,
-		);
+		const metrics = new EngineMetrics(this.#options.metrics ?? noMetrics, () => this.load()[0]!);
 		const handoff = this.#options.createHandoff?.({ pool, backend, kvBlockSize }) ?? null;
 		const embeddingSize = backend.hidden ? spec.hiddenSize : undefined;
 		this.#loaded = { ...opened, pool, scheduler, loop, speculator, metrics, handoff, embeddingSize };
@@ -147,6 +143,7 @@ export class EngineCore implements Engine {
 
 	load(): readonly EngineLoad[] {
 		const { active, cached, total } = this.#loaded?.pool.stats ?? { active: 0, cached: 0, total: 0 };
+		const { promptTokens = 0, cachedTokens = 0 } = this.#loaded?.scheduler.prefixReuse ?? {};
 		return [
 			{
 				dpRank: this.#options.dpRank ?? 0,
@@ -155,6 +152,7 @@ export class EngineCore implements Engine {
 				activeKvBlocks: active,
 				cachedKvBlocks: cached,
 				totalKvBlocks: total,
+				...(promptTokens > 0 ? { kvCacheHitRate: cachedTokens / promptTokens } : {}),
 			},
 		];
 	}

@@ -8,12 +8,7 @@ export class EngineMetrics {
 	readonly #tokens;
 	readonly #preemptions;
 
-	/** @param reuse tokens of admitted prompts so far, and how many of these the cache had */
-	constructor(
-		metrics: Metrics,
-		load: () => EngineLoad,
-		reuse: () => { readonly promptTokens: number; readonly cachedTokens: number },
-	) {
+	constructor(metrics: Metrics, load: () => EngineLoad) {
 		this.#steps = metrics.counter({ name: "dyn_engine_steps_total", help: "Steps of the embedded engine" });
 		this.#tokens = metrics.counter({
 			name: "dyn_engine_generated_tokens_total",
@@ -54,8 +49,7 @@ export class EngineMetrics {
 			const now = load();
 			for (const [name, gauge] of Object.entries(gauges)) gauge.set(now[name as keyof typeof gauges]);
 			utilization.set(now.activeKvBlocks / now.totalKvBlocks);
-			const { promptTokens, cachedTokens } = reuse();
-			if (promptTokens > 0) hitRate.set(cachedTokens / promptTokens);
+			if (now.kvCacheHitRate !== undefined) hitRate.set(now.kvCacheHitRate);
 		});
 	}
 
