@@ -290,9 +290,7 @@ class HttpFrontend implements Frontend {
 			});
 			return;
 		}
-		const known = this.#models
-			.all()
-			.flatMap(({ client, instances }) => client.instances().filter(({ id }) => instances.has(id)));
+		const known = this.#models.instances();
 		const endpoints = [...new Set(known.map(({ path }) => formatEndpointPath(path)))];
 		const instances = known.map(({ id, path, transport }) => ({
 			instance_id: id,

@@ -110,6 +110,21 @@ describe("static files and information", () => {
 		rmSync(pages, { recursive: true });
 	});
 
+	it("name the instances that compute prompts, which serve nobody alone", async () => {
+		const prefill = await served.addInstance({ workerType: "prefill" }, null, "a.prefill.c");
+		await served.start();
+		const health = async () =>
+			(await (await fetch(`${served.address}/health`)).json()) as {
+				endpoints: string[];
+				instances: { instance_id: number; component: string }[];
+			};
+		expect(await health()).toMatchObject({ endpoints: ["dyn://a.b.c", "dyn://a.prefill.c"] });
+		expect((await health()).instances.map(({ component }) => component)).toEqual(["b", "prefill"]);
+		await prefill.withdraw();
+		while ((await health()).instances.length > 1) await new Promise(setImmediate);
+		expect(await health()).toMatchObject({ endpoints: ["dyn://a.b.c"] });
+	});
+
 	it("list models and health, and forget a model whose worker is gone", async () => {
 		const withdraw = await served.publish({ name: "gone" });
 		await served.start();

@@ -7,6 +7,7 @@ import {
 	type EndpointClient,
 	type EndpointPath,
 	formatEndpointPath,
+	type Instance,
 	type ModelEntry,
 	type Runtime,
 } from "@dyn/runtime";
@@ -68,9 +69,12 @@ export class ModelDirectory {
 		return [...this.#models.values()].map(([first]) => first!);
 	}
 
-	/** Every endpoint of every model. */
-	all(): readonly ServableModel[] {
-		return [...this.#models.values()].flat();
+	/** Who serves requests, or computes prompts for those that do. */
+	instances(): readonly Instance[] {
+		const endpoints = [...[...this.#models.values()].flat(), ...this.#prefills.all()];
+		return endpoints.flatMap(({ client, instances }) =>
+			client.instances().filter(({ id }) => instances.has(id)),
+		);
 	}
 
 	/** @throws DynError MODEL_NOT_FOUND */

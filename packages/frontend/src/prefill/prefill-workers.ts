@@ -23,6 +23,10 @@ export class PrefillWorkers {
 		return [...(this.#groups.get(keyOf(model, namespace))?.values() ?? [])];
 	}
 
+	all(): readonly PrefillEndpoint[] {
+		return [...this.#groups.values()].flatMap((group) => [...group.values()]);
+	}
+
 	add(model: string, namespace: string, endpoint: string, instance: bigint): void {
 		const key = keyOf(model, namespace);
 		const group = this.#groups.get(key) ?? new Map<string, PrefillEndpoint>();
