@@ -5,8 +5,10 @@ import { KV_BLOCK_SIZE, kvBlockBytes } from "../backend/kv-block.js";
 import { loadModelWeights } from "../model/load-model-weights.js";
 import type { ModelWeights } from "../model/model-spec.js";
 import { poolingMode } from "../model/pooling-mode.js";
+import type { Drafter } from "../speculation/drafter.js";
+import { openDraftModel } from "../speculation/open-draft-model.js";
 import { PromptLookup } from "../speculation/prompt-lookup.js";
-import { resolveSpeculation } from "../speculation/resolve-speculation.js";
+import { resolveSpeculation, type SpeculationLimits } from "../speculation/resolve-speculation.js";
 import type { OpenEngine } from "./core-options.js";
 import { type EmbeddedEngineOptions, type EngineLimits, resolveLimits } from "./options.js";
 
@@ -21,8 +23,30 @@ export async function openModel(options: EmbeddedEngineOptions): Promise<OpenEng
 	const backend = await openBackend(options, weights, limits, guessing?.maxRows ?? 0);
 	const { isa, threads } = backend.info;
 	const description = `embedded, ${isa}, ${threads} thread${threads === 1 ? "" : "s"}`;
-	const speculation = guessing && { ...guessing, drafter: new PromptLookup() };
+	const speculation = guessing && {
+		...guessing,
+		drafter: await openDrafter(guessing, options, weights, backend, limits),
+	};
 	return { spec, limits, kvBlockSize: KV_BLOCK_SIZE, backend, speculation, description, pooling };
+}
+
+/** Closes the model's backend if there is none. */
+async function openDrafter(
+	{ draftModelPath }: SpeculationLimits,
+	options: EmbeddedEngineOptions,
+	{ spec }: ModelWeights,
+	backend: ForwardBackend,
+	limits: EngineLimits,
+): Promise<Drafter> {
+	if (draftModelPath === null) return new PromptLookup();
+	const { weightBytes } = backend.info;
+	const model = { path: options.modelPath, vocabSize: spec.vocabSize, weightBytes, limits };
+	try {
+		return await openDraftModel(draftModelPath, model, (weights) => openBackend(options, weights, limits, 0));
+	} catch (error) {
+		await backend.close();
+		throw error;
+	}
 }
 
 async function openBackend(

@@ -52,12 +52,15 @@ export interface EmbeddedEngineOptions {
 	/** A native binary to load instead of the package's own. */
 	readonly nativePath?: string | undefined;
 	/**
-	 * Where guesses of the tokens to come are from: "off" or "prompt-lookup" (earlier text). Answers are the
-	 * same, in fewer steps. Default "prompt-lookup". TensorRT-LLM: speculative_config.
+	 * Where guesses of the tokens to come are from: "off", "prompt-lookup" (earlier text) or "draft" (draftModelPath).
+	 * Answers are the same, in fewer steps. Default "draft" with a draftModelPath, else "prompt-lookup". TensorRT-LLM:
+	 * speculative_config.
 	 */
-	readonly speculativeMode?: "off" | "prompt-lookup" | undefined;
+	readonly speculativeMode?: "off" | "prompt-lookup" | "draft" | undefined;
 	/** Most guesses of a sequence in a step. Default 8. TensorRT-LLM: max_draft_len. */
 	readonly speculativeTokens?: number | undefined;
+	/** A smaller checkpoint with the same tokenizer, which guesses. Its KV cache comes on top of numKvBlocks. */
+	readonly draftModelPath?: string | undefined;
 	/** Logits processors that requests may name. */
 	readonly logitsProcessors?: Readonly<Record<string, LogitsProcessorFactory>> | undefined;
 	readonly logger?: Logger | undefined;
