@@ -351,13 +351,21 @@ private:
     return copy;
   }
 
+  // sampleRow(slot, mask?): a Uint32Array with a bit per token.
   Napi::Value sampleRow(const Napi::CallbackInfo& info) {
     Engine& e = idleEngine(info.Env());
     const int slot = slotOf(info);
     if (!e.slotOpen(slot)) refuse(info.Env(), "slot " + std::to_string(slot) + " is not open");
+    const uint32_t* mask = nullptr;
+    if (!info[1].IsUndefined()) {
+      const size_t words = (size_t(e.vocabSize()) + 31) / 32;
+      if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array || info[1].As<Napi::TypedArray>().ElementLength() != words)
+        refuse(info.Env(), "a mask must be a Uint32Array of " + std::to_string(words) + " words");
+      mask = info[1].As<Napi::Uint32Array>().Data();
+    }
     return translated(info.Env(), [&] {
       StepOutcome outcome;
-      outcome.sampled.push_back(e.sampleRow(slot));
+      outcome.sampled.push_back(e.sampleRow(slot, mask));
       return toJs(info.Env(), outcome);
     });
   }
@@ -426,7 +434,7 @@ void EngineHandle::deliver(Napi::Env env, Napi::Function, EngineHandle* handle, 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("NativeEngine", EngineHandle::define(env));
   Napi::Array isas = Napi::Array::New(env);
-  for (const char* name : {"avx512", "avx2", "portable"})
+  for (const char* name : {"amx", "avx512", "avx2", "portable"})
     if (selectKernels(name)) isas.Set(isas.Length(), name);
   exports.Set("isas", isas);
   return exports;

@@ -126,7 +126,7 @@ StepOutcome Engine::runStep(const Step& step) {
 void Engine::sampleShare(const Step& step, const Share& share, std::vector<Sampled>& sampled) {
   const uint32_t* guess = step.tokens.data() + share.firstRow + share.rows - share.drafts;
   for (int i = 0; i <= share.drafts; i++) {
-    sampled.push_back(sampleRow(share.slot, i));
+    sampled.push_back(sampleRow(share.slot, i, nullptr));
     if (i < share.drafts && sampled.back().tokenId != guess[i]) return;
   }
 }
@@ -154,8 +154,8 @@ std::vector<float> Engine::hiddenOf(int slot) const {
   throw NativeError("INVALID_ARGUMENT", "slot " + std::to_string(slot) + " has no hidden states from the last step");
 }
 
-Sampled Engine::sampleRow(int slot, int output) {
-  Sampled sampled = slots_[size_t(slot)]->sample(logitsOf(slot, output), options_.spec.vocabSize);
+Sampled Engine::sampleRow(int slot, int output, const uint32_t* mask) {
+  Sampled sampled = slots_[size_t(slot)]->sample(logitsOf(slot, output), options_.spec.vocabSize, mask);
   sampled.slot = uint32_t(slot);
   return sampled;
 }

@@ -47,12 +47,13 @@ public:
   // The following are for the owner's thread while no step runs.
   void openSlot(int slot, SamplerParams params, const uint32_t* context, size_t length, size_t generated);
   void closeSlot(int slot);
-  Sampled sampleRow(int slot) { return sampleRow(slot, 0); }
+  Sampled sampleRow(int slot, const uint32_t* mask) { return sampleRow(slot, 0, mask); }
   float* logitsOf(int slot) { return logitsOf(slot, 0); } // of the last step; throws NativeError when the slot had none
   // Copies the hidden states of the slot's rows of the last step; throws NativeError when the slot had none.
   std::vector<float> hiddenOf(int slot) const;
 
   bool loaded() const { return forward_ != nullptr; }
+  int vocabSize() const { return options_.spec.vocabSize; }
   bool slotOpen(int slot) const { return slots_[size_t(slot)].has_value(); }
   const EngineOptions& options() const { return options_; }
   const Model& model() const { return *model_; }
@@ -64,7 +65,7 @@ private:
   void submit(std::function<void()> task);
   StepOutcome runStep(const Step& step);
   float* logitsOf(int slot, int output);
-  Sampled sampleRow(int slot, int output);
+  Sampled sampleRow(int slot, int output, const uint32_t* mask);
   void sampleShare(const Step& step, const Share& share, std::vector<Sampled>& sampled);
 
   EngineOptions options_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sampler.h"
 
+#include "native_error.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -30,6 +32,16 @@ uint32_t argmax(const float* logits, int n) {
   return found == logits + n ? 0 : uint32_t(found - logits);
 }
 
+void applyMask(float* logits, int n, const uint32_t* mask) {
+  for (int word = 0; word * 32 < n; word++) {
+    if (mask[word] == ~0u) continue;
+    const int end = std::min(n, word * 32 + 32);
+    for (int id = word * 32; id < end; id++)
+      if (!(mask[word] >> (id & 31) & 1)) logits[id] = kNever;
+  }
+  if (logits[argmax(logits, n)] == kNever) throw NativeError("INVALID_ARGUMENT", "no token is left to choose");
+}
+
 double logSumExp(const float* logits, int n, float top) {
   double sum = 0;
   for (int i = 0; i < n; i++) sum += std::exp(double(logits[i]) - double(top));
@@ -53,8 +65,9 @@ Sampler::Sampler(SamplerParams params, const uint32_t* context, size_t length, s
     for (size_t i = length - generated; i < length; i++) outputCounts_[context[i]]++;
 }
 
-Sampled Sampler::sample(float* logits, int vocabSize) {
+Sampled Sampler::sample(float* logits, int vocabSize, const uint32_t* mask) {
   adjust(logits, vocabSize);
+  if (mask) applyMask(logits, vocabSize, mask);
   Sampled result;
   result.tokenId = choose(logits, vocabSize);
   result.logprob = std::nan("");
@@ -66,7 +79,7 @@ Sampled Sampler::sample(float* logits, int vocabSize) {
       candidates_.resize(size_t(vocabSize));
       std::iota(candidates_.begin(), candidates_.end(), 0u);
       std::partial_sort(candidates_.begin(), candidates_.begin() + long(count), candidates_.end(), MoreLikely{logits});
-      for (size_t i = 0; i < count; i++) {
+      for (size_t i = 0; i < count && logits[candidates_[i]] > kNever; i++) {
         result.topIds.push_back(candidates_[i]);
         result.topLogprobs.push_back(float(double(logits[candidates_[i]]) - normaliser));
       }

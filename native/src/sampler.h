@@ -32,8 +32,10 @@ class Sampler {
 public:
   // `context`: everything the sequence holds so far; the last `generated` of it count as output.
   Sampler(SamplerParams params, const uint32_t* context, size_t length, size_t generated);
-  // Edits `logits` (penalties, bias, suppression), chooses a token and records it as generated.
-  Sampled sample(float* logits, int vocabSize);
+  // Edits `logits` (penalties, bias, suppression, mask), chooses a token and records it as generated.
+  // `mask`, if any: a bit per token, the lowest of the first word first; a token whose bit is 0 cannot be chosen.
+  // Throws NativeError INVALID_ARGUMENT, and records nothing, when a mask leaves none.
+  Sampled sample(float* logits, int vocabSize, const uint32_t* mask = nullptr);
 
 private:
   void adjust(float* logits, int vocabSize) const;

@@ -66,7 +66,7 @@ export interface SampledToken {
 	readonly tokenId: number;
 	/** NaN unless log-probabilities were asked for. */
 	readonly logprob: number;
-	/** Most likely first, `logprobs` entries (empty for 0 or -1). */
+	/** Most likely first, `logprobs` entries (empty for 0 or -1; fewer where a mask leaves fewer). */
 	readonly topIds: Uint32Array;
 	readonly topLogprobs: Float32Array;
 }
@@ -111,8 +111,13 @@ export interface ForwardBackend {
 	 * Valid until the next `step` call.
 	 */
 	logits(slot: number): Float32Array;
-	/** Samples from `logits(slot)` as it is now, applying the slot's parameters; records the token as generated. */
-	sampleRow(slot: number): SampledToken;
+	/**
+	 * Samples from `logits(slot)` as it is now, applying the slot's parameters; records the token as generated.
+	 * @param mask a bit per token, ceil(vocabSize / 32) words, the lowest bit of the first word first. A token whose bit
+	 * is 0 cannot be chosen: applied last, after bias and suppression.
+	 * @throws DynError INVALID_ARGUMENT when the mask leaves no token
+	 */
+	sampleRow(slot: number, mask?: Uint32Array): SampledToken;
 	/**
 	 * Hidden states behind the final norm of every row that the sequence in `slot` had in the last step (output `hidden`): a
 	 * copy, hiddenSize values per row. Absent: the backend computes none, and its engine makes no embeddings.

@@ -141,8 +141,8 @@ class NativeBackend implements ForwardBackend {
 		return this.#logits.subarray(row * this.#stride, row * this.#stride + this.#vocabSize);
 	}
 
-	sampleRow(slot: number): SampledToken {
-		return sampledTokens(translatedSync(() => this.#engine.sampleRow(slot)))[0]!;
+	sampleRow(slot: number, mask?: Uint32Array): SampledToken {
+		return sampledTokens(translatedSync(() => this.#engine.sampleRow(slot, mask)))[0]!;
 	}
 
 	hidden(slot: number): Float32Array {

@@ -36,7 +36,7 @@ export interface NativeEngine {
 	closeSlot(slot: number): void;
 	/** Row of the logits buffer that holds the slot's logits of the last step. */
 	logitsRow(slot: number): number;
-	sampleRow(slot: number): NativeSamples;
+	sampleRow(slot: number, mask?: Uint32Array): NativeSamples;
 	/** A copy of the slot's hidden states of the last step (output hidden), one row of hiddenSize values per token. */
 	hidden(slot: number): Float32Array;
 	/** A copy of a block's bytes; also while a step runs. */

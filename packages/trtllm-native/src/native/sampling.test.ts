@@ -204,3 +204,38 @@ describe("a seed", () => {
 		expect(new Set(alone).size).toBeGreaterThan(3);
 	});
 });
+
+describe("a mask", () => {
+	/** Allows every seventh token. */
+	const mask = new Uint32Array(Math.ceil(VOCABULARY / 32));
+	for (let id = 3; id < VOCABULARY; id += 7) mask[id >>> 5]! |= 1 << (id & 31);
+	const masked = (params: SamplerParams, logits: Float32Array): SampledToken => {
+		backend.openSlot(0, params, NOTHING, 0);
+		try {
+			backend.logits(0).set(logits);
+			return backend.sampleRow(0, mask);
+		} finally {
+			backend.closeSlot(0);
+		}
+	};
+
+	it.each(Object.entries(variants))("leaves the same token as in the reference: %s", (_name, variant) => {
+		for (let seedLow = 0; seedLow < 20; seedLow++) {
+			const params = { ...GREEDY, ...variant, seedLow, logprobs: 3 };
+			const logits = bellLogits(seedLow);
+			const expected = new ReferenceSampler(params, NOTHING, 0).sample(0, logits.slice(), mask);
+			const sampled = masked(params, logits);
+			expect(sampled.tokenId % 7).toBe(3);
+			expect(sampled).toMatchObject({ tokenId: expected.tokenId, topIds: expected.topIds });
+		}
+	});
+
+	it("that leaves nothing to choose is refused", () => {
+		expect(() => masked(GREEDY, new Float32Array(VOCABULARY).fill(-Infinity))).toThrow(
+			"no token is left to choose",
+		);
+		backend.openSlot(0, GREEDY, NOTHING, 0);
+		expect(() => backend.sampleRow(0, new Uint32Array(3))).toThrow("a mask must be");
+		backend.closeSlot(0);
+	});
+});

@@ -156,9 +156,14 @@ class ReferenceBackend implements ForwardBackend {
 		return this.#rowOf(slot, 0);
 	}
 
-	sampleRow(slot: number): SampledToken {
+	sampleRow(slot: number, mask?: Uint32Array): SampledToken {
 		this.#requireIdle();
-		return this.#sample(slot, 0);
+		if (mask && mask.length !== Math.ceil(this.#limits.vocabSize / 32))
+			throw new DynError(
+				"INVALID_ARGUMENT",
+				`a mask must have a bit for each of ${this.#limits.vocabSize} tokens`,
+			);
+		return this.#sample(slot, 0, mask);
 	}
 
 	hidden(slot: number): Float32Array {
@@ -170,11 +175,11 @@ class ReferenceBackend implements ForwardBackend {
 		return hidden.slice();
 	}
 
-	#sample(slot: number, output: number): SampledToken {
+	#sample(slot: number, output: number, mask?: Uint32Array): SampledToken {
 		this.#requireSlot(slot);
 		const sampler = this.#samplers.get(slot);
 		if (!sampler) throw new DynError("INVALID_ARGUMENT", `slot ${slot} is not open`);
-		return sampler.sample(slot, this.#rowOf(slot, output));
+		return sampler.sample(slot, this.#rowOf(slot, output), mask);
 	}
 
 	#rowOf(slot: number, output: number): Float32Array {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { DynError } from "@dyn/common";
 import { argmax, logSumExp, topK } from "@dyn/logits";
 import type { SampledToken, SamplerParams } from "../forward-backend.js";
 import { uniformAt } from "./rng.js";
@@ -18,12 +19,15 @@ export class ReferenceSampler {
 	}
 
 	/** Edits `logits`, chooses a token and records it as generated. */
-	sample(slot: number, logits: Float32Array): SampledToken {
+	sample(slot: number, logits: Float32Array, mask?: Uint32Array): SampledToken {
 		this.#adjust(logits);
+		if (mask) applyMask(logits, mask);
 		const tokenId = this.#choose(logits);
 		const { logprobs } = this.#params;
 		const normaliser = logprobs >= 0 ? logSumExp(logits) : Number.NaN;
-		const topIds = logprobs > 0 ? topK(logits, logprobs) : new Uint32Array(0);
+		const topIds = (logprobs > 0 ? topK(logits, logprobs) : new Uint32Array(0)).filter(
+			(id) => logits[id]! > -Infinity,
+		);
 		this.#generated++;
 		this.#seen.add(tokenId);
 		this.#count(tokenId);
@@ -96,4 +100,10 @@ export class ReferenceSampler {
 		if (minP > 0) kept = kept.filter((id) => weight(id) >= Math.fround(minP));
 		return kept;
 	}
+}
+
+function applyMask(logits: Float32Array, mask: Uint32Array): void {
+	for (const id of logits.keys()) if (!((mask[id >>> 5]! >>> (id & 31)) & 1)) logits[id] = -Infinity;
+	if (logits[argmax(logits)] === -Infinity)
+		throw new DynError("INVALID_ARGUMENT", "no token is left to choose");
 }
