@@ -73,7 +73,7 @@ struct Aligned {
   uint8_t* data;
 };
 
-std::vector<float> multiply(const Kernels& kernels, const PackedMatrix& w, const std::vector<float>& x, int rows, int tile, const float* bias, Store store) {
+std::vector<float> multiply(const Kernels& kernels, const PackedMatrix& w, const std::vector<float>& x, int rows, int tile, const float* bias, Store store, int panels = 1) {
   Activations a{w.type, w.cols, kernels.activationRowBytes(w.type, w.cols), nullptr};
   Aligned memory(a.rowBytes * size_t(rows));
   a.data = memory.data;
@@ -81,9 +81,24 @@ std::vector<float> multiply(const Kernels& kernels, const PackedMatrix& w, const
   const size_t stride = size_t(w.panels()) * kPanelRows;
   std::vector<float> out(size_t(rows) * stride, 1.0f);
   for (int row = 0; row < rows; row += tile)
-    for (int panel = 0; panel < w.panels(); panel++)
-      kernels.gemm(w, a, panel, panel + 1, row, std::min(rows, row + tile), out.data(), stride, bias, store);
+    for (int panel = 0; panel < w.panels(); panel += panels)
+      kernels.gemm(w, a, panel, std::min(w.panels(), panel + panels), row, std::min(rows, row + tile), out.data(), stride, bias, store);
   return out;
+}
+
+void testAgainst(const Kernels& vectors, const Kernels& tiles) {
+  for (auto [type, name] : kTypes) {
+    const int rows = 80, cols = 768, xs = 47;
+    PackedMatrix w = describePacked(type, rows, cols, false);
+    if (!w.quantised()) continue;
+    const std::vector<uint8_t> source = randomSource(type, rows, cols);
+    Aligned memory(w.bytes());
+    w.data = memory.data;
+    for (int p = 0; p < w.panels(); p++) packPanel(source.data(), type, nullptr, p, w);
+    std::vector<float> x(size_t(xs) * cols);
+    for (float& v : x) v = normal();
+    expect(multiply(tiles, w, x, xs, xs, nullptr, Store::Set, 2) == multiply(vectors, w, x, xs, xs, nullptr, Store::Set), std::string("tiles and vectors differ for ") + name);
+  }
 }
 
 void testMatrices(const Kernels& kernels) {
@@ -119,9 +134,13 @@ void testMatrices(const Kernels& kernels) {
         worst = std::max(worst, std::fabs(got[size_t(r) * w.panels() * 16 + n] - (sum + bias[n] + 1.0)) / (magnitude + 2));
       }
     expect(worst < tolerance, who + ": product is off by " + std::to_string(worst));
-    for (int tile : {1, 2, 3, 5, 8, 32})
+    expect(multiply(kernels, w, x, xs, xs, bias.data(), Store::Add, 3) == got, who + ": panels together give other bits");
+    for (int tile : {1, 2, 3, 5, 8, 24, 32})
       expect(multiply(kernels, w, x, xs, tile, bias.data(), Store::Add) == got, who + ": rows in tiles of " + std::to_string(tile) + " give other bits");
   }
+  // Integer products are exact: tiles must give the bits that vectors give.
+  const Kernels* vectors = avx512Kernels();
+  if (std::string(kernels.name) == "amx" && vectors) testAgainst(*vectors, kernels);
   expect(describePacked(TensorType::Q4_0, 16, 48, false).panelBytes == 0, "48 columns of Q4_0 are accepted");
 }
 
@@ -213,7 +232,7 @@ void testAttention(const Kernels& kernels, int dim, int group, bool kvF32) {
 } // namespace
 
 int main() {
-  for (const char* name : {"portable", "avx2", "avx512"}) {
+  for (const char* name : {"portable", "avx2", "avx512", "amx"}) {
     const Kernels* kernels = selectKernels(name);
     if (!kernels) {
       std::printf("not tested here, this CPU cannot run it: %s\n", name);

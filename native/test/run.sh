@@ -12,15 +12,15 @@ avx512="$x86 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni"
 build_and_run() { # name, flags
   local objects=()
   local flags
-  for source in packing portable select avx2 avx512 avx512_bf16; do
+  for source in packing portable select avx2 avx512 avx512_bf16 amx; do
     flags=""
     if [ "$(uname -m)" = x86_64 ]; then
       case $source in
         avx2) flags=$x86 ;;
         avx512) flags=$avx512 ;;
-        avx512_bf16) flags="$avx512 -mavx512bf16" ;;
+        avx512_bf16 | amx) flags="$avx512 -mavx512bf16" ;;
       esac
-    elif [[ $source == avx* ]]; then
+    elif [[ $source == avx* || $source == amx ]]; then
       continue
     fi
     # shellcheck disable=SC2086
@@ -34,4 +34,6 @@ build_and_run() { # name, flags
 }
 
 build_and_run plain "-O3"
+# The AMX kernels with their tiles in software, where the CPU has the rest of what they need.
+build_and_run emulated-tiles '-O2 -DDYN_TILES="../../test/tiles_emulated.h"'
 build_and_run sanitized "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"

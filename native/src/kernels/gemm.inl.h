@@ -154,20 +154,24 @@ void quantGemm(const PackedMatrix& w, const Activations& x, int panel0, int pane
   }
 }
 
-void gemm(const PackedMatrix& w, const Activations& x, int panel0, int panel1, int row0, int row1, float* out, size_t outStride, const float* bias, Store store) {
-  switch (w.type) {
-    case PackedType::U4:
-      if (w.wideScales) return quantGemm<QuantFormat<4, 0, true, true, 1>>(w, x, panel0, panel1, row0, row1, out, outStride, bias, store);   // Q4_K
-      if (w.hasMin) return quantGemm<QuantFormat<4, 0, true, false, 1>>(w, x, panel0, panel1, row0, row1, out, outStride, bias, store);      // Q4_1
-      return quantGemm<QuantFormat<4, 8, false, false, 1>>(w, x, panel0, panel1, row0, row1, out, outStride, bias, store);                   // Q4_0
-    case PackedType::U8:
-      if (w.scaleGroup == 16) return quantGemm<QuantFormat<8, 32, false, true, 2>>(w, x, panel0, panel1, row0, row1, out, outStride, bias, store); // Q6_K
-      if (w.hasMin && w.wideScales) return quantGemm<QuantFormat<8, 0, true, true, 1>>(w, x, panel0, panel1, row0, row1, out, outStride, bias, store); // Q5_K
-      if (w.hasMin) return quantGemm<QuantFormat<8, 0, true, false, 1>>(w, x, panel0, panel1, row0, row1, out, outStride, bias, store);      // Q5_1
-      if (w.zero == 16) return quantGemm<QuantFormat<8, 16, false, false, 1>>(w, x, panel0, panel1, row0, row1, out, outStride, bias, store); // Q5_0
-      return quantGemm<QuantFormat<8, 128, false, false, 1>>(w, x, panel0, panel1, row0, row1, out, outStride, bias, store);                 // Q8_0
-    default: break;
+// Calls use(QuantFormat of w).
+template <class Use>
+void withFormat(const PackedMatrix& w, const Use& use) {
+  if (w.type == PackedType::U4) {
+    if (w.wideScales) return use(QuantFormat<4, 0, true, true, 1>());  // Q4_K
+    if (w.hasMin) return use(QuantFormat<4, 0, true, false, 1>());     // Q4_1
+    return use(QuantFormat<4, 8, false, false, 1>());                  // Q4_0
   }
+  if (w.scaleGroup == 16) return use(QuantFormat<8, 32, false, true, 2>());         // Q6_K
+  if (w.hasMin && w.wideScales) return use(QuantFormat<8, 0, true, true, 1>());     // Q5_K
+  if (w.hasMin) return use(QuantFormat<8, 0, true, false, 1>());                    // Q5_1
+  if (w.zero == 16) return use(QuantFormat<8, 16, false, false, 1>());              // Q5_0
+  return use(QuantFormat<8, 128, false, false, 1>());                               // Q8_0
+}
+
+void gemm(const PackedMatrix& w, const Activations& x, int panel0, int panel1, int row0, int row1, float* out, size_t outStride, const float* bias, Store store) {
+  if (w.quantised())
+    return withFormat(w, [&](auto format) { quantGemm<decltype(format)>(w, x, panel0, panel1, row0, row1, out, outStride, bias, store); });
   for (int p = panel0; p < panel1; p++) {
     overRows(row0, row1, [&](auto rows, int row) {
       constexpr int Rows = decltype(rows)::value;

@@ -80,7 +80,7 @@ struct AttentionJob {
 };
 
 struct Kernels {
-  const char* name; // "avx512", "avx2", "portable"
+  const char* name; // "amx", "avx512", "avx2", "portable"
 
   size_t (*activationRowBytes)(PackedType type, int cols);
   // Converts `rows` rows of f32 (row r at x + r*stride) into prepared activations, from row firstRow of `out` on.
@@ -122,7 +122,8 @@ uint16_t floatToHalf(float value); // round to nearest even, saturates at the la
 const Kernels& portableKernels();
 const Kernels* avx2Kernels();   // null when this CPU (or build) lacks AVX2, FMA and F16C
 const Kernels* avx512Kernels(); // null unless AVX-512 F, BW, VL, DQ and VNNI are usable
-// The best usable table, or the one named ("avx512" | "avx2" | "portable"); null when the named one is not usable.
+const Kernels* amxKernels();    // null unless avx512 with bf16 is usable, and the operating system grants tiles
+// The best usable table, or the one named ("amx" | "avx512" | "avx2" | "portable"); null when the named one is not usable.
 const Kernels* selectKernels(const char* name);
 
 } // namespace dyn

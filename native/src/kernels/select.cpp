@@ -7,6 +7,10 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace dyn {
 
@@ -14,11 +18,24 @@ namespace dyn {
 const Kernels& avx2Table();
 const Kernels& avx512Table();
 const Kernels& avx512Bf16Table();
+const Kernels& amxTable();
 
 namespace {
 
+#if !defined(DYN_TILES) // else they are emulated
+// Linux saves tile registers only for processes that asked; threads that are made later inherit the answer.
+bool tilesPermitted() {
+#if defined(__linux__)
+  constexpr long archRequestPermission = 0x1023, tileData = 18; // ARCH_REQ_XCOMP_PERM and XTILEDATA of asm/prctl.h
+  return syscall(SYS_arch_prctl, archRequestPermission, tileData) == 0;
+#else
+  return false;
+#endif
+}
+#endif
+
 struct CpuFeatures {
-  bool avx2 = false, avx512 = false, bf16 = false;
+  bool avx2 = false, avx512 = false, bf16 = false, amx = false;
 
   CpuFeatures() {
     unsigned a, b, c, d;
@@ -32,7 +49,13 @@ struct CpuFeatures {
     avx2 = ymm && fma && f16c && (b & (1u << 5));
     const bool f = b & (1u << 16), dq = b & (1u << 17), bw = b & (1u << 30), vl = b & (1u << 31), vnni = c & (1u << 11);
     avx512 = avx2 && zmm && f && dq && bw && vl && vnni;
+    const bool tiles = (d & (1u << 22)) && (d & (1u << 24)) && (d & (1u << 25)); // AMX bf16, tile, int8
     if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) bf16 = avx512 && (a & (1u << 5));
+#if defined(DYN_TILES)
+    amx = bf16;
+#else
+    amx = bf16 && tiles && (low & 0x60000) == 0x60000 && tilesPermitted();
+#endif
   }
 };
 
@@ -45,16 +68,20 @@ const CpuFeatures& cpu() {
 
 const Kernels* avx2Kernels() { return cpu().avx2 ? &avx2Table() : nullptr; }
 const Kernels* avx512Kernels() { return cpu().bf16 ? &avx512Bf16Table() : cpu().avx512 ? &avx512Table() : nullptr; }
+const Kernels* amxKernels() { return cpu().amx ? &amxTable() : nullptr; }
 #else
 const Kernels* avx2Kernels() { return nullptr; }
 const Kernels* avx512Kernels() { return nullptr; }
+const Kernels* amxKernels() { return nullptr; }
 #endif
 
 const Kernels* selectKernels(const char* name) {
   if (name && std::strcmp(name, "portable") == 0) return &portableKernels();
   if (name && std::strcmp(name, "avx2") == 0) return avx2Kernels();
   if (name && std::strcmp(name, "avx512") == 0) return avx512Kernels();
+  if (name && std::strcmp(name, "amx") == 0) return amxKernels();
   if (name) return nullptr;
+  if (const Kernels* best = amxKernels()) return best;
   if (const Kernels* best = avx512Kernels()) return best;
   if (const Kernels* best = avx2Kernels()) return best;
   return &portableKernels();
