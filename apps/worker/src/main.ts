@@ -20,6 +20,7 @@ const commands: Record<string, () => Promise<Command>> = {
 	chat: async () => (await import("./commands/chat.js")).chat,
 	model: async () => (await import("./commands/model.js")).model,
 	doctor: async () => (await import("./commands/doctor.js")).doctor,
+	broker: async () => (await import("./commands/broker.js")).broker,
 	conformance: async () => (await import("./commands/conformance.js")).conformance,
 };
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { OptionSpec } from "@dyn/common";
+import { broker } from "./tables/broker.js";
 import { conformance } from "./tables/conformance.js";
 import { deployment, graceSeconds } from "./tables/deployment.js";
 import { disaggregation, kvTransfer } from "./tables/disaggregation.js";
+import { discovery } from "./tables/discovery.js";
 import { naming, status } from "./tables/endpoint.js";
 import { engine } from "./tables/engine.js";
 import { general } from "./tables/general.js";
@@ -10,6 +12,7 @@ import { http } from "./tables/http.js";
 import { mocker } from "./tables/mocker.js";
 import { model } from "./tables/model.js";
 import { store } from "./tables/model-store.js";
+import { planes } from "./tables/planes.js";
 import { requestLimit } from "./tables/request-limit.js";
 import { telemetry } from "./tables/telemetry.js";
 import { engineKind, trtllm, workerEngine } from "./tables/trtllm.js";
@@ -243,6 +246,21 @@ export const DOCTOR: CommandTable = {
 	takesEngineArgs: true,
 };
 
+export const BROKER: CommandTable = {
+	name: "broker",
+	summary: "Forward events between publishers and subscribers that cannot reach each other (ZeroMQ)",
+	usage: "dyn-worker broker [options]",
+	examples: [
+		["dyn-worker broker", "a broker for the processes of this host that run with --zmq-broker-enabled"],
+		[
+			"dyn-worker broker --tcp-host 10.0.0.5 --discovery-backend etcd",
+			"one that other machines reach at 10.0.0.5, found through etcd",
+		],
+		["dyn-worker broker --xsub-bind tcp://127.0.0.1:7001", "on another port"],
+	],
+	options: [...broker, ...discovery, planes.find(({ name }) => name === "tcpHost")!, ...general],
+};
+
 export const CONFORMANCE: CommandTable = {
 	name: "conformance",
 	summary: "Hold a running OpenEngine server against the contract",
@@ -267,6 +285,7 @@ export const COMMANDS: readonly CommandTable[] = [
 	FRONTEND,
 	CLUSTER,
 	MOCKER,
+	BROKER,
 	CHAT,
 	MODEL,
 	DOCTOR,

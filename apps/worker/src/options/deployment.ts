@@ -56,7 +56,8 @@ export async function joinDeployment(
 	}
 }
 
-async function openStore(values: Values, logger: Logger): Promise<KeyValueStore> {
+/** Discovery as the options say. */
+export async function openStore(values: Values, logger: Logger): Promise<KeyValueStore> {
 	switch (values["discoveryBackend"] ?? "file") {
 		case "etcd": {
 			const { createEtcdStore } = await import("@dyn/runtime/etcd");
