@@ -68,10 +68,8 @@ async function assemble(
 		endpoint: options.endpoint ?? "generate",
 	});
 	const store = options.modelStore ?? createModelStore({ logger });
-	const model = await store.resolve(options.model ?? DEFAULT_MODEL, {
-		pull: true,
-		...(signal ? { signal } : {}),
-	});
+	const resolve = (model: string) => store.resolve(model, { pull: true, ...(signal ? { signal } : {}) });
+	const model = await resolve(options.model ?? DEFAULT_MODEL);
 	signal?.throwIfAborted();
 	const name = options.servedModelName ?? model.id;
 	const { metadata } = options;
@@ -83,7 +81,14 @@ async function assemble(
 			? await createTcpKvTransfer({ ...options.kvTransfer, logger })
 			: null;
 		if (kvTransfer) made.push(() => kvTransfer.close());
-		const embedded = embeddedEngine(model.path, name, options, logger, kvTransfer);
+		const embedded = await embeddedEngine(
+			model.path,
+			name,
+			options,
+			logger,
+			kvTransfer,
+			async (draft) => (await resolve(draft)).path,
+		);
 		made.push(() => embedded.close());
 		closeWithEngine = kvTransfer;
 		engine = embedded;

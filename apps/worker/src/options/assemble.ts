@@ -99,6 +99,9 @@ export async function startWorker(
 			max_num_tokens: values["maxNumTokens"],
 			max_seq_len: values["maxSeqLen"],
 			threads: values["threads"],
+			speculative_mode: values["speculativeMode"],
+			speculative_tokens: values["speculativeTokens"],
+			draft_model: values["draftModel"],
 			kv_cache_config: {
 				free_gpu_memory_fraction: values["kvMemoryFraction"],
 				...(kvBlockSize === undefined ? {} : { tokens_per_block: kvBlockSize }),

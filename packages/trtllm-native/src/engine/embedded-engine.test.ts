@@ -175,6 +175,8 @@ describe("steps", () => {
 			promptTokens: 100,
 			cachedTokens: 0,
 			preemptions: 0,
+			draftTokens: 0,
+			acceptedDraftTokens: 0,
 			runningSequences: 1,
 		});
 		expect(engine.health()).toEqual({ status: "healthy" });

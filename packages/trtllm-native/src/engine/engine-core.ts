@@ -13,7 +13,7 @@ import type { Handoff } from "../handoff/handoff.js";
 import { MAX_CHOICES } from "../sampling/resolve-sampling.js";
 import { Scheduler } from "../scheduler/scheduler.js";
 import { Sequence } from "../scheduler/sequence.js";
-import { Speculation } from "../speculation/speculation.js";
+import { Speculation, type SpeculationStats } from "../speculation/speculation.js";
 import type { ActiveRequest, Cancellation } from "./active-request.js";
 import type { EngineCoreOptions, OpenEngine } from "./core-options.js";
 import { deferredIterable } from "./deferred-iterable.js";
@@ -30,6 +30,7 @@ import { watchContext } from "./watch-context.js";
 /** With work and no finished step for this long, the engine reports itself stalled. */
 export const STALL_MS = 30_000;
 
+const NO_GUESSES: SpeculationStats = { rounds: 0, guessed: 0, accepted: 0 };
 interface Loaded extends OpenEngine {
 	readonly pool: BlockPool;
 	readonly scheduler: Scheduler;
@@ -272,9 +273,10 @@ export class EngineCore implements Engine {
 	}
 
 	#report({ plan, promptRows, generatedTokens, elapsedMs }: StepReport): void {
-		const { scheduler, pool, metrics } = this.#loaded!;
+		const { scheduler, pool, metrics, speculator } = this.#loaded!;
+		const guesses = speculator?.stats ?? NO_GUESSES;
 		this.#iteration++;
-		metrics.step(generatedTokens, plan.preempted.length);
+		metrics.step(generatedTokens, plan.preempted.length, guesses);
 		const { active, total } = pool.stats;
 		try {
 			this.#options.onIteration?.({
@@ -298,3 +300,5 @@ export class EngineCore implements Engine {
 function toMiB(bytes: number): number {
 	return Math.round(bytes / 2 ** 20);
 }
+				draftTokens: guesses.guessed,
+				acceptedDraftTokens: guesses.accepted,

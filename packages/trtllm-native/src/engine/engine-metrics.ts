@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Metrics } from "@dyn/common";
 import type { EngineLoad } from "@dyn/engine";
+import type { SpeculationStats } from "../speculation/speculation.js";
 
-/** Series of the embedded engine; the two `trtllm_` names are TensorRT-LLM's. */
+/** Series of the embedded engine; the `trtllm_` names are TensorRT-LLM's. */
 export class EngineMetrics {
 	readonly #steps;
 	readonly #tokens;
 	readonly #preemptions;
+	readonly #drafted;
+	readonly #accepted;
+	#guesses: SpeculationStats = { rounds: 0, guessed: 0, accepted: 0 };
 
 	constructor(metrics: Metrics, load: () => EngineLoad) {
 		this.#steps = metrics.counter({ name: "dyn_engine_steps_total", help: "Steps of the embedded engine" });
@@ -17,6 +21,18 @@ export class EngineMetrics {
 		this.#preemptions = metrics.counter({
 			name: "dyn_engine_preemptions_total",
 			help: "Sequences that gave their KV blocks back and waited again",
+		});
+		this.#drafted = metrics.counter({
+			name: "trtllm_spec_decode_drafted_tokens_total",
+			help: "Tokens that were guessed and computed ahead",
+		});
+		this.#accepted = metrics.counter({
+			name: "trtllm_spec_decode_accepted_tokens_total",
+			help: "Of these, tokens that came true",
+		});
+		const acceptanceLength = metrics.gauge({
+			name: "trtllm_spec_decode_acceptance_length",
+			help: "Tokens that a sequence with guesses gains in a step, on average since the start",
 		});
 		const utilization = metrics.gauge({
 			name: "trtllm_kv_cache_utilization",
@@ -46,6 +62,8 @@ export class EngineMetrics {
 			totalKvBlocks: metrics.gauge({ name: "dyn_engine_total_kv_blocks", help: "KV blocks" }),
 		} as const;
 		metrics.onCollect(() => {
+			const { rounds, accepted } = this.#guesses;
+			if (rounds > 0) acceptanceLength.set(1 + accepted / rounds);
 			const now = load();
 			for (const [name, gauge] of Object.entries(gauges)) gauge.set(now[name as keyof typeof gauges]);
 			utilization.set(now.activeKvBlocks / now.totalKvBlocks);
@@ -53,9 +71,14 @@ export class EngineMetrics {
 		});
 	}
 
-	step(tokens: number, preemptions: number): void {
+	/** @param guesses all so far */
+	step(tokens: number, preemptions: number, guesses: SpeculationStats): void {
 		this.#steps.inc();
 		this.#tokens.inc({}, tokens);
 		if (preemptions > 0) this.#preemptions.inc({}, preemptions);
+		if (guesses.guessed === this.#guesses.guessed) return;
+		this.#drafted.inc({}, guesses.guessed - this.#guesses.guessed);
+		this.#accepted.inc({}, guesses.accepted - this.#guesses.accepted);
+		this.#guesses = { ...guesses };
 	}
 }

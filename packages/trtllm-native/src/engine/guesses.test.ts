@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whatever is guessed, requests hear what they would without guesses.
-import { createRequestContext } from "@dyn/common";
+import { createRequestContext, type Metrics, noMetrics } from "@dyn/common";
 import type { EngineOutput, GenerateRequest, KvEvent } from "@dyn/protocols";
 import { describe, expect, it } from "vitest";
 import type { Drafter, GuessRequest } from "../speculation/drafter.js";
 import { collect, greedy, text, tokens } from "./__fixtures__/ask.js";
 import { paperEngine } from "./__fixtures__/paper-backend.js";
-import type { EmbeddedEngineOptions } from "./options.js";
+import type { EmbeddedEngineOptions, IterationStats } from "./options.js";
 
 /** Knows the answers to prompts by their first token, and errs at every `errsAt`-th token of an answer. */
 class Oracle implements Drafter {
@@ -57,6 +57,26 @@ function heard(outputs: readonly EngineOutput[]) {
 			finishReason ? [{ index, finishReason, stopTokenId, usage }] : [],
 		),
 	};
+}
+
+/** Metrics that remember the last value of each series. */
+function recorded() {
+	const values = new Map<string, number>();
+	const collectors: (() => void)[] = [];
+	const metrics: Metrics = {
+		...noMetrics,
+		counter: ({ name }) => ({ inc: (_, by = 1) => values.set(name, (values.get(name) ?? 0) + by) }),
+		gauge: ({ name }) => ({
+			...noMetrics.gauge({ name, help: "" }),
+			set: (value) => values.set(name, value),
+		}),
+		onCollect: (callback) => collectors.push(callback),
+		async expose() {
+			for (const collect of collectors) collect();
+			return "";
+		},
+	};
+	return { metrics, values };
 }
 
 /** Tells the oracle what an engine says past every end. */
@@ -187,5 +207,23 @@ describe("guesses", () => {
 		const shares = backend.steps.flat();
 		expect(shares.some(({ drafts = 0 }) => drafts > 0)).toBe(true);
 		expect(shares.filter(({ output, drafts = 0 }) => output === "logits" && drafts > 0)).toEqual([]);
+	});
+
+	it("are counted, with what came of them", async () => {
+		const oracle = new Oracle(5);
+		const { metrics, values } = recorded();
+		const stats: IterationStats[] = [];
+		const onIteration = (each: IterationStats) => stats.push(each);
+		const { engine } = await guessingEngine(oracle, { metrics, onIteration });
+		const asked = greedy({ tokenIds: text(1, 20), stop: { maxTokens: 60, ignoreEos: true } });
+		await teach(oracle, asked);
+		await tokens(engine, asked);
+		const { draftTokens, acceptedDraftTokens } = stats.at(-1)!;
+		expect(acceptedDraftTokens).toBe(60 - stats.length);
+		expect(draftTokens).toBeGreaterThan(acceptedDraftTokens);
+		await metrics.expose();
+		expect(values.get("trtllm_spec_decode_drafted_tokens_total")).toBe(draftTokens);
+		expect(values.get("trtllm_spec_decode_accepted_tokens_total")).toBe(acceptedDraftTokens);
+		expect(values.get("trtllm_spec_decode_acceptance_length")).toBeGreaterThan(2);
 	});
 });

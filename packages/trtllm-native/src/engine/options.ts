@@ -23,6 +23,9 @@ export interface IterationStats {
 	readonly preemptions: number;
 	readonly promptTokens: number;
 	readonly cachedTokens: number;
+	/** Since the start: tokens that were guessed and computed ahead, and how many of these came true. */
+	readonly draftTokens: number;
+	readonly acceptedDraftTokens: number;
 	readonly elapsedMs: number;
 }
 

@@ -14,6 +14,9 @@ type Limits = Pick<
 	| "isa"
 	| "precision"
 	| "embeddingPooling"
+	| "speculativeMode"
+	| "speculativeTokens"
+	| "draftModelPath"
 >;
 
 interface Known {
@@ -30,6 +33,7 @@ const SHARE: Known["must"] = [
 	"be a number above 0 and at most 1",
 	(value) => typeof value === "number" && value > 0 && value <= 1,
 ];
+const TEXT: Known["must"] = ["be a text", (value) => typeof value === "string" && value !== ""];
 const oneOf = (...choices: readonly string[]): Known["must"] => [
 	`be one of ${choices.join(", ")}`,
 	(value) => choices.includes(value as string),
@@ -46,6 +50,9 @@ const KNOWN: ReadonlyMap<string, Known> = new Map<string, Known>([
 	["isa", { option: "isa", must: oneOf("avx512", "avx2", "portable") }],
 	["precision", { option: "precision", must: oneOf("auto", "f32") }],
 	["embedding_pooling", { option: "embeddingPooling", must: oneOf("mean", "last") }],
+	["speculative_mode", { option: "speculativeMode", must: oneOf("off", "prompt-lookup", "draft") }],
+	["speculative_tokens", { option: "speculativeTokens", must: COUNT }],
+	["draft_model", { option: "draftModelPath", must: TEXT }],
 ]);
 
 /** Values that only say what is so anyway. */

@@ -10,22 +10,26 @@ import type { TrtllmWorkerOptions } from "../worker-options.js";
 /**
  * The engine of this process, told what TensorRT-LLM would be told.
  * @param kvTransfer for one half of a deployment whose prefill and decode are apart
+ * @param resolveModel path of a model that an argument names
  */
-export function embeddedEngine(
+export async function embeddedEngine(
 	modelPath: string,
 	modelName: string,
 	options: TrtllmWorkerOptions,
 	logger: Logger,
 	kvTransfer: KvTransferAgent | null,
-): Engine {
+	resolveModel: (model: string) => Promise<string>,
+): Promise<Engine> {
 	const args = mergeEngineArgs(
 		options.engineArgs ?? {},
 		options.extraEngineArgs ?? {},
 		options.overrideEngineArgs ?? {},
 		logger,
 	);
+	const { draftModelPath: draft, ...limits } = embeddedEngineArgs(args);
 	return createEmbeddedEngine({
-		...embeddedEngineArgs(args),
+		...limits,
+		draftModelPath: draft === undefined ? undefined : await resolveModel(draft),
 		modelPath,
 		modelName,
 		nativePath: options.nativePath,
