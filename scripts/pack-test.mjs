@@ -5,6 +5,7 @@
 //   node scripts/pack-test.mjs [name ...]
 import { execFileSync, spawnSync } from "node:child_process";
 import {
+	copyFileSync,
 	existsSync,
 	mkdirSync,
 	mkdtempSync,
@@ -61,8 +62,12 @@ function closure(name, found = new Set()) {
 	return found;
 }
 
-// A worker over a checkpoint made on the spot: the packed native engine must load and answer.
-const smallWorker = readFileSync(new URL("./lib/small-worker.mjs", import.meta.url), "utf8");
+/** A worker over a checkpoint made on the spot: the packed native engine must load and answer. */
+function runSmallWorker(project) {
+	for (const file of ["small-worker.mjs", "small-checkpoint.mjs"])
+		copyFileSync(join(root, "scripts/lib", file), join(project, file));
+	runBare("node", ["small-worker.mjs"], project);
+}
 
 const platformPackage = `@dyn/trtllm-native-${process.platform}-${process.arch}`;
 
@@ -139,7 +144,7 @@ for (const [name, { manifest }] of packages) {
 		if (manifest.main) runBare("node", ["-e", `require(${JSON.stringify(name)})`], project);
 		for (const bin of Object.keys(manifest.bin ?? {}))
 			runBare(join(project, "node_modules/.bin", bin), ["--help"], project);
-		if (name === "@dyn/trtllm") runBare("node", ["--input-type=module", "-e", smallWorker], project);
+		if (name === "@dyn/trtllm") runSmallWorker(project);
 		if (name === "@dyn/trtllm-native") compileAndLoad(project);
 		if (name === "dyn-worker") expectPrebuilt(project);
 		console.log(`ok   ${name}`);

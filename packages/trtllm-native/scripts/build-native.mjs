@@ -3,10 +3,20 @@
 // Compiles the native engine with the system's C++ compiler, nothing else: one call per source, one to link.
 // Sources and flags: native/sources.json. Headers come from npm. A second run with unchanged sources does nothing; a
 // changed source is compiled alone, a changed header compiles all. Several runs at once do not disturb each other.
-//   node scripts/build-native.mjs [--force]        environment: CXX (default g++, then clang++)
+//   node scripts/build-native.mjs [--force] [--sanitize]        environment: CXX (default g++, then clang++)
+// --sanitize makes another binary, build/Sanitized/dyn_native.node, that checks addresses and undefined behaviour.
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+	existsSync,
+	mkdirSync,
+	readdirSync,
+	readFileSync,
+	renameSync,
+	rmSync,
+	statSync,
+	writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
@@ -26,8 +36,9 @@ const native = [join(packageFolder, "../../native"), join(packageFolder, "native
 );
 if (!native)
 	fail(`The sources of the native engine are missing from ${packageFolder}: install the package again.`);
-const output = join(packageFolder, "build/Release");
-const objects = join(packageFolder, "build/objects");
+const sanitize = process.argv.includes("--sanitize");
+const output = join(packageFolder, "build", sanitize ? "Sanitized" : "Release");
+const objects = join(packageFolder, "build", sanitize ? "objects-sanitized" : "objects");
 const binary = join(output, "dyn_native.node");
 
 const require = createRequire(import.meta.url);
@@ -35,9 +46,12 @@ const headers = [
 	dirname(require.resolve("node-addon-api/package.json")),
 	join(dirname(require.resolve("node-api-headers/package.json")), "include"),
 ];
+const optimise = sanitize
+	? ["-O1", "-g1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+	: ["-O3"];
 const common = [
 	"-std=c++17",
-	"-O3",
+	...optimise,
 	"-fPIC",
 	"-fvisibility=hidden",
 	"-ffp-contract=off",
@@ -111,13 +125,18 @@ const fresh = `${binary}.${process.pid}`;
 const system =
 	process.platform === "darwin"
 		? ["-undefined", "dynamic_lookup"]
-		: ["-static-libstdc++", "-static-libgcc", "-Wl,--no-undefined-version"];
-await run(["-shared", ...jobs.map(({ object }) => object), "-o", fresh, "-pthread", ...system]);
+		: sanitize // shares the C++ runtime with the process, whose exceptions the sanitizer watches
+			? []
+			: ["-static-libstdc++", "-static-libgcc", "-Wl,--no-undefined-version"];
+await run(["-shared", ...optimise, ...jobs.map(({ object }) => object), "-o", fresh, "-pthread", ...system]);
 renameSync(fresh, binary);
 writeFileSync(stampFile, digest);
+// Others may be building from other sources at this moment: what is young may be theirs.
 const current = new Set(jobs.map(({ object }) => object));
-for (const name of readdirSync(objects))
-	if (name.endsWith(".o") && !current.has(join(objects, name))) rmSync(join(objects, name), { force: true });
+for (const path of readdirSync(objects).map((name) => join(objects, name))) {
+	const { mtimeMs = began } = statSync(path, { throwIfNoEntry: false }) ?? {};
+	if (!current.has(path) && mtimeMs < began - 3_600_000) rmSync(path, { force: true });
+}
 console.log(`native engine built with ${compiler} in ${((Date.now() - began) / 1000).toFixed(1)} s`);
 
 function run(args) {
