@@ -144,10 +144,12 @@ export class StepLoop {
 		const { speculation, scheduler } = this.#options;
 		const sampling = plan.shares.filter(({ samples }) => samples);
 		if (!speculation || sampling.length === 0) return plan;
-		const requests = sampling.flatMap(({ sequence, count }) => {
+		const requests = sampling.flatMap((share) => {
+			const { sequence, count } = share;
 			const { request, params } = this.#choices.get(sequence)!;
 			const limit = request.maxTokens - sequence.generated - 1;
-			return count === 1 && limit > 0 && !sequence.processed ? [{ sequence, params, limit }] : [];
+			const decodes = count === 1 && outputOf(share) === "sample";
+			return decodes && limit > 0 ? [{ sequence, params, limit }] : [];
 		});
 		const guesses = await speculation.propose(requests, sampling.length);
 		return guesses.size === 0 ? plan : scheduler.withGuesses(plan, guesses);
