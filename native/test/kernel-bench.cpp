@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <vector>
 
 using namespace dyn;
@@ -17,6 +18,11 @@ void bench(const Kernels& kernels, TensorType type, const char* typeName, int n,
   PackedMatrix w = describePacked(type, n, k, false);
   std::vector<uint8_t> source(sourceRowBytes(type, k) * size_t(n));
   for (uint8_t& b : source) b = uint8_t(rand() & 0x3f);
+  const bool plain = type == TensorType::F32 || type == TensorType::BF16;
+  for (size_t i = 0; plain && i < source.size(); i += type == TensorType::F32 ? 4 : 2) { // about 1/2: random bits would be denormals
+    const uint16_t half = uint16_t(0x3f00 | (rand() & 0x7f));
+    std::memcpy(&source[i + (type == TensorType::F32 ? 2 : 0)], &half, 2);
+  }
   // Enough copies that weights come from memory the way a whole model's do (about 96 MiB).
   const int copies = int((96u << 20) / w.bytes()) + 1;
   std::vector<uint8_t*> data;
@@ -54,5 +60,5 @@ int main(int argc, char** argv) {
   if (!kernels) return std::fprintf(stderr, "this CPU cannot run %s\n", argv[1]), 1;
   const struct { TensorType type; const char* name; } types[] = {{TensorType::Q4_1, "Q4_1"}, {TensorType::Q8_0, "Q8_0"}, {TensorType::BF16, "BF16"}, {TensorType::F32, "F32"}};
   for (auto [type, name] : types)
-    for (int rows : {1, 8, 16, 64}) bench(*kernels, type, name, 1536, 576, rows);
+    for (int rows : {1, 4, 8, 16, 64, 512}) bench(*kernels, type, name, 1536, 576, rows);
 }

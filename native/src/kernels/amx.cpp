@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #define DYN_BF16_DOT 1

@@ -35,42 +35,64 @@ inline void multiplyGroup(const uint8_t* codes, const uint8_t* x, size_t rowByte
   tile::store<fine>(dots.fine, 64);
 }
 
+// What a group of one tile's rows is multiplied by and added, side by side.
+template <int Rows>
+struct GroupFactors {
+  float scale[Rows];
+  float sum[Rows];   // of the activations: what a weight's minimum is multiplied by
+  int32_t zero[Rows]; // of the codes, times the weights' zero point: what is subtracted
+};
+
 template <class Format, int Rows>
-inline void addGroup(const uint8_t* values, const uint8_t* x, size_t rowBytes, int cols, int g, const GroupDots<Rows>& dots, F (&acc)[Rows]) {
-  const F scale = loadScales<Format::wide>(values);
-  F minimum = zero();
-  if constexpr (Format::hasMin) minimum = loadScales<Format::wide>(values + Format::scaleBytes);
-#pragma GCC unroll 16
+void gatherFactors(const uint8_t* x, size_t rowBytes, int cols, GroupFactors<Rows>* factors) {
   for (int r = 0; r < Rows; r++) {
     const uint8_t* row = x + size_t(r) * rowBytes;
-    const int32_t* sums = sumsOf(row, cols) + 2 * g;
-    const F activationScale = splat(scalesOf(row, cols)[g]);
-    I dot = _mm512_add_epi32(_mm512_slli_epi32(_mm512_load_si512(dots.coarse[r]), 8), _mm512_load_si512(dots.fine[r]));
-    if constexpr (Format::zeroCode != 0) dot = _mm512_add_epi32(dot, splatInt(-Format::zeroCode * (sums[0] + sums[1])));
-    acc[r] = fma(mul(toFloat(dot), activationScale), scale, acc[r]);
-    if constexpr (Format::hasMin) acc[r] = fma(mul(splat(float(sums[0] + sums[1])), activationScale), minimum, acc[r]);
+    const float* scales = scalesOf(row, cols);
+    const int32_t* sums = sumsOf(row, cols);
+    for (int g = 0; g < cols / kQuantGroup; g++) {
+      const int32_t sum = sums[2 * g] + sums[2 * g + 1];
+      factors[g].scale[r] = scales[g];
+      if constexpr (Format::hasMin) factors[g].sum[r] = float(sum) * scales[g];
+      if constexpr (Format::zeroCode != 0) factors[g].zero[r] = Format::zeroCode * sum;
+    }
   }
 }
 
-// `Rows` rows times one panel. `codes` has the panel's codes as bytes, groups `codeStride` apart.
-template <class Format, int Rows>
-void quantRows(const uint8_t* panel, const uint8_t* codes, size_t codeStride, int cols, const uint8_t* x, size_t rowBytes, const Output& o) {
-  GroupDots<Rows> dots[2];
-  F acc[Rows];
-  for (int r = 0; r < Rows; r++) acc[r] = zero();
-  const int groups = cols / kQuantGroup;
-  const auto add = [&](int g) {
-    addGroup<Format, Rows>(panel + size_t(g) * Format::recordBytes + Format::codeBytes, x, rowBytes, cols, g, dots[g & 1], acc);
+// `Rows` rows times one panel. `codes` has the panel's codes as bytes, groups `codeStride` apart. All uses of a sum name it
+// by a constant: g++ leaves arrays that a loop indexes in memory.
+template <class Format, int Rows, int... R>
+void quantRows(std::integer_sequence<int, R...>, const uint8_t* panel, const uint8_t* codes, size_t codeStride, int groups, const uint8_t* x, size_t rowBytes,
+               const GroupFactors<Rows>* factors, const Output& o) {
+  GroupDots<Rows> even, odd;
+  F acc[Rows] = {((void)R, zero())...};
+  const auto addRow = [](F sum, const int32_t* coarse, const int32_t* fine, F scale, F minimum, float rowScale, float rowSum, int32_t rowZero) __attribute__((always_inline)) {
+    I dot = _mm512_add_epi32(_mm512_slli_epi32(_mm512_load_si512(coarse), 8), _mm512_load_si512(fine));
+    if constexpr (Format::zeroCode != 0) dot = _mm512_sub_epi32(dot, splatInt(rowZero));
+    sum = fma(mul(toFloat(dot), splat(rowScale)), scale, sum);
+    if constexpr (Format::hasMin) sum = fma(splat(rowSum), minimum, sum);
+    return sum;
   };
-  // A group's sums are added while the tiles work on the next one.
-  for (int g = 0; g < groups; g++) {
-    const uint8_t* activations = x + 2 * g * kQuantGroup;
-    if (g & 1) multiplyGroup<1>(codes + size_t(g) * codeStride, activations, rowBytes, dots[1]);
-    else multiplyGroup<0>(codes + size_t(g) * codeStride, activations, rowBytes, dots[0]);
-    if (g > 0) add(g - 1);
+#define DYN_ADD_GROUP(dots, values, factor)                                                                                              \
+  {                                                                                                                                      \
+    const F scale = loadScales<Format::wide>(values);                                                                                    \
+    const F minimum = Format::hasMin ? loadScales<Format::wide>((values) + Format::scaleBytes) : zero();                                 \
+    ((acc[R] = addRow(acc[R], dots.coarse[R], dots.fine[R], scale, minimum, (factor).scale[R], (factor).sum[R], (factor).zero[R])), ...); \
   }
-  add(groups - 1);
-  for (int r = 0; r < Rows; r++) finish(o, r, acc[r]);
+  const uint8_t* values = panel + Format::codeBytes;
+  // A group's sums are added while the tiles work on the next one.
+  multiplyGroup<0>(codes, x, rowBytes, even);
+  int g = 1;
+  for (; g + 1 < groups; g += 2, values += 2 * Format::recordBytes) {
+    multiplyGroup<1>(codes + size_t(g) * codeStride, x + 2 * g * kQuantGroup, rowBytes, odd);
+    DYN_ADD_GROUP(even, values, factors[g - 1])
+    multiplyGroup<0>(codes + size_t(g + 1) * codeStride, x + 2 * (g + 1) * kQuantGroup, rowBytes, even);
+    DYN_ADD_GROUP(odd, values + Format::recordBytes, factors[g])
+  }
+  if (g < groups) multiplyGroup<1>(codes + size_t(g) * codeStride, x + 2 * g * kQuantGroup, rowBytes, odd);
+  DYN_ADD_GROUP(even, values, factors[g - 1])
+  if (g < groups) DYN_ADD_GROUP(odd, values + Format::recordBytes, factors[g])
+#undef DYN_ADD_GROUP
+  (finish(o, R, acc[R]), ...);
 }
 
 // 4-bit codes of a panel as bytes, 512 per group.
@@ -83,8 +105,8 @@ inline void widenCodes(const uint8_t* panel, size_t recordBytes, int groups, uin
     }
 }
 
-// One thread's widened codes of a panel; 64-byte aligned.
-inline uint8_t* scratchCodes(size_t bytes) {
+// One thread's memory, 64-byte aligned.
+inline uint8_t* scratch(size_t bytes) {
   static thread_local std::vector<uint8_t> memory;
   if (memory.size() < bytes + 63) memory.resize(bytes + 63);
   return reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(memory.data()) + 63) / 64 * 64);
@@ -93,16 +115,20 @@ inline uint8_t* scratchCodes(size_t bytes) {
 // All rows of [row0, row1) in tiles of `Rows`; their number is a multiple of it.
 template <class Format, int Rows>
 void quantTiles(const PackedMatrix& w, const Activations& x, int panel0, int panel1, int row0, int row1, float* out, size_t outStride, const float* bias, Store store) {
+  constexpr bool widen = Format::bits == 4;
+  const int groups = w.cols / kQuantGroup, tiles = (row1 - row0) / Rows;
+  const size_t widenedBytes = widen ? size_t(groups) * 512 : 0;
+  uint8_t* widened = scratch(widenedBytes + size_t(tiles) * size_t(groups) * sizeof(GroupFactors<Rows>));
+  GroupFactors<Rows>* factors = reinterpret_cast<GroupFactors<Rows>*>(widened + widenedBytes);
+  const auto rowsOf = [&](int t) { return x.data + size_t(row0 + t * Rows) * x.rowBytes; };
+  for (int t = 0; t < tiles; t++) gatherFactors<Format>(rowsOf(t), x.rowBytes, w.cols, factors + t * groups);
   tile::configure(tileShapes(Rows, kQuantGroup, kQuantGroup / 4));
-  const int groups = w.cols / kQuantGroup;
-  uint8_t* widened = Format::bits == 4 ? scratchCodes(size_t(groups) * 512) : nullptr;
   for (int p = panel0; p < panel1; p++) {
     const uint8_t* panel = w.data + size_t(p) * w.panelBytes;
-    if constexpr (Format::bits == 4) widenCodes(panel, Format::recordBytes, groups, widened);
-    for (int row = row0; row < row1; row += Rows) {
-      const Output o{out + size_t(row) * outStride + size_t(p) * kPanelRows, outStride, bias ? bias + p * kPanelRows : nullptr, store};
-      quantRows<Format, Rows>(panel, Format::bits == 4 ? widened : panel, Format::bits == 4 ? 512 : Format::recordBytes, w.cols,
-                              x.data + size_t(row) * x.rowBytes, x.rowBytes, o);
+    if constexpr (widen) widenCodes(panel, Format::recordBytes, groups, widened);
+    for (int t = 0; t < tiles; t++) {
+      const Output o{out + size_t(row0 + t * Rows) * outStride + size_t(p) * kPanelRows, outStride, bias ? bias + p * kPanelRows : nullptr, store};
+      quantRows<Format, Rows>(std::make_integer_sequence<int, Rows>(), panel, widen ? widened : panel, widen ? 512 : Format::recordBytes, groups, rowsOf(t), x.rowBytes, factors + t * groups, o);
     }
   }
   tile::release();
