@@ -81,7 +81,7 @@ export interface StepResult {
 }
 
 export interface BackendInfo {
-	/** "avx512", "avx2", "portable" or "reference". */
+	/** "amx", "avx512", "avx2", "portable" or "reference". */
 	readonly isa: string;
 	readonly threads: number;
 	/** Bytes of packed weights. */

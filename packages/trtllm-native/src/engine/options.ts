@@ -46,7 +46,7 @@ export interface EmbeddedEngineOptions {
 	readonly kvCacheMemoryFraction?: number | undefined;
 	/** Threads of a step. Default: all cores. */
 	readonly threads?: number | undefined;
-	/** "avx512", "avx2", "portable". Default: the best that the CPU has. */
+	/** "amx", "avx512", "avx2", "portable". Default: the best that the CPU has. */
 	readonly isa?: string | undefined;
 	/** "auto" computes as the checkpoint is stored, "f32" in full precision. Default "auto". */
 	readonly precision?: "auto" | "f32" | undefined;

@@ -13,7 +13,7 @@ import { createNativeBackend } from "./native-backend.js";
 buildNative();
 /** What this CPU can run; the rest must be refused. */
 const { isas } = loadNativeBinding();
-const others = ["avx512", "avx2", "portable", "mmx"].filter((isa) => !isas.includes(isa));
+const others = ["amx", "avx512", "avx2", "portable", "mmx"].filter((isa) => !isas.includes(isa));
 const LIMITS = { numKvBlocks: 8, maxSequences: 2, maxBatchedTokens: 64, threads: 2 };
 
 /** Two prompts side by side, one of them in two chunks and over a block boundary, then two decode steps of both. */

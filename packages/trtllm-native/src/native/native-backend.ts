@@ -23,7 +23,7 @@ export interface NativeBackendOptions {
 	readonly maxDrafts?: number | undefined;
 	/** Threads of a step, the engine thread included. */
 	readonly threads: number;
-	/** "avx512", "avx2" or "portable"; null: the best that the CPU has. */
+	/** "amx", "avx512", "avx2" or "portable"; null: the best that the CPU has. */
 	readonly isa?: string | null | undefined;
 	/** "auto": as the checkpoint is. "f32": the reference mode. */
 	readonly precision?: "auto" | "f32" | undefined;

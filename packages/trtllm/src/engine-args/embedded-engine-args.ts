@@ -47,7 +47,7 @@ const KNOWN: ReadonlyMap<string, Known> = new Map<string, Known>([
 	["kv_cache_config.free_gpu_memory_fraction", { option: "kvCacheMemoryFraction", must: SHARE }],
 	["kv_cache_config.num_blocks", { option: "numKvBlocks", must: COUNT }],
 	["threads", { option: "threads", must: COUNT }],
-	["isa", { option: "isa", must: oneOf("avx512", "avx2", "portable") }],
+	["isa", { option: "isa", must: oneOf("amx", "avx512", "avx2", "portable") }],
 	["precision", { option: "precision", must: oneOf("auto", "f32") }],
 	["embedding_pooling", { option: "embeddingPooling", must: oneOf("mean", "last") }],
 	["speculative_mode", { option: "speculativeMode", must: oneOf("off", "prompt-lookup", "draft") }],
