@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError, type RequestContext } from "@dyn/common";
-import type { EngineOutput, GenerateRequest } from "@dyn/protocols";
+import { releaseKvSession } from "@dyn/kvbm/transfer";
+import type { EngineOutput, GenerateRequest, KvSession } from "@dyn/protocols";
 import { runPrefill } from "../prefill/run-prefill.js";
 import { attempt, type Patience } from "./attempt.js";
 import type { AttemptSpan } from "./attempt-spans.js";
@@ -46,6 +47,8 @@ export async function* work(
 	const pulse = served.pulses.begin(instance.id);
 	const onStall = (silentMs: number) =>
 		silentMs < patience.stallMs && pulse.excuses(silentMs) ? null : patience.onStall(silentMs);
+	/** Of a prefill whose blocks the decode worker may not have taken. */
+	let session: KvSession | null = null;
 	try {
 		const traced = { ...context, trace: span.trace };
 		const ready = await prefilled(served, request, traced, patience);
@@ -54,11 +57,13 @@ export async function* work(
 			yield progress.take(ready.answer);
 			return;
 		}
+		if (ready.request.disaggregation?.role === "decode") session = ready.request.disaggregation.session;
 		const call = (signal: AbortSignal) => served.client.call(instance, ready.request, { ...traced, signal });
 		for await (const output of attempt(call, context.signal, { ...patience, onStall })) {
 			pulse.output(output.tokenIds.length > 0);
 			if (output.finishReason === "cancelled")
 				throw new DynError("DRAINING", `instance ${instance.id} gave up a request that nobody cancelled`);
+			session = null;
 			span.tokens(output.tokenIds.length);
 			yield progress.take(output);
 		}
@@ -68,6 +73,7 @@ export async function* work(
 		throw error;
 	} finally {
 		pulse.end();
+		if (session) void releaseKvSession(session); // each attempt has a prefill of its own
 		span.end(context.signal.aborted);
 	}
 }

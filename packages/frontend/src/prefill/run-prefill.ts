@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { cancellationError, DynError, type RequestContext } from "@dyn/common";
+import { releaseKvSession } from "@dyn/kvbm/transfer";
 import type { EngineOutput, GenerateRequest } from "@dyn/protocols";
 import { attempt, type Patience } from "../migration/attempt.js";
 import { isMigratable } from "../migration/migratable.js";
@@ -37,8 +38,8 @@ export async function runPrefill(call: PrefillCall): Promise<EngineOutput | null
 						`prefill instance ${instance.id} sent nothing for ${Math.round(silentMs)} ms`,
 					)
 				: null;
+		let answer: EngineOutput | null = null;
 		try {
-			let answer: EngineOutput | null = null;
 			const outputs = attempt(
 				(signal) => endpoint.client.call(instance, request, { ...context, signal }),
 				context.signal,
@@ -48,6 +49,7 @@ export async function runPrefill(call: PrefillCall): Promise<EngineOutput | null
 			if (answer?.finishReason && answer.finishReason !== "cancelled") return answer;
 			throw new DynError("DISCONNECTED", `prefill instance ${instance.id} ended its answer too early`);
 		} catch (error) {
+			if (answer?.kvSession) void releaseKvSession(answer.kvSession);
 			if (context.signal.aborted) throw cancellationError(context.signal);
 			if (!isMigratable(error, false)) throw error;
 			context.logger.warn("prefill failed at an instance", {

@@ -4,11 +4,17 @@ import { DynError } from "@dyn/common";
 /**
  * Protocol "dyn-kv/1", little-endian. The asking side sends `DKV1`, u32 first block, u16 length and bytes of the session id.
  * The holder answers u32 number of blocks (0xffffffff: no such session) and u32 bytes of a block, then the blocks from the
- * first one asked for. The asking side closes with one byte 1 when it has them all; then the holder lets them go.
+ * first one asked for. The asking side closes with one byte 1 when it has them all, or wants none; then the holder lets
+ * them go.
  */
+export const PROTOCOL = "dyn-kv/1";
+/** `KvSession.transferBackend` of sessions that are collected in this way. */
+export const BACKEND = "dyn-tcp";
 export const MAGIC = 0x31564b44;
 export const NO_SUCH_SESSION = 0xffff_ffff;
 export const ANSWER_BYTES = 8;
+/** As the first block: none of them. */
+export const NO_BLOCK = 0xffff_ffff;
 /** Magic, first block, length. */
 export const ASK_HEAD_BYTES = 10;
 /** Longest session id, bytes. */

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import type { KvSession } from "@dyn/protocols";
 import { afterEach, expect, it, vi } from "vitest";
-import { createTcpKvTransfer, type KvOffer, type KvTransferAgent } from "./index.js";
+import { createTcpKvTransfer, type KvOffer, type KvTransferAgent, releaseKvSession } from "./index.js";
 
 const agents: KvTransferAgent[] = [];
 afterEach(async () => {
@@ -141,4 +141,19 @@ it.each([
 	socket.write(bytes);
 	await once(socket, "close");
 	expect(await take(other, sessionOf(holder))).toEqual([1, 2]);
+});
+
+it("lets blocks go that nobody will collect, as soon as it is told", async () => {
+	const holder = await agent();
+	const [unwanted, wanted] = [offerOf(3), offerOf(2)];
+	holder.offer("unwanted", unwanted, patiently);
+	holder.offer("wanted", wanted, patiently);
+	await releaseKvSession(sessionOf(holder, "unwanted"));
+	await vi.waitFor(() => expect(holder.offered).toBe(1));
+	expect([unwanted.ended, wanted.ended]).toEqual([1, 0]);
+	await releaseKvSession(sessionOf(holder, "unwanted"));
+	await releaseKvSession({ ...sessionOf(holder, "wanted"), transferBackend: "NIXL" });
+	expect(await take(await agent(), sessionOf(holder, "wanted"))).toEqual([1, 2]);
+	await holder.close();
+	await releaseKvSession(sessionOf(holder, "wanted")); // nobody listens any more
 });

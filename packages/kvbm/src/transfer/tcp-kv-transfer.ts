@@ -6,12 +6,14 @@ import type { KvEndpoint, KvSession } from "@dyn/protocols";
 import {
 	ANSWER_BYTES,
 	ASK_HEAD_BYTES,
+	BACKEND,
 	ByteReader,
 	encodeAnswer,
 	encodeAsk,
 	MAGIC,
 	MAX_SESSION_ID,
 	NO_SUCH_SESSION,
+	PROTOCOL,
 } from "./frames.js";
 import type { KvOffer, KvOfferOptions, KvTransferAgent } from "./kv-transfer-agent.js";
 import { Offers } from "./offers.js";
@@ -27,9 +29,6 @@ export interface TcpKvTransferOptions {
 	readonly idleMs?: number | undefined;
 	readonly logger?: Logger | undefined;
 }
-
-const BACKEND = "dyn-tcp";
-const PROTOCOL = "dyn-kv/1";
 
 /** KV blocks over plain TCP: works everywhere. Unencrypted; the session id (make it random) is what gives access. */
 export async function createTcpKvTransfer(options: TcpKvTransferOptions = {}): Promise<KvTransferAgent> {

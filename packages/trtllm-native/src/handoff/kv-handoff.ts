@@ -2,7 +2,7 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { DynError, invalidArgument, type Logger, type Metrics } from "@dyn/common";
 import type { BlockPool } from "@dyn/kvbm";
-import type { KvTransferAgent } from "@dyn/kvbm/transfer";
+import { type KvTransferAgent, releaseKvSession } from "@dyn/kvbm/transfer";
 import type { Disaggregation, EngineOutput, GenerateRequest, KvSession } from "@dyn/protocols";
 import type { BlockHasher } from "@dyn/tokens";
 import type { ForwardBackend } from "../backend/forward-backend.js";
@@ -179,7 +179,10 @@ export class KvHandoff implements Handoff {
 			}
 			this.#metrics.completed(bytes, performance.now() - began);
 		} catch (error) {
-			if (signal.aborted) return held; // whoever runs the request says that it was cancelled
+			if (signal.aborted) {
+				void releaseKvSession(session); // a frontend that tries again has its prompt computed again
+				return held; // whoever runs the request says that it was cancelled
+			}
 			if (!(DynError.is(error, "DISCONNECTED") || DynError.is(error, "NOT_FOUND"))) {
 				pool.release(held);
 				throw error;
