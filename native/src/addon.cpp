@@ -229,30 +229,31 @@ private:
     return result;
   }
 
-  // step(header, tokens, blocks): header holds [slot, position, tokens, blocks, output, drafts] per sequence.
+  // step(header, tokens, blocks, targets): header holds [slot, position, tokens, blocks, output, drafts, targets, top] per sequence.
   Napi::Value step(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
     Engine& e = idleEngine(env);
-    const Napi::Uint32Array header = idsOf(info[0], "header"), tokens = idsOf(info[1], "tokens"), blocks = idsOf(info[2], "blocks");
+    const Napi::Uint32Array header = idsOf(info[0], "header"), tokens = idsOf(info[1], "tokens"), blocks = idsOf(info[2], "blocks"), targets = idsOf(info[3], "targets");
     return translated(env, [&] {
       Step step;
       step.tokens.assign(tokens.Data(), tokens.Data() + tokens.ElementLength());
       step.blocks.assign(blocks.Data(), blocks.Data() + blocks.ElementLength());
+      step.targets.assign(targets.Data(), targets.Data() + targets.ElementLength());
       validate(env, e, header, step);
       return begin(env, false, [&](Engine::Done done) { e.step(std::move(step), std::move(done)); });
     });
   }
 
-  static constexpr size_t kHeaderFields = 6;
+  static constexpr size_t kHeaderFields = 8;
 
   static void validate(Napi::Env env, Engine& e, const Napi::Uint32Array& header, Step& step) {
     const EngineOptions& options = e.options();
     if (header.ElementLength() == 0 || header.ElementLength() % kHeaderFields != 0) refuse(env, "a step needs at least one sequence");
     if (step.tokens.size() > size_t(options.maxRows)) refuse(env, "a step has " + std::to_string(step.tokens.size()) + " rows; the limit is " + std::to_string(options.maxRows));
-    size_t row = 0, block = 0, allDrafts = 0;
+    size_t row = 0, block = 0, target = 0, allDrafts = 0;
     std::vector<bool> used(size_t(options.maxSequences));
     for (size_t i = 0; i < header.ElementLength(); i += kHeaderFields) {
-      const uint32_t slot = header[i], position = header[i + 1], count = header[i + 2], blockCount = header[i + 3], output = header[i + 4], drafts = header[i + 5];
+      const uint32_t slot = header[i], position = header[i + 1], count = header[i + 2], blockCount = header[i + 3], output = header[i + 4], drafts = header[i + 5], targets = header[i + 6], top = header[i + 7];
       const std::string who = "sequence in slot " + std::to_string(slot);
       if (slot >= uint32_t(options.maxSequences) || used[slot]) refuse(env, who + ": no such slot, or twice in a step");
       used[slot] = true;
@@ -261,14 +262,17 @@ private:
       if (uint64_t(blockCount) * kKvBlock < uint64_t(position) + count) refuse(env, who + ": blocks do not cover its positions");
       if (drafts > 0 && (output != Share::Sample || drafts >= count)) refuse(env, who + ": guesses must follow a token, and be sampled after");
       if ((allDrafts += drafts) > size_t(options.maxDrafts)) refuse(env, "a step has more than " + std::to_string(options.maxDrafts) + " guesses");
+      if (targets > count || targets > step.targets.size() - target || top > 20) refuse(env, who + ": more targets than tokens, or more than 20 alternatives");
       if (output == Share::Sample && !e.slotOpen(int(slot))) refuse(env, who + ": the slot is not open");
-      step.shares.push_back({int(slot), int(position), int(row), int(count), block, blockCount, Share::Output(output), int(drafts)});
+      step.shares.push_back({int(slot), int(position), int(row), int(count), block, blockCount, Share::Output(output), int(drafts), target, int(targets), int(top)});
       row += count;
       block += blockCount;
+      target += targets;
     }
-    if (row != step.tokens.size() || block != step.blocks.size()) refuse(env, "tokens or blocks do not belong to any sequence");
-    for (uint32_t token : step.tokens)
-      if (token >= uint32_t(options.spec.vocabSize)) refuse(env, "token id " + std::to_string(token) + " is not in the vocabulary");
+    if (row != step.tokens.size() || block != step.blocks.size() || target != step.targets.size()) refuse(env, "tokens, blocks or targets do not belong to any sequence");
+    for (const std::vector<uint32_t>* ids : {&step.tokens, &step.targets})
+      for (uint32_t token : *ids)
+        if (token >= uint32_t(options.spec.vocabSize)) refuse(env, "token id " + std::to_string(token) + " is not in the vocabulary");
     for (uint32_t id : step.blocks)
       if (id >= uint32_t(options.numBlocks)) refuse(env, "KV block " + std::to_string(id) + " does not exist");
   }
@@ -376,18 +380,27 @@ private:
     stop();
   }
 
-  // {cancelled, elapsedMs, slots, tokenIds, logprobs, topCounts, topIds, topLogprobs}
+  // {cancelled, elapsedMs, scores, and the sampled tokens}
   static Napi::Value toJs(Napi::Env env, const StepOutcome& outcome) {
-    const size_t n = outcome.sampled.size();
+    Napi::Object result = toJs(env, outcome.sampled);
+    result.Set("cancelled", outcome.cancelled);
+    result.Set("elapsedMs", outcome.elapsedMs);
+    result.Set("scores", outcome.scores.empty() ? env.Null() : toJs(env, outcome.scores));
+    return result;
+  }
+
+  // {slots, tokenIds, logprobs, topCounts, topIds, topLogprobs}
+  static Napi::Object toJs(Napi::Env env, const std::vector<Sampled>& tokens) {
+    const size_t n = tokens.size();
     size_t alternatives = 0;
-    for (const Sampled& s : outcome.sampled) alternatives += s.topIds.size();
+    for (const Sampled& s : tokens) alternatives += s.topIds.size();
     Napi::Uint32Array slots = Napi::Uint32Array::New(env, n), ids = Napi::Uint32Array::New(env, n), counts = Napi::Uint32Array::New(env, n);
     Napi::Float64Array logprobs = Napi::Float64Array::New(env, n);
     Napi::Uint32Array topIds = Napi::Uint32Array::New(env, alternatives);
     Napi::Float32Array topLogprobs = Napi::Float32Array::New(env, alternatives);
     size_t at = 0;
     for (size_t i = 0; i < n; i++) {
-      const Sampled& s = outcome.sampled[i];
+      const Sampled& s = tokens[i];
       slots[i] = s.slot;
       ids[i] = s.tokenId;
       logprobs[i] = s.logprob;
@@ -398,8 +411,6 @@ private:
       }
     }
     Napi::Object result = Napi::Object::New(env);
-    result.Set("cancelled", outcome.cancelled);
-    result.Set("elapsedMs", outcome.elapsedMs);
     result.Set("slots", slots);
     result.Set("tokenIds", ids);
     result.Set("logprobs", logprobs);

@@ -101,7 +101,7 @@ StepOutcome Engine::runStep(const Step& step) {
   StepOutcome outcome;
   for (int& row : logitsRow_) row = -1;
   hidden_.clear();
-  if (!forward_->run(step, cancel_)) {
+  if (!forward_->run(step, cancel_) || !scoreTargets(step, outcome.scores)) {
     outcome.cancelled = true;
     return outcome;
   }
@@ -119,6 +119,29 @@ StepOutcome Engine::runStep(const Step& step) {
   for (std::vector<Sampled>& tokens : sampled)
     for (Sampled& token : tokens) outcome.sampled.push_back(std::move(token));
   return outcome;
+}
+
+// False when the step was cancelled meanwhile: a long prompt has as many rows of logits as tokens.
+bool Engine::scoreTargets(const Step& step, std::vector<Sampled>& scores) {
+  scores.resize(step.targets.size());
+  std::vector<int> rows, tops;
+  for (const Share& share : step.shares)
+    for (int i = 0; i < share.targets; i++) {
+      rows.push_back(share.firstRow + i);
+      tops.push_back(share.top);
+    }
+  for (size_t at = 0; at < rows.size(); at += Forward::kScoreRows) {
+    if (cancel_.load(std::memory_order_relaxed)) return false;
+    const int count = int(std::min(size_t(Forward::kScoreRows), rows.size() - at));
+    const float* logits = forward_->scoreRows(rows.data() + at, count);
+    pool_->run(count, [&](int i) {
+      const size_t target = at + size_t(i);
+      scores[target] = scoreToken(logits + size_t(i) * forward_->logitsStride(), options_.spec.vocabSize, step.targets[target], tops[target]);
+    });
+  }
+  for (const Share& share : step.shares)
+    for (int i = 0; i < share.targets; i++) scores[share.firstTarget + size_t(i)].slot = uint32_t(share.slot);
+  return true;
 }
 
 // One token after each row, up to the first that is not the guess in the next row: what follows that was computed from a

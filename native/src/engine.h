@@ -28,6 +28,7 @@ struct StepOutcome {
   bool cancelled = false;
   double elapsedMs = 0;
   std::vector<Sampled> sampled;
+  std::vector<Sampled> scores; // one per target of the step
   std::string errorCode, errorMessage; // errorCode empty: no error
 };
 
@@ -66,6 +67,7 @@ private:
   StepOutcome runStep(const Step& step);
   float* logitsOf(int slot, int output);
   Sampled sampleRow(int slot, int output, const uint32_t* mask);
+  bool scoreTargets(const Step& step, std::vector<Sampled>& scores);
   void sampleShare(const Step& step, const Share& share, std::vector<Sampled>& sampled);
 
   EngineOptions options_;

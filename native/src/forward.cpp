@@ -222,19 +222,29 @@ void Forward::mlpBlock(const Layer& layer, int rows) {
 }
 
 void Forward::head(const Step& step) {
+  std::vector<int> rows;
+  for (const Share& share : step.shares)
+    for (int row = share.firstRow + share.rows - share.outputs(); row < share.firstRow + share.rows; row++) rows.push_back(row);
+  headOf(rows.data(), int(rows.size()), logits());
+}
+
+void Forward::headOf(const int* rows, int count, float* logits) {
+  if (count == 0) return;
   const ModelSpec& spec = model_.spec;
   Activations& input = prepared(model_.head.type, spec.hiddenSize);
-  int outputs = 0;
-  for (const Share& share : step.shares) {
-    for (int row = share.firstRow + share.rows - share.outputs(); row < share.firstRow + share.rows; row++) {
-      float* normed = normed_ + size_t(outputs) * hiddenStride_;
-      model_.kernels.rmsNorm(x_ + size_t(row) * hiddenStride_, model_.finalNorm.data(), spec.rmsNormEps, spec.hiddenSize, normed);
-      model_.kernels.prepareRows(normed, hiddenStride_, 1, input, outputs++);
-    }
+  for (int i = 0; i < count; i++) {
+    float* normed = normed_ + size_t(i) * hiddenStride_;
+    model_.kernels.rmsNorm(x_ + size_t(rows[i]) * hiddenStride_, model_.finalNorm.data(), spec.rmsNormEps, spec.hiddenSize, normed);
+    model_.kernels.prepareRows(normed, hiddenStride_, 1, input, i);
   }
-  if (outputs == 0) return;
-  const Product product{&model_.head, logits(), logitsStride_, nullptr, Store::Set};
-  multiply(&product, 1, input, outputs);
+  const Product product{&model_.head, logits, logitsStride_, nullptr, Store::Set};
+  multiply(&product, 1, input, count);
+}
+
+const float* Forward::scoreRows(const int* rows, int count) {
+  if (!scores_) scores_ = floats(kScoreRows, logitsStride_);
+  headOf(rows, count, scores_);
+  return scores_;
 }
 
 void Forward::keepHidden(const Step& step) {

@@ -18,6 +18,8 @@ struct Share {
   size_t firstBlock, blocks;      // its entries of Step::blocks
   enum Output { None = 0, Sample = 1, Logits = 2, Hidden = 3 } output;
   int drafts;                     // how many of the last rows are guesses
+  size_t firstTarget;             // its entries of Step::targets, one for each of its first rows
+  int targets, top;               // their number, and alternatives to each
   bool hasLogits() const { return output == Sample || output == Logits; }
   int outputs() const { return hasLogits() ? drafts + 1 : 0; } // rows of logits
 };
@@ -26,6 +28,7 @@ struct Step {
   std::vector<Share> shares;
   std::vector<uint32_t> tokens; // one per row
   std::vector<uint32_t> blocks;
+  std::vector<uint32_t> targets; // tokens whose likelihood is asked for
 };
 
 class Forward {
@@ -36,6 +39,10 @@ public:
   // its last row and, before it, of every row that a guess follows.
   // False when `cancel` became true between two layers: then nothing of this step is to be relied on.
   bool run(const Step& step, const std::atomic<bool>& cancel);
+
+  // Logits of any rows of the step that `run` computed last, kScoreRows of them at most; valid until the next call.
+  static constexpr int kScoreRows = 16;
+  const float* scoreRows(const int* rows, int count);
 
   // Shared: JavaScript may hold views of it longer than the engine lives.
   const std::shared_ptr<float>& sharedLogits() const { return logits_; }
@@ -66,6 +73,7 @@ private:
   void attentionBlock(const Layer& layer, int index, const Step& step, int rows);
   void mlpBlock(const Layer& layer, int rows);
   void head(const Step& step);
+  void headOf(const int* rows, int count, float* logits);
   void keepHidden(const Step& step);
   Activations& prepared(PackedType type, int cols);
   float* floats(size_t rows, size_t stride);
@@ -77,6 +85,7 @@ private:
   size_t hiddenStride_, queryStride_, kvStride_, ffnStride_, logitsStride_;
   std::vector<AlignedBytes> storage_;
   float *x_, *normed_, *query_, *key_, *value_, *context_, *gate_, *up_, *cosSin_;
+  float* scores_ = nullptr; // made by the first step that needs it
   float* hidden_ = nullptr; // made by the first step that needs it: few engines are asked for embeddings
   AlignedBytes preparedBytes_;
   std::shared_ptr<float> logits_;

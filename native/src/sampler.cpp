@@ -58,6 +58,23 @@ double uniformAt(uint64_t seed, uint64_t k) {
   return double(z >> 11) * 0x1p-53;
 }
 
+Sampled scoreToken(const float* logits, int vocabSize, uint32_t id, int top) {
+  Sampled result;
+  const double normaliser = logSumExp(logits, vocabSize, logits[argmax(logits, vocabSize)]);
+  result.tokenId = id;
+  result.logprob = double(logits[id]) - normaliser;
+  const size_t count = std::min(size_t(top), size_t(vocabSize));
+  if (count == 0) return result;
+  std::vector<uint32_t> ids(static_cast<size_t>(vocabSize));
+  std::iota(ids.begin(), ids.end(), 0u);
+  std::partial_sort(ids.begin(), ids.begin() + long(count), ids.end(), MoreLikely{logits});
+  for (size_t i = 0; i < count && logits[ids[i]] > kNever; i++) {
+    result.topIds.push_back(ids[i]);
+    result.topLogprobs.push_back(float(double(logits[ids[i]]) - normaliser));
+  }
+  return result;
+}
+
 Sampler::Sampler(SamplerParams params, const uint32_t* context, size_t length, size_t generated) : params_(std::move(params)), generated_(generated) {
   if (params_.repetitionPenalty != 1)
     for (size_t i = 0; i < length; i++) seen_[context[i]] = true;
@@ -71,20 +88,7 @@ Sampled Sampler::sample(float* logits, int vocabSize, const uint32_t* mask) {
   Sampled result;
   result.tokenId = choose(logits, vocabSize);
   result.logprob = std::nan("");
-  if (params_.logprobs >= 0) {
-    const double normaliser = logSumExp(logits, vocabSize, logits[argmax(logits, vocabSize)]);
-    result.logprob = double(logits[result.tokenId]) - normaliser;
-    const size_t count = std::min(size_t(params_.logprobs), size_t(vocabSize));
-    if (count > 0) {
-      candidates_.resize(size_t(vocabSize));
-      std::iota(candidates_.begin(), candidates_.end(), 0u);
-      std::partial_sort(candidates_.begin(), candidates_.begin() + long(count), candidates_.end(), MoreLikely{logits});
-      for (size_t i = 0; i < count && logits[candidates_[i]] > kNever; i++) {
-        result.topIds.push_back(candidates_[i]);
-        result.topLogprobs.push_back(float(double(logits[candidates_[i]]) - normaliser));
-      }
-    }
-  }
+  if (params_.logprobs >= 0) result = scoreToken(logits, vocabSize, result.tokenId, params_.logprobs);
   generated_++;
   if (params_.repetitionPenalty != 1) seen_[result.tokenId] = true;
   if (params_.presencePenalty != 0 || params_.frequencyPenalty != 0) outputCounts_[result.tokenId]++;

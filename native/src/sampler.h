@@ -25,6 +25,9 @@ struct Sampled {
   std::vector<float> topLogprobs;
 };
 
+// Log-probability of `id` and of the `top` most likely tokens, most likely first; those that cannot be are left out.
+Sampled scoreToken(const float* logits, int vocabSize, uint32_t id, int top);
+
 // The k-th number of a seed's sequence, uniform in [0, 1): SplitMix64 of seed + (k + 1) * golden gamma, top 53 bits.
 double uniformAt(uint64_t seed, uint64_t k);
 

@@ -59,6 +59,11 @@ export interface StepSequence {
 	 * tokens, the very ones that as many steps without guesses would give. Rows after that are wasted, their KV is stale.
 	 */
 	readonly drafts?: number;
+	/**
+	 * `targets[i]` is a token after `tokens[i]`, at most one per token: how likely it is, before any parameter is applied, and
+	 * the `top` most likely ones, 0..20. Default: none are asked for.
+	 */
+	readonly scored?: { readonly targets: Uint32Array; readonly top: number };
 }
 
 export interface SampledToken {
@@ -76,6 +81,8 @@ export interface StepResult {
 	readonly cancelled: boolean;
 	/** In step order; one entry per sequence with output `sample`, several in a row if it had guesses. */
 	readonly sampled: readonly SampledToken[];
+	/** One entry per target, in step order. Only a backend that `scoresPrompts` has any. */
+	readonly scores?: readonly SampledToken[];
 	/** Time in the backend, ms. */
 	readonly elapsedMs: number;
 }
@@ -90,6 +97,8 @@ export interface BackendInfo {
 	readonly kvBlockBytes: number;
 	/** How values lie in a block. Blocks move only between backends of the same layout and block size. */
 	readonly kvLayout: string;
+	/** Whether it says how likely the targets of a step are. Default false. */
+	readonly scoresPrompts?: boolean;
 }
 
 export interface ForwardBackend {

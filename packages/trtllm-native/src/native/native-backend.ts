@@ -32,7 +32,7 @@ export interface NativeBackendOptions {
 }
 
 /** Numbers that describe a sequence to the addon. */
-const HEADER_FIELDS = 6;
+const HEADER_FIELDS = 8;
 const OUTPUT = { none: 0, sample: 1, logits: 2, hidden: 3 } as const;
 
 /**
@@ -85,6 +85,7 @@ class NativeBackend implements ForwardBackend {
 			weightBytes: info.weightBytes,
 			kvBlockBytes: info.kvBlockBytes,
 			kvLayout: `native-${info.isa}`,
+			scoresPrompts: true,
 		};
 	}
 
@@ -109,6 +110,8 @@ class NativeBackend implements ForwardBackend {
 					sequence.blocks.length,
 					OUTPUT[sequence.output],
 					sequence.drafts ?? 0,
+					sequence.scored?.targets.length ?? 0,
+					sequence.scored?.top ?? 0,
 				],
 				index * HEADER_FIELDS,
 			);
@@ -117,11 +120,18 @@ class NativeBackend implements ForwardBackend {
 			token += sequence.tokens.length;
 			block += sequence.blocks.length;
 		}
+		const targets = Uint32Array.from(sequences.flatMap(({ scored }) => (scored ? [...scored.targets] : [])));
 		// Throws at once what the engine refuses, so `#running` is always the step that it really runs.
-		const running = translatedSync(() => this.#engine.step(header, tokens, blocks));
+		const running = translatedSync(() => this.#engine.step(header, tokens, blocks, targets));
 		this.#running = running;
 		const samples = await translated(() => running);
-		return { cancelled: samples.cancelled, elapsedMs: samples.elapsedMs, sampled: sampledTokens(samples) };
+		const { cancelled, elapsedMs, scores } = samples;
+		return {
+			cancelled,
+			elapsedMs,
+			sampled: sampledTokens(samples),
+			scores: scores && !cancelled ? sampledTokens(scores) : [],
+		};
 	}
 
 	cancelStep(): void {

@@ -26,11 +26,16 @@ export interface NativeEngineOptions {
 export interface NativeEngine {
 	load(): Promise<NativeInfo>;
 	/**
-	 * `header` holds six numbers per sequence: slot, position, token count, block count, output (0 none, 1 sample, 2 logits,
-	 * 3 hidden), how many of the tokens are guesses;
-	 * `tokens` and `blocks` are those of all sequences, one after the other.
+	 * `header` holds eight numbers per sequence: slot, position, token count, block count, output (0 none, 1 sample, 2 logits,
+	 * 3 hidden), how many of the tokens are guesses, target count, alternatives per target;
+	 * `tokens`, `blocks` and `targets` are those of all sequences, one after the other.
 	 */
-	step(header: Uint32Array, tokens: Uint32Array, blocks: Uint32Array): Promise<NativeSamples>;
+	step(
+		header: Uint32Array,
+		tokens: Uint32Array,
+		blocks: Uint32Array,
+		targets: Uint32Array,
+	): Promise<NativeStep>;
 	cancelStep(): void;
 	openSlot(slot: number, params: object, context: Uint32Array, generated: number): void;
 	closeSlot(slot: number): void;
@@ -57,10 +62,15 @@ export interface NativeInfo {
 	readonly logitsStride: number;
 }
 
-/** Parallel arrays, one entry per sampled row; alternatives of all rows follow each other in `topIds` and `topLogprobs`. */
-export interface NativeSamples {
+export interface NativeStep extends NativeSamples {
 	readonly cancelled: boolean;
 	readonly elapsedMs: number;
+	/** Null without targets. */
+	readonly scores: NativeSamples | null;
+}
+
+/** Parallel arrays, one entry per sampled row; alternatives of all rows follow each other in `topIds` and `topLogprobs`. */
+export interface NativeSamples {
 	readonly slots: Uint32Array;
 	readonly tokenIds: Uint32Array;
 	readonly logprobs: Float64Array;

@@ -36,7 +36,7 @@ export function checkStep(
 }
 
 function problemOf(
-	{ slot, tokens, position, blocks, output, drafts = 0 }: StepSequence,
+	{ slot, tokens, position, blocks, output, drafts = 0, scored }: StepSequence,
 	limits: StepLimits,
 	isOpen: (slot: number) => boolean,
 	slots: ReadonlySet<number>,
@@ -48,6 +48,11 @@ function problemOf(
 	if (tokens.length === 0) return "it has no tokens";
 	if (drafts > 0 && (output !== "sample" || drafts >= tokens.length))
 		return "guesses must follow a token, and be sampled after";
+	if (
+		scored &&
+		(scored.targets.length > tokens.length || scored.targets.some((id) => id >= limits.vocabSize))
+	)
+		return "it has more targets than tokens, or one that is not in the vocabulary";
 	if (!Number.isInteger(position) || position < 0) return `${position} is not a position`;
 	const end = position + tokens.length;
 	if (end > limits.contextLength) return `it ends at ${end}, but the context holds ${limits.contextLength}`;

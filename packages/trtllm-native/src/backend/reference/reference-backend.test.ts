@@ -81,6 +81,7 @@ describe("the reference backend", () => {
 			weightBytes: parameters * 4,
 			kvBlockBytes: 32 * 2 * spec.numLayers * spec.numKvHeads * spec.headDim * 4,
 			kvLayout: "reference",
+			scoresPrompts: true,
 		});
 	});
 

@@ -13,7 +13,7 @@ import { KV_BLOCK_SIZE } from "../kv-block.js";
 import { checkStep, type StepLimits } from "./check-step.js";
 import { finalHidden, forwardToken, headLogits, ReferenceKv } from "./reference-forward.js";
 import { loadReferenceModel, type ReferenceModel } from "./reference-model.js";
-import { ReferenceSampler } from "./sampler.js";
+import { ReferenceSampler, scoreToken } from "./sampler.js";
 
 export interface ReferenceBackendOptions {
 	readonly weights: ModelWeights;
@@ -82,6 +82,7 @@ class ReferenceBackend implements ForwardBackend {
 			weightBytes: model.bytes,
 			kvBlockBytes: kv.blockBytes,
 			kvLayout: "reference",
+			scoresPrompts: true,
 		};
 	}
 
@@ -101,13 +102,17 @@ class ReferenceBackend implements ForwardBackend {
 		const began = performance.now();
 		this.#logits.clear();
 		this.#hidden.clear();
-		for (const { slot, tokens, position, blocks, output, drafts = 0 } of sequences) {
+		const scores: SampledToken[] = [];
+		for (const { slot, tokens, position, blocks, output, drafts = 0, scored } of sequences) {
 			const logits: Float32Array[] = [];
 			const rows = new Float32Array(output === "hidden" ? tokens.length * this.#model.spec.hiddenSize : 0);
 			for (const [i, token] of tokens.entries()) {
 				await new Promise((resolve) => setImmediate(resolve)); // cancelStep and the rest of the process get their turn
 				if (this.#cancelled) return { cancelled: true, sampled: [], elapsedMs: performance.now() - began };
 				const hidden = forwardToken(this.#model, this.#kv, blocks, position + i, token);
+				const target = scored?.targets[i];
+				if (target !== undefined)
+					scores.push(scoreToken(slot, headLogits(this.#model, hidden), target, scored!.top));
 				if (output === "hidden") rows.set(finalHidden(this.#model, hidden), i * hidden.length);
 				else if (output !== "none" && i >= tokens.length - 1 - drafts)
 					logits.push(headLogits(this.#model, hidden));
@@ -118,7 +123,7 @@ class ReferenceBackend implements ForwardBackend {
 		const sampled = sequences
 			.filter(({ output }) => output === "sample")
 			.flatMap((sequence) => this.#sampleShare(sequence));
-		return { cancelled: false, sampled, elapsedMs: performance.now() - began };
+		return { cancelled: false, sampled, scores, elapsedMs: performance.now() - began };
 	}
 
 	/** One token after each row, up to the first that is not the guess in the next row. */

@@ -4,6 +4,21 @@ import { argmax, logSumExp, topK } from "@dyn/logits";
 import type { SampledToken, SamplerParams } from "../forward-backend.js";
 import { uniformAt } from "./rng.js";
 
+const NO_IDS = new Uint32Array(0);
+
+/** Log-probability of `tokenId` and of the `top` most likely tokens, without those that cannot be. */
+export function scoreToken(slot: number, logits: Float32Array, tokenId: number, top: number): SampledToken {
+	const normaliser = logSumExp(logits);
+	const topIds = (top > 0 ? topK(logits, top) : NO_IDS).filter((id) => logits[id]! > -Infinity);
+	return {
+		slot,
+		tokenId,
+		logprob: logits[tokenId]! - normaliser,
+		topIds,
+		topLogprobs: Float32Array.from(topIds, (id) => logits[id]! - normaliser),
+	};
+}
+
 /** Chooses tokens for one sequence: the plain statement of what native/src/sampler.cpp does fast. */
 export class ReferenceSampler {
 	readonly #params: SamplerParams;
@@ -24,20 +39,11 @@ export class ReferenceSampler {
 		if (mask) applyMask(logits, mask);
 		const tokenId = this.#choose(logits);
 		const { logprobs } = this.#params;
-		const normaliser = logprobs >= 0 ? logSumExp(logits) : Number.NaN;
-		const topIds = (logprobs > 0 ? topK(logits, logprobs) : new Uint32Array(0)).filter(
-			(id) => logits[id]! > -Infinity,
-		);
 		this.#generated++;
 		this.#seen.add(tokenId);
 		this.#count(tokenId);
-		return {
-			slot,
-			tokenId,
-			logprob: logits[tokenId]! - normaliser,
-			topIds,
-			topLogprobs: Float32Array.from(topIds, (id) => logits[id]! - normaliser),
-		};
+		if (logprobs >= 0) return scoreToken(slot, logits, tokenId, logprobs);
+		return { slot, tokenId, logprob: Number.NaN, topIds: NO_IDS, topLogprobs: new Float32Array(0) };
 	}
 
 	#count(id: number): void {
