@@ -29,7 +29,7 @@ export const WINDOW_BYTES: number = 256 * 1024;
 /** Silence after which the other side is asked for a sign of life, and after which it is taken for dead, ms. */
 const PING_MS = 2000;
 const DEAD_MS = 5000;
-/** More than this does not wait for the end of the turn. */
+/** More than this does not wait. */
 const FLUSH_BYTES = 64 * 1024;
 const PREFIX = 9;
 
@@ -40,7 +40,7 @@ export interface MuxHandlers {
 	readonly onClose: (reason: string) => void;
 }
 
-/** One end of such a connection: frames in and out, those of one turn of the event loop in one write, and heartbeats. */
+/** One end of such a connection: frames in and out, those that one event brings about in one write, and heartbeats. */
 export class MuxLink {
 	readonly #socket: Socket;
 	readonly #handlers: MuxHandlers;
@@ -86,7 +86,9 @@ export class MuxLink {
 		this.#outLength += PREFIX + size;
 		if (this.#flushing) return;
 		this.#flushing = true;
-		setImmediate(() => {
+		// After the promises that wait for what is handled now, and not at the end of the turn: what a turn reads from several
+		// connections would wait for the last of them.
+		process.nextTick(() => {
 			this.#flushing = false;
 			this.#flush();
 		});
