@@ -12,7 +12,9 @@ export {
 	type LogFields,
 	type Logger,
 	type LogRecord,
+	localTime,
 	silentLogger,
+	utcTime,
 } from "./logger.js";
 export {
 	type Counter,

@@ -16,6 +16,7 @@ it.each([
 		"info,dynamo_runtime::pipeline=debug,dynamo_llm=trace",
 		{ "dyn::runtime": "info", "dyn::frontend": "trace" },
 	],
+	["warn,dyn=error,debug,dyn=trace", { everything: "debug", "dyn::engine": "trace" }],
 	["dynamo_runtime=debug", { "dyn::runtime": "debug", everything: "info" }],
 	["info,hyper=off,h2[span{a=1}]=trace", { everything: "info", "dyn::runtime": "info" }],
 ])("%j shows what it says", (text, levels) => {

@@ -19,20 +19,20 @@ const CRATES: readonly (readonly [RegExp, string])[] = [
 
 /**
  * Reads what Dynamo takes in DYN_LOG: a level, and `target=level` for parts, separated by commas, in any order; the level
- * is "info" when there is none. Targets of Dynamo's own crates are taken for the part that does the same here; targets
+ * is "info" when there is none. What is said twice holds as it was said last. Targets of Dynamo's own crates are taken for the part that does the same here; targets
  * that nothing here has are no error. Levels in upper case are levels too.
  * @throws DynError INVALID_ARGUMENT naming the level that is none
  */
 export function parseLogFilter(text: string): LogFilter {
 	let level: LogLevel = "info";
-	const targets: { target: string; level: LogLevel }[] = [];
+	const levels = new Map<string, LogLevel>();
 	for (const directive of text.split(",").map((part) => part.trim())) {
 		if (directive === "") continue;
 		const equals = directive.lastIndexOf("=");
 		if (equals === -1) level = levelOf(directive);
-		else
-			targets.push({ target: ours(directive.slice(0, equals)), level: levelOf(directive.slice(equals + 1)) });
+		else levels.set(ours(directive.slice(0, equals)), levelOf(directive.slice(equals + 1)));
 	}
+	const targets = Array.from(levels, ([target, level]) => ({ target, level }));
 	return { level, targets: targets.sort((a, b) => b.target.length - a.target.length) };
 }
 

@@ -55,11 +55,22 @@ export function createLogger(
 
 export const silentLogger: Logger = createLogger("off", () => {});
 
+/** A time as ISO 8601 says it, to the millisecond. */
+export const utcTime = (timeMs: number): string => new Date(timeMs).toISOString();
+
+/** The same in the time zone of this process, which it names: "2026-01-31T13:00:00.000+01:00". */
+export function localTime(timeMs: number): string {
+	const minutes = -new Date(timeMs).getTimezoneOffset();
+	const two = (value: number) => String(Math.floor(Math.abs(value))).padStart(2, "0");
+	const zone = `${minutes < 0 ? "-" : "+"}${two(minutes / 60)}:${two(minutes % 60)}`;
+	return utcTime(timeMs + minutes * 60_000).replace("Z", zone);
+}
+
 /** One JSON object per record: `time` (ISO 8601), `level`, `message`, then the fields; errors become `{name, code, message, stack}`. */
-export function formatJsonLine(record: LogRecord): string {
+export function formatJsonLine(record: LogRecord, time: (timeMs: number) => string = utcTime): string {
 	return JSON.stringify(
 		{
-			time: new Date(record.timeMs).toISOString(),
+			time: time(record.timeMs),
 			level: record.level,
 			message: record.message,
 			...record.fields,
@@ -69,13 +80,12 @@ export function formatJsonLine(record: LogRecord): string {
 }
 
 /** `12:00:00.000 info  message key=value`, without colour and without the target. */
-export function formatPrettyLine(record: LogRecord): string {
-	const time = new Date(record.timeMs).toISOString().slice(11, 23);
+export function formatPrettyLine(record: LogRecord, time: (timeMs: number) => string = utcTime): string {
 	const { target: _, ...rest } = record.fields;
 	const fields = Object.entries(rest).map(
 		([key, value]) => ` ${key}=${typeof value === "string" ? value : JSON.stringify(value, errorReplacer)}`,
 	);
-	return `${time} ${record.level.padEnd(5)} ${record.message}${fields.join("")}`;
+	return `${time(record.timeMs).slice(11, 23)} ${record.level.padEnd(5)} ${record.message}${fields.join("")}`;
 }
 
 function errorReplacer(_key: string, value: unknown): unknown {

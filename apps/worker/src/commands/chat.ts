@@ -10,7 +10,7 @@ import { type ChatMessage, streamAnswer } from "./chat-client.js";
 
 /** Chat in the terminal, with a model of this process or a running server. */
 export async function chat(values: Values): Promise<number> {
-	const logger = terminalLogger({ logLevel: "warn", ...values });
+	const logger = terminalLogger(values, "warn");
 	const url = values["url"] as string | undefined;
 	const local = url ? null : await startLocal(values, logger);
 	const server = (url ?? local!.address).replace(/\/$/, "");

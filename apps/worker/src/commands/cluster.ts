@@ -15,11 +15,15 @@ export async function cluster(values: Values, [action, ...rest]: readonly string
 	if (action !== "up" || rest.length > 0)
 		throw new DynError("INVALID_ARGUMENT", "cluster takes one word: dyn-worker cluster up --workers 2");
 	// Once, here: the workers would all wait for the first one's download.
-	const logger = terminalLogger({ logLevel: "warn", ...values });
+	const logger = terminalLogger(values, "warn");
 	const model = (values["model"] as string | undefined) ?? "smollm2-135m-instruct";
 	await openModelStore(values, logger).resolve(model, { pull: true });
 	const directory = values["fileKv"] === undefined ? await mkdtemp(join(tmpdir(), "dyn-cluster-")) : null;
-	const shared: Values = { logLevel: "warn", ...values, ...(directory ? { fileKv: directory } : {}) };
+	const shared: Values = {
+		...(values["logConfig"] === undefined ? { logLevel: "warn" } : {}),
+		...values,
+		...(directory ? { fileKv: directory } : {}),
+	};
 	const fleet = new Fleet();
 	try {
 		const workers = (values["workers"] as number | undefined) ?? 2;

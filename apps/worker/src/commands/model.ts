@@ -6,7 +6,7 @@ import { terminalLogger } from "../terminal/terminal.js";
 
 /** model pull|list|path|remove */
 export async function model(values: Values, [action, name, ...rest]: readonly string[]): Promise<number> {
-	const store = openModelStore(values, terminalLogger({ logLevel: "warn", ...values }));
+	const store = openModelStore(values, terminalLogger(values, "warn"));
 	const need = (): string => {
 		if (name !== undefined && rest.length === 0) return name;
 		throw new DynError(

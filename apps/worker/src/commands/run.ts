@@ -11,7 +11,7 @@ import { terminalLogger, usesColour } from "../terminal/terminal.js";
 
 /** Worker and frontend in one process. */
 export async function run(values: Values): Promise<number> {
-	const logger = terminalLogger({ logLevel: "warn", ...values });
+	const logger = terminalLogger(values, "warn");
 	const metrics = createPrometheusMetrics();
 	const telemetry = await openTelemetry(values, logger);
 	const { tracer } = telemetry;

@@ -19,11 +19,11 @@ export const general: readonly OptionSpec[] = [
 	{
 		name: "logFormat",
 		flags: ["log-format"],
-		env: ["DYN_LOG_FORMAT"],
+		env: ["DYN_LOG_FORMAT", "DYN_LOGGING_CONSOLE_FORMAT"],
 		type: "string",
 		value: "FORMAT",
-		choices: ["pretty", "json"],
-		help: "Log lines for people or for programs (default: pretty on a terminal)",
+		choices: ["pretty", "json", "readable", "jsonl"],
+		help: "Log lines for people or for programs; the latter two are Dynamo's words (default: pretty on a terminal)",
 		group: "General",
 	},
 	{
@@ -32,6 +32,23 @@ export const general: readonly OptionSpec[] = [
 		env: ["DYN_LOGGING_JSONL"],
 		type: "boolean",
 		help: "Dynamo's way to ask for log lines for programs",
+		group: "General",
+	},
+	{
+		name: "logLocalTime",
+		flags: ["log-local-time"],
+		env: ["DYN_LOG_USE_LOCAL_TZ"],
+		type: "boolean",
+		help: "Log lines with the time of this machine's zone (default: UTC)",
+		group: "General",
+	},
+	{
+		name: "logConfig",
+		flags: ["log-config"],
+		env: ["DYN_LOGGING_CONFIG_PATH"],
+		type: "string",
+		value: "FILE",
+		help: "Levels of log lines where --log-level says none: TOML with log_level and [log_filters], as Dynamo takes it",
 		group: "General",
 	},
 ];
