@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+import { parseEbnf } from "./ebnf/parse-ebnf.js";
+import { choice, type Grammar, text } from "./expression.js";
+import { GrammarError } from "./grammar-error.js";
+import { ANY_OBJECT, JSON_RULES } from "./json/json-value.js";
+import { schemaGrammar } from "./json/schema-grammar.js";
+import { parseRegex } from "./regex/parse-regex.js";
+import { structuralTagGrammar } from "./tags/structural-tag.js";
+
+/** What an answer must look like. */
+export type Guide =
+	/** `schema`: a JSON Schema, as JSON text. */
+	| { readonly kind: "json_schema"; readonly schema: string }
+	| { readonly kind: "json_object" }
+	/** The whole answer has to match. */
+	| { readonly kind: "regex"; readonly pattern: string }
+	| { readonly kind: "grammar"; readonly ebnf: string }
+	/** `tag`: as JSON text. */
+	| { readonly kind: "structural_tag"; readonly tag: string }
+	| { readonly kind: "choice"; readonly choices: readonly string[] };
+
+const MAX_CHOICES = 10_000;
+const MAX_PATTERN = 64 * 1024;
+
+/** @throws GrammarError saying what cannot be honoured. */
+export function guideGrammar(guide: Guide): Grammar {
+	switch (guide.kind) {
+		case "json_schema":
+			return schemaGrammar(guide.schema);
+		case "json_object":
+			return { rules: JSON_RULES, start: ANY_OBJECT };
+		case "regex":
+			if (guide.pattern.length > MAX_PATTERN)
+				throw new GrammarError(`the regular expression has more than ${MAX_PATTERN} characters`);
+			return { rules: new Map(), start: parseRegex(guide.pattern) };
+		case "grammar":
+			return parseEbnf(guide.ebnf);
+		case "structural_tag":
+			return structuralTagGrammar(guide.tag);
+		case "choice":
+			if (guide.choices.length === 0 || guide.choices.length > MAX_CHOICES)
+				throw new GrammarError(`there must be 1 to ${MAX_CHOICES} choices, not ${guide.choices.length}`);
+			return { rules: new Map(), start: choice(...guide.choices.map(text)) };
+	}
+}
