@@ -3,6 +3,7 @@ import type { NamedProcessor } from "@dyn/logits";
 import type { EngineOutput, FinishReason, TokenLogprobs, Usage } from "@dyn/protocols";
 import type { SampledToken, SamplerParams } from "../backend/forward-backend.js";
 import type { Sequence } from "../scheduler/sequence.js";
+import type { GuidedChoice } from "./guided-choice.js";
 import type { Pooler } from "./pooler.js";
 
 /** One choice: its sequence and what is needed to choose and judge its tokens. */
@@ -12,6 +13,8 @@ export interface Choice {
 	readonly sequence: Sequence;
 	readonly params: SamplerParams;
 	readonly processors: readonly NamedProcessor[];
+	/** Keeps the answer within a schema, an expression or a grammar. */
+	readonly guide?: GuidedChoice | undefined;
 	/** For an embedding: takes the hidden states of the sequence, of which no token is chosen. */
 	readonly pooler?: Pooler;
 }
@@ -62,6 +65,11 @@ export function takeToken({ request, index, sequence, params }: Choice, token: S
 		stopTokenId: ends ? token.tokenId : null,
 		usage: finishReason ? usageOf(sequence) : null,
 	};
+}
+
+/** The last output of a choice whose guide lets nothing follow. */
+export function endedOutput(choice: Choice): EngineOutput {
+	return { ...cancelledOutput(choice), finishReason: "stop" };
 }
 
 /** The last output of a choice whose caller went away. */

@@ -5,6 +5,7 @@ import type { ForwardBackend } from "../backend/forward-backend.js";
 import type { CreateHandoff } from "../handoff/handoff.js";
 import type { ModelSpec } from "../model/model-spec.js";
 import type { SpeculationOptions } from "../speculation/speculation.js";
+import type { Grammars } from "./guided-choice.js";
 import type { EngineLimits, IterationStats } from "./options.js";
 import type { Pooling } from "./pooler.js";
 
@@ -36,6 +37,8 @@ export interface OpenEngine {
 	readonly kvBlockSize: number;
 	/** The core closes it. */
 	readonly backend: ForwardBackend;
+	/** For guided decoding. Default: there is none. */
+	readonly grammars?: Grammars | null | undefined;
 	/** Guesses tokens to come; the core closes its drafter. Default: every token takes a step. */
 	readonly speculation?: Omit<SpeculationOptions, "logger"> | null;
 	/** One line for people, as in EngineInfo. */

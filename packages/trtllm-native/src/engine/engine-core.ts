@@ -10,7 +10,7 @@ import {
 } from "@dyn/logits";
 import type { EmbedOutput, EmbedRequest, EngineOutput, GenerateRequest, KvEvent } from "@dyn/protocols";
 import type { Handoff } from "../handoff/handoff.js";
-import { MAX_CHOICES } from "../sampling/resolve-sampling.js";
+import { MAX_CHOICES, type ResolvedSampling } from "../sampling/resolve-sampling.js";
 import { Scheduler } from "../scheduler/scheduler.js";
 import { Sequence } from "../scheduler/sequence.js";
 import { Speculation, type SpeculationStats } from "../speculation/speculation.js";
@@ -20,17 +20,18 @@ import { deferredIterable } from "./deferred-iterable.js";
 import { DeltaQueue } from "./delta-queue.js";
 import { embed } from "./embed.js";
 import { EngineMetrics } from "./engine-metrics.js";
+import { type GuidedChoice, openGuides } from "./guided-choice.js";
 import { KvEventStream } from "./kv-event-stream.js";
 import { SaltedHashers } from "./salted-hashers.js";
 import { StepLoop, type StepReport } from "./step-loop.js";
 import { validateEmbedRequest } from "./validate-embed-request.js";
-import { FEATURES, validateRequest } from "./validate-request.js";
+import { FEATURES, GUIDED_FEATURES, validateRequest } from "./validate-request.js";
 import { watchContext } from "./watch-context.js";
 
 /** With work and no finished step for this long, the engine reports itself stalled. */
 export const STALL_MS = 30_000;
-
 const NO_GUESSES: SpeculationStats = { rounds: 0, guessed: 0, accepted: 0 };
+
 interface Loaded extends OpenEngine {
 	readonly pool: BlockPool;
 	readonly scheduler: Scheduler;
@@ -181,11 +182,16 @@ export class EngineCore implements Engine {
 		this.#loaded?.handoff?.close();
 		this.#kvEvents.end();
 		await opened?.speculation?.drafter.close();
+		await opened?.grammars?.texts.close();
 		await opened?.backend.close();
 	}
 
 	get #features(): readonly RequestFeature[] {
-		return this.#options.createHandoff ? [...FEATURES, "prefill", "decode"] : FEATURES;
+		return [
+			...FEATURES,
+			...(this.#loaded?.grammars ? GUIDED_FEATURES : []),
+			...(this.#options.createHandoff ? (["prefill", "decode"] as const) : []),
+		];
 	}
 
 	#usable(): Loaded {
@@ -222,6 +228,8 @@ export class EngineCore implements Engine {
 		);
 		const processors = Array.from({ length: sampling.choices }, () => this.#createProcessors(request));
 		const hasher = await this.#hashers.get(request.routing.cacheSalt);
+		const ends = [...valid.eosTokenIds, ...valid.stopTokenIds];
+		const guides = request.guided ? await this.#openGuides(request, sampling, ends) : [];
 		const { loop } = this.#usable();
 
 		const cancel = (cancellation: Cancellation) => loop.cancel(active, cancellation);
@@ -244,11 +252,12 @@ export class EngineCore implements Engine {
 				resumed: request.resumedTokens,
 				priority: request.routing.priority ?? 0,
 				hasher,
-				processed: own.length > 0,
+				processed: own.length + guides.length > 0,
 				...(leader ? { leader } : {}),
 			});
 			leader ??= sequence;
-			active.open.add({ request: active, index, sequence, params: sampling.params(index), processors: own });
+			const params = sampling.params(index);
+			active.open.add({ request: active, index, sequence, params, processors: own, guide: guides[index] });
 		}
 		const unwatch = watchContext(context, {
 			onAbort: abort,
@@ -257,6 +266,24 @@ export class EngineCore implements Engine {
 		loop.add(active);
 		if (context.signal.aborted) abort();
 		return queue;
+	}
+
+	async #openGuides(
+		request: GenerateRequest,
+		sampling: ResolvedSampling,
+		ends: readonly number[],
+	): Promise<readonly GuidedChoice[]> {
+		const { grammars, spec } = this.#usable();
+		if (!grammars) return [];
+		const { minTokens } = sampling.params(0);
+		const guides = await openGuides(grammars, request, sampling.choices, spec.vocabSize, ends, minTokens);
+		try {
+			this.#usable(); // still, after all this time
+			return guides;
+		} catch (error) {
+			for (const guide of guides) guide.close();
+			throw error;
+		}
 	}
 
 	#createProcessors(request: GenerateRequest): NamedProcessor[] {
@@ -289,6 +316,8 @@ export class EngineCore implements Engine {
 				kvCacheUtilization: active / total,
 				preemptions: scheduler.preemptions,
 				...scheduler.prefixReuse,
+				draftTokens: guesses.guessed,
+				acceptedDraftTokens: guesses.accepted,
 				elapsedMs,
 			});
 		} catch (error) {
@@ -300,5 +329,3 @@ export class EngineCore implements Engine {
 function toMiB(bytes: number): number {
 	return Math.round(bytes / 2 ** 20);
 }
-				draftTokens: guesses.guessed,
-				acceptedDraftTokens: guesses.accepted,

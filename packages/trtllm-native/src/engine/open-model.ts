@@ -10,6 +10,7 @@ import { openDraftModel } from "../speculation/open-draft-model.js";
 import { PromptLookup } from "../speculation/prompt-lookup.js";
 import { resolveSpeculation, type SpeculationLimits } from "../speculation/resolve-speculation.js";
 import type { OpenEngine } from "./core-options.js";
+import { openGrammars } from "./open-grammars.js";
 import { type EmbeddedEngineOptions, type EngineLimits, resolveLimits } from "./options.js";
 
 /** Reads the checkpoint, settles the limits and loads the backend that was asked for. */
@@ -27,7 +28,8 @@ export async function openModel(options: EmbeddedEngineOptions): Promise<OpenEng
 		...guessing,
 		drafter: await openDrafter(guessing, options, weights, backend, limits),
 	};
-	return { spec, limits, kvBlockSize: KV_BLOCK_SIZE, backend, speculation, description, pooling };
+	const grammars = await openGrammars(options);
+	return { spec, limits, kvBlockSize: KV_BLOCK_SIZE, backend, grammars, speculation, description, pooling };
 }
 
 /** Closes the model's backend if there is none. */

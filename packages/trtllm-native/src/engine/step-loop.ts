@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError, type Logger } from "@dyn/common";
-import { applyProcessors, LogitsProcessorError } from "@dyn/logits";
 import type { ForwardBackend, SampledToken, StepSequence } from "../backend/forward-backend.js";
 import type { ScheduledShare, Scheduler, StepPlan } from "../scheduler/scheduler.js";
 import type { Sequence } from "../scheduler/sequence.js";
@@ -10,8 +9,12 @@ import {
 	type Cancellation,
 	type Choice,
 	cancelledOutput,
+	endedOutput,
 	takeToken,
 } from "./active-request.js";
+import { ChoiceFailure, chooseToken } from "./choose-token.js";
+import { GuideWaits } from "./guide-waits.js";
+import type { GuidedChoice } from "./guided-choice.js";
 import type { Pooler } from "./pooler.js";
 
 /** What one step did, for statistics. */
@@ -47,6 +50,7 @@ export class StepLoop {
 	#progressMs = 0;
 	#death: DynError | null = null;
 	readonly #whenIdle: (() => void)[] = [];
+	readonly #waits = new GuideWaits();
 
 	constructor(options: StepLoopOptions) {
 		this.#options = options;
@@ -68,6 +72,7 @@ export class StepLoop {
 			this.#choices.set(choice.sequence, choice);
 			this.#options.scheduler.add(choice.sequence);
 		}
+		this.#waits.interrupt();
 		if (this.#running) return;
 		this.#progressMs = performance.now();
 		this.#running = this.#run();
@@ -79,6 +84,7 @@ export class StepLoop {
 		request.cancellation = cancellation;
 		if ([...request.open].every(({ sequence }) => sequence.slot === -1)) this.#finish(request, cancellation);
 		else if (this.#mostlyWasted()) this.#options.backend.cancelStep();
+		this.#waits.interrupt();
 	}
 
 	/** Resolves when no request is left. */
@@ -109,6 +115,7 @@ export class StepLoop {
 					if (request.cancellation) this.#finish(request, request.cancellation);
 				if (this.#requests.size === 0) return;
 				const planned = scheduler.plan();
+				if (planned.shares.length === 0 && (await this.#waits.holding())) continue;
 				if (planned.shares.length === 0)
 					throw new DynError("INTERNAL", `no step is possible, but ${this.#requests.size} requests wait`);
 				this.#updateSlots(planned);
@@ -119,6 +126,7 @@ export class StepLoop {
 				this.#stepping = [];
 				this.#progressMs = performance.now();
 				if (cancelled) continue; // nothing was computed: the same tokens are planned again
+				await this.#waits.forStep(this.#guidesOf(plan), plan.shares.length);
 				const generatedTokens = this.#apply(plan, sampled);
 				onStep({ plan, promptRows, generatedTokens, elapsedMs });
 			}
@@ -164,7 +172,12 @@ export class StepLoop {
 			if (others) others.push(token);
 			else bySlot.set(token.slot, [token]);
 		}
-		for (const share of shares) scheduler.computed(share);
+		for (const share of shares) {
+			const late = this.#guideOf(share)?.isReady === false;
+			// Without the row that the token is chosen from, which is computed again when it can be.
+			scheduler.computed(late ? { ...share, count: share.count - 1 } : share);
+			if (late) this.#waits.hold(share.sequence, this.#guideOf(share)!);
+		}
 		let tokens = 0;
 		for (const share of shares) {
 			const { sequence, samples, guesses } = share;
@@ -173,23 +186,31 @@ export class StepLoop {
 				this.#pool(choice, choice.pooler, share);
 				continue;
 			}
-			if (!samples || !choice || choice.request.cancellation) continue;
+			if (!samples || !choice || choice.request.cancellation || sequence.held) continue;
 			const { request } = choice;
 			try {
-				const chosen = bySlot.get(sequence.slot) ?? [this.#sampleProcessed(choice)];
+				const chosen = bySlot.get(sequence.slot) ?? chooseToken(choice, this.#options.backend);
+				if (chosen.length === 0) {
+					request.queue.push(endedOutput(choice));
+					this.#endChoice(choice);
+					continue;
+				}
 				speculation?.observe(sequence, guesses?.length ?? 0, chosen);
 				for (const [i, token] of chosen.entries()) {
 					if (i > 0) scheduler.computed({ sequence, count: 1 }); // the guess that came true
 					const output = takeToken(choice, token);
 					tokens++;
 					request.queue.push(output);
-					if (!output.finishReason) continue;
+					if (!output.finishReason) {
+						choice.guide?.accept(token.tokenId);
+						continue;
+					}
 					this.#endChoice(choice);
 					break;
 				}
 			} catch (error) {
-				if (!DynError.is(error, "LOGITS_PROCESSOR_FAILED")) throw error;
-				this.#finish(request, { how: "failed", error });
+				if (!(error instanceof ChoiceFailure)) throw error;
+				this.#finish(request, { how: "failed", error: error.reason });
 			}
 		}
 		return tokens;
@@ -203,18 +224,14 @@ export class StepLoop {
 		if (samples) this.#endChoice(choice);
 	}
 
-	#sampleProcessed({ sequence, processors }: Choice): SampledToken {
-		const { backend } = this.#options;
-		try {
-			applyProcessors(processors, sequence.tokens.view(), backend.logits(sequence.slot));
-		} catch (error) {
-			if (!(error instanceof LogitsProcessorError)) throw error;
-			throw new DynError("LOGITS_PROCESSOR_FAILED", error.message, {
-				cause: error,
-				details: { processor: error.processor },
-			});
-		}
-		return backend.sampleRow(sequence.slot);
+	/** The guide of a share whose next token is to be chosen under one. */
+	#guideOf({ sequence, samples }: ScheduledShare): GuidedChoice | undefined {
+		const choice = samples ? this.#choices.get(sequence) : undefined;
+		return choice?.request.cancellation ? undefined : choice?.guide;
+	}
+
+	#guidesOf({ shares }: StepPlan): GuidedChoice[] {
+		return shares.flatMap((share) => this.#guideOf(share) ?? []);
 	}
 
 	#finish(request: ActiveRequest, cancellation: Cancellation): void {
@@ -231,6 +248,7 @@ export class StepLoop {
 		if (slot !== -1 && !this.#death) this.#options.backend.closeSlot(slot);
 		this.#choices.delete(sequence);
 		this.#options.speculation?.forget(sequence);
+		choice.guide?.close();
 		request.open.delete(choice);
 		if (request.open.size > 0) return;
 		request.queue.end();

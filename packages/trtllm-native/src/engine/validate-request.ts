@@ -16,6 +16,16 @@ export const FEATURES: readonly RequestFeature[] = [
 	"conversation_id", // there is one rank, so every conversation stays on it
 ];
 
+/** What it can do besides when it knows the texts of the model's tokens. */
+export const GUIDED_FEATURES: readonly RequestFeature[] = [
+	"guided_json_schema",
+	"guided_json_object",
+	"guided_regex",
+	"guided_grammar",
+	"guided_structural_tag",
+	"guided_choice",
+];
+
 /** A request that can be served, every default resolved. */
 export interface ValidRequest {
 	/** Most tokens per choice; prompt and these fit the context. */

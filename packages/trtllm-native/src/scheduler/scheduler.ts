@@ -89,7 +89,7 @@ export class Scheduler {
 		let rows = this.#limits.maxNumBatchedTokens;
 
 		const schedule = (sequence: Sequence): void => {
-			if (sequence.slot === -1 || rows === 0) return; // preempted meanwhile
+			if (sequence.slot === -1 || rows === 0 || sequence.held) return; // preempted meanwhile
 			const count = Math.min(sequence.pending, rows);
 			while (!this.#cover(sequence)) {
 				const victim = this.#running.at(-1)!;
@@ -109,7 +109,7 @@ export class Scheduler {
 		if (preempted.length === 0) {
 			for (const sequence of [...this.#waiting]) {
 				if (rows === 0 || this.#freeSlots.length === 0) break;
-				if (!sequence.ready) continue;
+				if (!sequence.ready || sequence.held) continue;
 				if (!this.#admit(sequence)) break; // whoever comes later must not overtake
 				admitted.push(sequence);
 				const count = Math.min(sequence.pending, rows);

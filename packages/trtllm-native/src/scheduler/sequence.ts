@@ -37,6 +37,8 @@ export class Sequence {
 	/** Tokens that were found in the cache when the sequence was first admitted. */
 	cached = 0;
 	finished = false;
+	/** Whether it waits for something else than its turn: it keeps what it has and is left out of plans. */
+	held = false;
 	blocks: number[] = [];
 	readonly #hashes: { readonly tokens: bigint; readonly sequence: bigint }[] = [];
 

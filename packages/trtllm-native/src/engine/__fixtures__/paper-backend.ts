@@ -2,6 +2,7 @@
 // A backend that computes on paper: the "KV" of a position is a checksum of all tokens up to it, and the next token is
 // a function of that checksum. A block that is mixed up, shared too early, overwritten or read before it was written
 // gives another token or an error, so the engine's bookkeeping can be judged by its output, in no time.
+import { DynError } from "@dyn/common";
 import type {
 	BackendInfo,
 	ForwardBackend,
@@ -159,9 +160,9 @@ export class PaperBackend implements ForwardBackend {
 		return this.#slots.get(slot)!.logits!;
 	}
 
-	sampleRow(slot: number): SampledToken {
+	sampleRow(slot: number, mask?: Uint32Array): SampledToken {
 		this.#requireIdle();
-		return this.#sample(slot);
+		return this.#sample(slot, mask);
 	}
 
 	readBlock(block: number): Uint8Array {
@@ -235,17 +236,20 @@ export class PaperBackend implements ForwardBackend {
 		return blocks[Math.floor(position / KV_BLOCK_SIZE)]! * KV_BLOCK_SIZE + (position % KV_BLOCK_SIZE);
 	}
 
-	/** The best id that is not suppressed; with a temperature, the seed moves it. */
-	#sample(index: number): SampledToken {
+	/** The best id that is allowed; with a temperature, the seed moves it. */
+	#sample(index: number, mask?: Uint32Array): SampledToken {
 		const slot = this.#slots.get(index)!;
 		const { params } = slot;
 		const row = slot.logits!.slice();
 		if (slot.generated < params.minTokens) for (const id of params.suppressIds) row[id] = -Infinity;
 		for (const [k, id] of params.biasIds.entries()) row[id]! += params.biasValues[k]!;
+		if (mask) for (const id of row.keys()) if (!((mask[id >>> 5]! >>> (id & 31)) & 1)) row[id] = -Infinity;
 		const order = Array.from(row.keys()).sort((a, b) => row[b]! - row[a]! || a - b);
 		const best = order[0]!;
-		const tokenId =
-			params.temperature === 0 ? best : (mix(mix(best, params.seedLow), slot.generated) >>> 8) % SPEC.vocabSize;
+		const allowed = order.filter((id) => row[id]! > -Infinity).sort((a, b) => a - b);
+		if (allowed.length === 0) throw new DynError("INVALID_ARGUMENT", "no token is left to choose");
+		const moved = mix(mix(best, params.seedLow), slot.generated) >>> 8;
+		const tokenId = params.temperature === 0 ? best : mask ? allowed[moved % allowed.length]! : moved % SPEC.vocabSize;
 		slot.generated++;
 		const top = order.slice(0, Math.max(params.logprobs, 0));
 		return {
@@ -267,6 +271,7 @@ function mix(a: number, b: number): number {
 export async function paperEngine(
 	options: Partial<EmbeddedEngineOptions> = {},
 	speculation: OpenEngine["speculation"] = null,
+	grammars: OpenEngine["grammars"] = null,
 ): Promise<{ readonly engine: EngineCore; readonly backend: PaperBackend }> {
 	const limits = resolveLimits({ modelPath: "", numKvBlocks: 64, ...options }, SPEC, KV_BLOCK_SIZE, 1);
 	const backend = new PaperBackend(limits);
@@ -277,6 +282,7 @@ export async function paperEngine(
 		description: "embedded, paper, 1 thread",
 		backend,
 		speculation,
+		grammars,
 	}));
 	await engine.start();
 	return { engine, backend };

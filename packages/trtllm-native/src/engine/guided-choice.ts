@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+import { DynError } from "@dyn/common";
+import {
+	BusyError,
+	GrammarError,
+	type GuidedText,
+	type GuidedTexts,
+	type Vocabulary,
+} from "@dyn/logits/grammar";
+import type { GenerateRequest } from "@dyn/protocols";
+
+/** What makes guided decoding possible: grammars over the vocabulary of the model. */
+export interface Grammars {
+	/** The core closes it. */
+	readonly texts: GuidedTexts;
+	readonly vocabulary: Vocabulary;
+}
+
+/** Keeps one choice within its guide. */
+export class GuidedChoice {
+	readonly #text: GuidedText;
+	readonly #words: number;
+	/** Control tokens that end the choice; such a token is no text, so no grammar knows of it. */
+	readonly #ends: readonly number[];
+	readonly #minTokens: number;
+
+	constructor(text: GuidedText, vocabSize: number, ends: readonly number[], minTokens: number) {
+		this.#text = text;
+		this.#words = Math.ceil(vocabSize / 32);
+		this.#ends = ends;
+		this.#minTokens = minTokens;
+	}
+
+	/** Whether `mask` has an answer, or an error. */
+	get isReady(): boolean {
+		try {
+			return this.#text.next() !== null;
+		} catch {
+			return true;
+		}
+	}
+
+	/** Resolves when `isReady`, or when the choice is closed. */
+	ready(): Promise<void> {
+		return this.#text.ready();
+	}
+
+	/**
+	 * Tokens that may come next, the end among them where the text may end and is long enough; null: it has ended.
+	 * @param answered tokens of the answer so far
+	 * @throws DynError INVALID_ARGUMENT when the guide asks for too much, INTERNAL when the grammar's thread failed.
+	 */
+	mask(answered: number): Uint32Array | null {
+		let next: ReturnType<GuidedText["next"]>;
+		try {
+			next = this.#text.next();
+		} catch (error) {
+			throw guideError(error);
+		}
+		if (!next?.mask) return null;
+		const mask = new Uint32Array(this.#words);
+		mask.set(next.mask.subarray(0, this.#words));
+		if (next.mayEnd && answered >= this.#minTokens)
+			for (const id of this.#ends) mask[id >>> 5]! |= 1 << (id & 31);
+		return mask;
+	}
+
+	/** Goes on by a token of the text; its successors are worked out meanwhile. */
+	accept(tokenId: number): void {
+		this.#text.accept(tokenId);
+	}
+
+	close(): void {
+		this.#text.close();
+	}
+}
+
+/**
+ * A guide for each choice of a request, compiled; empty when it asks for none. A request that another instance began
+ * goes on where that one was.
+ * @param ends ids that end a choice
+ * @param minTokens as the sampler counts them: from the answer's beginning
+ * @throws DynError INVALID_ARGUMENT saying what cannot be honoured, OVERLOADED when too many are being compiled.
+ */
+export async function openGuides(
+	{ texts, vocabulary }: Grammars,
+	request: GenerateRequest,
+	choices: number,
+	vocabSize: number,
+	ends: readonly number[],
+	minTokens: number,
+): Promise<GuidedChoice[]> {
+	const { guided, tokenIds, resumedTokens } = request;
+	if (!guided) return [];
+	const written = tokenIds.slice(tokenIds.length - resumedTokens);
+	const controls = ends.filter(
+		(id) => id < vocabSize && vocabulary.offsets[id] === vocabulary.offsets[id + 1],
+	);
+	const opened = await Promise.allSettled(Array.from({ length: choices }, () => texts.open(guided, written)));
+	const open = opened.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+	const failed = opened.find((each) => each.status === "rejected");
+	if (failed) {
+		for (const text of open) text.close();
+		throw guideError(failed.reason);
+	}
+	return open.map((text) => new GuidedChoice(text, vocabSize, controls, minTokens));
+}
+
+function guideError(error: unknown): DynError {
+	if (error instanceof BusyError) return new DynError("OVERLOADED", error.message, { cause: error });
+	if (!(error instanceof GrammarError)) return DynError.from(error);
+	return new DynError("INVALID_ARGUMENT", `the answer's constraint cannot be honoured: ${error.message}`, {
+		cause: error,
+		details: { param: "response_format" },
+	});
+}
