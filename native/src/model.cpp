@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 
@@ -14,30 +16,42 @@
 namespace dyn {
 namespace {
 
-// A checkpoint file in memory for the time of loading.
-class MappedFile {
+constexpr size_t kReadBytes = size_t(4) << 20; // of a tensor that one thread reads at once
+
+// A checkpoint file, open for the time of loading. It is read, not mapped: somebody may truncate it meanwhile, and what
+// is then missing is an error here, where a mapping would end the process (SIGBUS).
+class CheckpointFile {
 public:
-  explicit MappedFile(const std::string& path) {
-    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) throw NativeError("MODEL_FORMAT", "cannot open " + path + ": " + std::strerror(errno));
+  explicit CheckpointFile(const std::string& path) : path_(path), fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
     struct stat info;
-    if (fstat(fd, &info) == 0 && info.st_size > 0) {
-      size_ = size_t(info.st_size);
-      data_ = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (fd_ < 0 || fstat(fd_, &info) != 0) {
+      const std::string reason = std::strerror(errno);
+      if (fd_ >= 0) close(fd_);
+      throw NativeError("MODEL_FORMAT", "cannot open " + path + ": " + reason);
     }
-    close(fd);
-    if (data_ == MAP_FAILED) throw NativeError("MODEL_FORMAT", "cannot map " + path + ": " + std::strerror(errno));
-    madvise(data_, size_, MADV_WILLNEED);
+    size_ = size_t(info.st_size);
+#ifdef POSIX_FADV_WILLNEED
+    posix_fadvise(fd_, 0, 0, POSIX_FADV_WILLNEED);
+#endif
   }
-  ~MappedFile() {
-    if (data_ != MAP_FAILED) munmap(data_, size_);
-  }
-  MappedFile(const MappedFile&) = delete;
-  const uint8_t* bytes() const { return static_cast<const uint8_t*>(data_); }
+  ~CheckpointFile() { close(fd_); }
+  CheckpointFile(const CheckpointFile&) = delete;
   size_t size() const { return size_; }
 
+  void read(uint8_t* to, size_t bytes, size_t offset) const {
+    while (bytes > 0) {
+      const ssize_t got = pread(fd_, to, bytes, off_t(offset));
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) throw NativeError("MODEL_FORMAT", path_ + (got < 0 ? std::string(" cannot be read: ") + std::strerror(errno) : " became shorter while it was loaded; fetch it again"));
+      to += got;
+      bytes -= size_t(got);
+      offset += size_t(got);
+    }
+  }
+
 private:
-  void* data_ = MAP_FAILED;
+  const std::string path_;
+  const int fd_;
   size_t size_ = 0;
 };
 
@@ -88,13 +102,24 @@ private:
     return tensor;
   }
 
+  // The tensor's bytes; valid until the next call.
   const uint8_t* bytesOf(const TensorSource& tensor) {
     auto& file = files_[tensor.file];
-    if (!file) file = std::make_unique<MappedFile>(tensor.file);
+    if (!file) file = std::make_unique<CheckpointFile>(tensor.file);
     const size_t needed = sourceRowBytes(tensor.type, tensor.cols) * size_t(tensor.rows);
     if (needed == 0 || needed != tensor.byteLength || tensor.offset > file->size() || file->size() - tensor.offset < needed)
       throw NativeError("MODEL_FORMAT", "tensor " + tensor.name + " needs " + std::to_string(needed) + " bytes, which " + tensor.file + " does not have: the file is truncated");
-    return file->bytes() + tensor.offset;
+    if (needed > sourceBytes_) {
+      source_.reset(); // before the larger one is there
+      source_ = allocateAligned(needed, "a tensor of the checkpoint");
+      sourceBytes_ = needed;
+    }
+    const size_t chunks = (needed + kReadBytes - 1) / kReadBytes;
+    pool_.run(int(chunks), [&](int chunk) {
+      const size_t from = size_t(chunk) * kReadBytes;
+      file->read(source_.get() + from, std::min(kReadBytes, needed - from), tensor.offset + from);
+    });
+    return source_.get();
   }
 
   // Source row of each matrix row; see TensorSource.permutedHeads.
@@ -108,7 +133,9 @@ private:
   }
 
   std::map<std::string, const TensorSource*> tensors_;
-  std::map<std::string, std::unique_ptr<MappedFile>> files_;
+  std::map<std::string, std::unique_ptr<CheckpointFile>> files_;
+  AlignedBytes source_;
+  size_t sourceBytes_ = 0;
   const bool forceF32_;
   ThreadPool& pool_;
   const std::atomic<bool>& cancel_;

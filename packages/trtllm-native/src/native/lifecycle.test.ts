@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { copyFileSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -133,6 +133,22 @@ describe("a process or thread of its own", () => {
 		const during = program("").replace("engine.load()", "setImmediate(() => process.exit(3)), engine.load()");
 		expect(run(during)).toEqual({ status: 3, signal: null, stderr: "" });
 		expect(run(program(""))).toEqual({ status: 0, signal: null, stderr: "" });
+	});
+
+	it("may have its checkpoint truncated during the load", () => {
+		const file = `${model.file}.cut`;
+		// Ten times: now and then the load is quicker than the cut, and succeeds.
+		const source = program("").replaceAll(JSON.stringify(model.file), JSON.stringify(file));
+		const cut = source.replace(
+			/engine\.load\(\)\.then[\s\S]*/,
+			`engine.load().then(() => {}, ({ code }) => { process.exitCode = code === "MODEL_FORMAT" ? 6 : 7; });
+			require("node:fs").truncateSync(${JSON.stringify(file)}, 4096);`,
+		);
+		for (let i = 0; i < 10; i++) {
+			copyFileSync(model.file, file);
+			const { status, signal } = run(cut);
+			expect({ signal, ended: [0, 6].includes(status!) }).toEqual({ signal: null, ended: true });
+		}
 	});
 
 	it("may close the engine and still read the logits", () => {
