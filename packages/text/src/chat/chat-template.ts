@@ -13,6 +13,9 @@ export interface ChatTemplateOptions {
 	readonly toolTemplate?: string;
 }
 
+/** Steps of a conversation of one message, where even the longest templates take some hundreds. */
+const PROBE_STEPS = 20_000;
+
 /** Names that requests must not redefine. */
 const RESERVED = new Set(
 	"chat_template messages tools add_generation_prompt bos_token eos_token raise_exception strftime_now range namespace true True false False none None".split(
@@ -98,8 +101,8 @@ export class ChatTemplate {
 			add_generation_prompt: true,
 		});
 		try {
-			const parts = program.render(messages([{ type: "text", text: "probe" }]));
-			return parts.includes("probe") && parts === program.render(messages("probe"));
+			const parts = program.render(messages([{ type: "text", text: "probe" }]), PROBE_STEPS);
+			return parts.includes("probe") && parts === program.render(messages("probe"), PROBE_STEPS);
 		} catch {
 			return false;
 		}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -57,6 +57,10 @@ describe("loadChatTemplate", () => {
 		await write("tokenizer_config.json", {});
 		await expect(loadChatTemplate(folder, join(folder, "no.jinja"))).rejects.toThrow(
 			/INVALID_ARGUMENT.*no.jinja/,
+		);
+		await mkdir(join(folder, "chat_template.jinja"));
+		await expect(loadChatTemplate(folder)).rejects.toThrow(
+			/MODEL_FORMAT.*chat_template.jinja cannot be read/,
 		);
 		await expect(loadChatTemplate(join(folder, "none"))).rejects.toThrow(/NOT_FOUND/);
 	});

@@ -27,7 +27,8 @@ export async function loadChatTemplate(path: string, overridePath?: string): Pro
 	const isFolder =
 		existsSync(join(path, "tokenizer_config.json")) || existsSync(join(path, "tokenizer.json"));
 	const found = isFolder ? await findInFolder(path) : await findInGguf(path);
-	const override = overridePath === undefined ? undefined : await readOverride(overridePath);
+	const override =
+		overridePath === undefined ? undefined : await readTemplate(overridePath, "INVALID_ARGUMENT");
 	return ChatTemplate.create(override ?? found.template ?? null, {
 		source: overridePath ?? path,
 		...(found.bosToken === undefined ? {} : { bosToken: found.bosToken }),
@@ -46,7 +47,7 @@ async function findInFolder(path: string): Promise<Found> {
 	const config = value as Record<string, unknown>;
 	const tokens = { bosToken: namedToken(config["bos_token"]), eosToken: namedToken(config["eos_token"]) };
 	const separate = join(path, "chat_template.jinja");
-	if (existsSync(separate)) return { ...tokens, template: await readFile(separate, "utf8") };
+	if (existsSync(separate)) return { ...tokens, template: await readTemplate(separate, "MODEL_FORMAT") };
 	const template = config["chat_template"];
 	if (!Array.isArray(template))
 		return { ...tokens, template: typeof template === "string" ? template : undefined };
@@ -74,16 +75,11 @@ async function findInGguf(path: string): Promise<Found> {
 	};
 }
 
-async function readOverride(file: string): Promise<string> {
+async function readTemplate(file: string, code: "MODEL_FORMAT" | "INVALID_ARGUMENT"): Promise<string> {
 	try {
 		return await readFile(file, "utf8");
 	} catch (error) {
-		throw new DynError(
-			"INVALID_ARGUMENT",
-			`the chat template ${file} cannot be read: ${(error as Error).message}`,
-			{
-				cause: error,
-			},
-		);
+		const reason = (error as Error).message;
+		throw new DynError(code, `the chat template ${file} cannot be read: ${reason}`, { cause: error });
 	}
 }

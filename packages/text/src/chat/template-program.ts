@@ -22,8 +22,11 @@ interface Interpreter {
 	evaluate(node: Program | undefined, environment: Environment): { readonly value: unknown };
 }
 
-/** Nodes that one rendering may evaluate, plus entries it may loop over; a chat of a thousand turns needs 10^5. */
-const MAX_STEPS = 1_000_000;
+/**
+ * Nodes that one rendering may evaluate, plus entries it may loop over: about half a second; a chat of a thousand turns
+ * needs 10^5.
+ */
+const MAX_STEPS = 500_000;
 /** Entries of a list or mapping that a template may make. */
 const MAX_ENTRIES = 1_000_000;
 /** Characters of a string that a template may make. */
@@ -48,11 +51,14 @@ export class TemplateProgram {
 		return new TemplateProgram(jinja, source);
 	}
 
-	/** @throws Error with the template's own message, or one that names the limit it ran into. */
-	render(variables: Readonly<Record<string, unknown>>): string {
+	/**
+	 * @param maxSteps fewer steps than the usual limit, for a conversation that needs few
+	 * @throws Error with the template's own message, or one that names the limit it ran into.
+	 */
+	render(variables: Readonly<Record<string, unknown>>, maxSteps: number = MAX_STEPS): string {
 		const environment = new this.#jinja.Environment();
 		for (const [name, value] of Object.entries({ ...globals(), ...variables })) environment.set(name, value);
-		return String(limitedInterpreter(this.#jinja, environment).run(this.#program).value);
+		return String(limitedInterpreter(this.#jinja, environment, maxSteps).run(this.#program).value);
 	}
 }
 
@@ -80,7 +86,7 @@ function range(first: number, second?: number, step = 1): number[] {
 }
 
 /** Counts what is evaluated and looped over: Jinja has no endless loop, but loops within loops come close. */
-function limitedInterpreter(jinja: Jinja, environment: Environment): Interpreter {
+function limitedInterpreter(jinja: Jinja, environment: Environment, maxSteps: number): Interpreter {
 	let steps = 0;
 	const loopedOver = new Set<Program>();
 	class LimitedInterpreter extends jinja.Interpreter {
@@ -91,7 +97,7 @@ function limitedInterpreter(jinja: Jinja, environment: Environment): Interpreter
 			if (entries > MAX_ENTRIES || (typeof result.value === "string" && result.value.length > MAX_CHARACTERS))
 				throw new Error("the template makes a value that is too large");
 			steps += node && loopedOver.has(node) ? 1 + entries : 1;
-			if (steps > MAX_STEPS) throw new Error(`the template takes more than ${MAX_STEPS} steps`);
+			if (steps > maxSteps) throw new Error(`the template takes more than ${maxSteps} steps`);
 			return result;
 		}
 	}

@@ -47,7 +47,13 @@ export class JsonReader {
 
 	oneOf<T extends string>(value: unknown, where: string, allowed: readonly T[]): T {
 		if (!allowed.includes(value as T))
-			this.fail(`${where} is ${JSON.stringify(value) ?? "missing"}; supported: ${allowed.join(", ")}`);
+			this.fail(`${where} is ${shown(value)}; supported: ${allowed.join(", ")}`);
 		return value as T;
 	}
+}
+
+/** A value in an error message: of what nests, only what it is. */
+function shown(value: unknown): string {
+	if (value === undefined) return "missing";
+	return typeof value === "object" && value !== null ? "no text" : JSON.stringify(value).slice(0, 80);
 }

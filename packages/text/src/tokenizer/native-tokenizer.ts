@@ -32,8 +32,8 @@ export async function createNativeTokenizer(
 	options: NativeTokenizerOptions,
 ): Promise<Tokenizer> {
 	const { Tokenizer: Native } = await import("tokenizers");
-	const { json, names } = guardDocument(document);
 	try {
+		const { json, names } = guardDocument(document);
 		return new NativeTokenizer(Native.fromString(json), document, names, options);
 	} catch (error) {
 		throw new DynError("MODEL_FORMAT", `${document.source}: ${(error as Error).message}`, { cause: error });

@@ -18,6 +18,9 @@ function deep(levels: number): object {
 	return component;
 }
 
+/** What JSON.parse reads and JSON.stringify cannot write. */
+const nested: unknown = JSON.parse("[".repeat(20_000) + "]".repeat(20_000));
+
 describe("parseTokenizerDocument", () => {
 	it("accepts old spellings", () => {
 		const document = parseTokenizerDocument(
@@ -33,6 +36,11 @@ describe("parseTokenizerDocument", () => {
 			"an unknown model",
 			{ model: { type: "WordPiece" } },
 			/model.type is "WordPiece"; supported: BPE, Unigram/,
+		],
+		[
+			"a type that nests too deeply to be shown",
+			{ model: { type: nested } },
+			/model.type is no text; supported/,
 		],
 		[
 			"a merge of unknown tokens",

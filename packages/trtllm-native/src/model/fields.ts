@@ -66,6 +66,11 @@ export class Fields {
 /** A value from a checkpoint in an error message: short, and bigints, which JSON lacks, as numbers. */
 export function shown(value: unknown): string {
 	if (value === undefined) return "missing";
-	const text = JSON.stringify(value, (_, item: unknown) => (typeof item === "bigint" ? String(item) : item));
+	let text: string;
+	try {
+		text = JSON.stringify(value, (_, item: unknown) => (typeof item === "bigint" ? String(item) : item));
+	} catch {
+		return "a value that nests too deeply"; // a file can hold what JSON.stringify cannot write
+	}
 	return text.length > 80 ? `${text.slice(0, 80)}...` : text;
 }

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs cases one by one and tells the parent of each before it begins, so that a crash or a hang has a number.
+//   fork: fuzz-child.mjs SEEDS FIRST LAST
+import {
+	cpSync,
+	mkdirSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	rmSync,
+	symlinkSync,
+	writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openCheckpoint } from "../../packages/models/dist/index.js";
+import { encodeGguf } from "../../packages/models/dist/testing/index.js";
+import { loadEverything } from "./load-everything.mjs";
+import { seededRandom } from "./mutate.mjs";
+import { mutateFile } from "./mutate-file.mjs";
+
+/** CPU time of one case, s, and memory that it may take: no seed is larger than 100 kB. */
+const MOST_SECONDS = 1;
+const MOST_BYTES = 256 * 2 ** 20;
+
+const [seeds, first, last] = process.argv.slice(2);
+const work = mkdtempSync(join(tmpdir(), "dyn-fuzz-"));
+const cache = join(work, "cache");
+const names = readdirSync(seeds).sort();
+for (const name of names) cpSync(join(seeds, name), join(work, name), { recursive: true });
+
+const descriptions = new Map();
+for (const name of names)
+	for (const file of readdirSync(join(seeds, name)).filter((each) => each.endsWith(".gguf"))) {
+		const path = join(seeds, name, file);
+		descriptions.set(readFileSync(path).toString("latin1"), await openCheckpoint(path).catch(() => null));
+	}
+const gguf = {
+	decode(bytes) {
+		const { metadata, tensors } = descriptions.get(bytes.toString("latin1"));
+		return {
+			metadata: structuredClone(Object.fromEntries(metadata)),
+			tensors: [...tensors.values()].map(({ name, type, shape, offset, byteLength }) => ({
+				name,
+				type,
+				shape: [...shape],
+				bytes: bytes.subarray(offset, offset + byteLength).toString("latin1"),
+			})),
+		};
+	},
+	encode: ({ metadata, tensors }) =>
+		encodeGguf(
+			metadata,
+			tensors.map((tensor) => ({ ...tensor, bytes: Buffer.from(tensor.bytes, "latin1") })),
+		),
+};
+
+for (let number = Number(first); number < Number(last); number++) {
+	process.send({ begins: number });
+	const name = names[number % names.length];
+	// The first round is the seeds as they are.
+	const change = number < names.length ? null : changeOf(name, seededRandom(number));
+	const before = process.memoryUsage.rss();
+	const cpu = process.cpuUsage();
+	let problem = null;
+	try {
+		const outcomes = await loadEverything(join(work, name), cache);
+		process.send({ ended: number, name, outcomes });
+	} catch (error) {
+		problem = error.message;
+	}
+	const { user, system } = process.cpuUsage(cpu);
+	const grown = Math.max(process.memoryUsage.rss(), process.resourceUsage().maxRSS * 1024) - before;
+	if (problem === null && (user + system) / 1e6 > MOST_SECONDS)
+		problem = `took ${((user + system) / 1e6).toFixed(1)} s of CPU time`;
+	if (problem === null && grown > MOST_BYTES) problem = `took ${Math.round(grown / 2 ** 20)} MiB`;
+	if (problem !== null)
+		process.send({ problem, number, name, keep: process.env.FUZZ_KEEP && keep(name, number) });
+	change?.undo();
+}
+rmSync(work, { recursive: true, force: true });
+process.disconnect();
+
+/** Puts something else in the place of one file. */
+function changeOf(name, random) {
+	const files = readdirSync(join(seeds, name)).sort();
+	const file = files[Math.floor(random() * files.length)];
+	const path = join(work, name, file);
+	const original = readFileSync(join(seeds, name, file));
+	const odd = random();
+	rmSync(path, { recursive: true, force: true });
+	if (odd < 0.002) mkdirSync(path);
+	else if (odd < 0.004) symlinkSync(path, path);
+	else if (odd < 0.006) writeFileSync(path, "");
+	else if (odd >= 0.008) writeFileSync(path, mutateFile(file, original, random, gguf));
+	return {
+		undo() {
+			rmSync(path, { recursive: true, force: true });
+			writeFileSync(path, original);
+		},
+	};
+}
+
+function keep(name, number) {
+	const folder = join(process.env.FUZZ_KEEP, `${name}-${number}`);
+	cpSync(join(work, name), folder, { recursive: true, verbatimSymlinks: true });
+	return folder;
+}
