@@ -5,6 +5,7 @@ import type { SampledToken, SamplerParams } from "../backend/forward-backend.js"
 import type { Sequence } from "../scheduler/sequence.js";
 import type { GuidedChoice } from "./guided-choice.js";
 import type { Pooler } from "./pooler.js";
+import type { PromptScores } from "./prompt-scores.js";
 
 /** One choice: its sequence and what is needed to choose and judge its tokens. */
 export interface Choice {
@@ -15,6 +16,8 @@ export interface Choice {
 	readonly processors: readonly NamedProcessor[];
 	/** Keeps the answer within a schema, an expression or a grammar. */
 	readonly guide?: GuidedChoice | undefined;
+	/** Gathers the log-probabilities of the prompt, which come with the first token. */
+	readonly promptScores?: PromptScores | undefined;
 	/** For an embedding: takes the hidden states of the sequence, of which no token is chosen. */
 	readonly pooler?: Pooler;
 }
@@ -50,7 +53,9 @@ export interface ActiveRequest {
 }
 
 /** Records a newly chosen token and says what the caller hears of it. End and stop ids end the choice and are not part of its text, unless they are visible ones. */
-export function takeToken({ request, index, sequence, params }: Choice, token: SampledToken): EngineOutput {
+export function takeToken(choice: Choice, token: SampledToken): EngineOutput {
+	const { request, index, sequence, params, promptScores } = choice;
+	const isFirst = sequence.generated === 0;
 	const isEos = request.eosTokenIds.has(token.tokenId);
 	const ends = (isEos || request.stopTokenIds.has(token.tokenId)) && sequence.answered >= params.minTokens;
 	const shown = !ends || request.visibleStopTokenIds.has(token.tokenId);
@@ -64,6 +69,7 @@ export function takeToken({ request, index, sequence, params }: Choice, token: S
 		finishReason,
 		stopTokenId: ends ? token.tokenId : null,
 		usage: finishReason ? usageOf(sequence) : null,
+		...(isFirst && promptScores ? { promptLogprobs: promptScores.take() } : {}),
 	};
 }
 
@@ -92,7 +98,7 @@ function usageOf(sequence: Sequence): Usage {
 	};
 }
 
-function logprobsOf({ tokenId, logprob, topIds, topLogprobs }: SampledToken): TokenLogprobs {
+export function logprobsOf({ tokenId, logprob, topIds, topLogprobs }: SampledToken): TokenLogprobs {
 	return {
 		tokenId,
 		logprob,

@@ -15,6 +15,7 @@ import { Scheduler } from "../scheduler/scheduler.js";
 import { Sequence } from "../scheduler/sequence.js";
 import { Speculation, type SpeculationStats } from "../speculation/speculation.js";
 import type { ActiveRequest, Cancellation } from "./active-request.js";
+import { BestOf } from "./best-of.js";
 import type { EngineCoreOptions, OpenEngine } from "./core-options.js";
 import { deferredIterable } from "./deferred-iterable.js";
 import { DeltaQueue } from "./delta-queue.js";
@@ -22,6 +23,7 @@ import { embed } from "./embed.js";
 import { EngineMetrics } from "./engine-metrics.js";
 import { type GuidedChoice, openGuides } from "./guided-choice.js";
 import { KvEventStream } from "./kv-event-stream.js";
+import { PromptScores } from "./prompt-scores.js";
 import { SaltedHashers } from "./salted-hashers.js";
 import { StepLoop, type StepReport } from "./step-loop.js";
 import { validateEmbedRequest } from "./validate-embed-request.js";
@@ -190,6 +192,7 @@ export class EngineCore implements Engine {
 		return [
 			...FEATURES,
 			...(this.#loaded?.grammars ? GUIDED_FEATURES : []),
+			...(this.#loaded?.backend.info.scoresPrompts ? (["prompt_logprobs"] as const) : []),
 			...(this.#options.createHandoff ? (["prefill", "decode"] as const) : []),
 		];
 	}
@@ -235,8 +238,9 @@ export class EngineCore implements Engine {
 		const cancel = (cancellation: Cancellation) => loop.cancel(active, cancellation);
 		const abort = () => cancel({ how: "reported" });
 		const queue = new DeltaQueue(() => cancel({ how: "silent" }));
+		const { bestOf } = sampling;
 		const active: ActiveRequest = {
-			queue,
+			queue: bestOf === null ? queue : new BestOf(queue, bestOf, request.output.logprobs !== null),
 			open: new Set(),
 			maxTokens: valid.maxTokens,
 			eosTokenIds: new Set(valid.eosTokenIds),
@@ -257,7 +261,17 @@ export class EngineCore implements Engine {
 			});
 			leader ??= sequence;
 			const params = sampling.params(index);
-			active.open.add({ request: active, index, sequence, params, processors: own, guide: guides[index] });
+			const { promptLogprobs: top } = valid;
+			const promptScores = index === 0 && top !== null ? new PromptScores(sequence, top) : undefined;
+			active.open.add({
+				request: active,
+				index,
+				sequence,
+				params,
+				processors: own,
+				guide: guides[index],
+				promptScores,
+			});
 		}
 		const unwatch = watchContext(context, {
 			onAbort: abort,

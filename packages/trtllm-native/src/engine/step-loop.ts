@@ -122,11 +122,17 @@ export class StepLoop {
 				const plan = await this.#withGuesses(planned);
 				this.#stepping = plan.shares;
 				const promptRows = countPromptRows(plan);
-				const { cancelled, sampled, elapsedMs } = await backend.step(plan.shares.map(toStepSequence));
+				const {
+					cancelled,
+					sampled,
+					scores = [],
+					elapsedMs,
+				} = await backend.step(plan.shares.map((share) => this.#toStepSequence(share)));
 				this.#stepping = [];
 				this.#progressMs = performance.now();
 				if (cancelled) continue; // nothing was computed: the same tokens are planned again
 				await this.#waits.forStep(this.#guidesOf(plan), plan.shares.length);
+				this.#bookScores(plan, scores);
 				const generatedTokens = this.#apply(plan, sampled);
 				onStep({ plan, promptRows, generatedTokens, elapsedMs });
 			}
@@ -145,6 +151,18 @@ export class StepLoop {
 			const { params } = this.#choices.get(sequence)!;
 			backend.openSlot(sequence.slot, params, sequence.tokens.view(), sequence.answered);
 		}
+	}
+
+	#toStepSequence(share: ScheduledShare): StepSequence {
+		const { promptScores } = this.#choices.get(share.sequence)!;
+		const scored = promptScores?.wanted(share.count);
+		return scored ? { ...toStepSequence(share), scored } : toStepSequence(share);
+	}
+
+	#bookScores({ shares }: StepPlan, scores: readonly SampledToken[]): void {
+		if (scores.length === 0) return;
+		for (const { sequence } of shares)
+			this.#choices.get(sequence)?.promptScores?.add(scores.filter(({ slot }) => slot === sequence.slot));
 	}
 
 	/** Guesses for the sequences that decode and whose tokens the backend chooses. */

@@ -3,11 +3,12 @@ import { DynError, invalidArgument } from "@dyn/common";
 import { checkFeatures, type RequestFeature } from "@dyn/engine";
 import type { GenerateRequest } from "@dyn/protocols";
 import type { ModelSpec } from "../model/model-spec.js";
-import { type ResolvedSampling, resolveSampling } from "../sampling/resolve-sampling.js";
+import { MAX_LOGPROBS, type ResolvedSampling, resolveSampling } from "../sampling/resolve-sampling.js";
 
 /** What this engine can do beyond what every engine can. */
 export const FEATURES: readonly RequestFeature[] = [
 	"logit_bias",
+	"best_of",
 	"logits_processors",
 	"visible_stop_token_ids",
 	"priority",
@@ -24,6 +25,7 @@ export const GUIDED_FEATURES: readonly RequestFeature[] = [
 	"guided_grammar",
 	"guided_structural_tag",
 	"guided_choice",
+	"guided_resumption",
 ];
 
 /** A request that can be served, every default resolved. */
@@ -34,6 +36,8 @@ export interface ValidRequest {
 	readonly stopTokenIds: readonly number[];
 	/** Those of the above that are part of the output. */
 	readonly visibleStopTokenIds: readonly number[];
+	/** Alternatives per token of the prompt; null: its log-probabilities are not wanted. */
+	readonly promptLogprobs: number | null;
 	readonly sampling: ResolvedSampling;
 }
 
@@ -92,8 +96,17 @@ export function validateRequest(
 		eosTokenIds: ends,
 		stopTokenIds,
 		visibleStopTokenIds: stop.visibleStopTokenIds,
+		promptLogprobs: promptLogprobsOf(request),
 		sampling: resolveSampling(request, vocabSize, [...ends, ...stopTokenIds]),
 	};
+}
+
+function promptLogprobsOf({ output: { promptLogprobs: value } }: GenerateRequest): number | null {
+	if (value === null || (Number.isInteger(value) && value >= 0 && value <= MAX_LOGPROBS)) return value;
+	throw invalidArgument(
+		"prompt_logprobs",
+		`prompt_logprobs must be an integer between 0 and ${MAX_LOGPROBS}, got ${value}`,
+	);
 }
 
 function isTokenId(id: number): boolean {

@@ -5,11 +5,14 @@ import type { GenerateRequest } from "@dyn/protocols";
 import type { SamplerParams } from "../backend/forward-backend.js";
 
 export const MAX_CHOICES = 128;
-const MAX_LOGPROBS = 20;
+export const MAX_LOGPROBS = 20;
 
 /** Parameters of choice `index` of a request; ranges as documented on SamplingOptions. */
 export interface ResolvedSampling {
+	/** Sequences to generate. */
 	readonly choices: number;
+	/** How many of them are answered, the best; null: all. */
+	readonly bestOf: number | null;
 	params(choice: number): SamplerParams;
 }
 
@@ -23,7 +26,9 @@ export function resolveSampling(
 	endTokenIds: readonly number[],
 ): ResolvedSampling {
 	const { sampling, stop, output } = request;
-	const choices = integer("n", sampling.n ?? 1, 1, MAX_CHOICES);
+	const answered = integer("n", sampling.n ?? 1, 1, MAX_CHOICES);
+	const choices = integer("best_of", sampling.bestOf ?? answered, answered, MAX_CHOICES);
+	const ranked = choices > answered;
 	const bias = [...(sampling.logitBias ?? [])];
 	for (const [id, value] of bias) {
 		integer("logit_bias", id, 0, vocabSize - 1);
@@ -48,10 +53,12 @@ export function resolveSampling(
 		biasValues: Float32Array.from(bias, ([, value]) => value),
 		suppressIds: Uint32Array.from(endTokenIds.filter((id) => id < vocabSize)),
 		minTokens: resumed + minTokens, // the sampler counts from the answer's beginning
-		logprobs: output.logprobs === null ? -1 : integer("logprobs", output.logprobs, 0, MAX_LOGPROBS),
+		logprobs:
+			output.logprobs === null ? (ranked ? 0 : -1) : integer("logprobs", output.logprobs, 0, MAX_LOGPROBS),
 	};
 	return {
 		choices,
+		bestOf: ranked ? answered : null,
 		params(choice) {
 			const own = BigInt.asUintN(64, seed + BigInt(choice));
 			return { ...shared, seedLow: Number(own & 0xffff_ffffn), seedHigh: Number(own >> 32n) };

@@ -32,6 +32,8 @@ export class Sequence {
 	slot = -1;
 	/** Tokens whose keys and values are in `blocks`. */
 	computed = 0;
+	/** Whether every token of the prompt is still to be computed, because its logits are wanted. */
+	unscored = false;
 	/** Whether it ever had a slot. */
 	admitted = false;
 	/** Tokens that were found in the cache when the sequence was first admitted. */
@@ -69,7 +71,7 @@ export class Sequence {
 
 	/** Tokens that need not be computed when their blocks are cached: all but the last, whose row is needed; none when every row is. */
 	get reusable(): number {
-		return this.hidden === "all" ? 0 : this.tokens.length - 1;
+		return this.hidden === "all" || this.unscored ? 0 : this.tokens.length - 1;
 	}
 
 	/** False while the leader's prompt is not in the cache yet. */
