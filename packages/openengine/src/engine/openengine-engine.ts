@@ -16,9 +16,9 @@ import {
 } from "../client/openengine-client.js";
 import type { OpenEngineDialect } from "./dialect.js";
 import { engineInfoOf } from "./engine-info.js";
+import { Generation, type GenerationCall } from "./generation.js";
 import { hasKvEvents, readKvEvents } from "./kv-event-reader.js";
 import { toRequestMessage } from "./request-message.js";
-import { ResponseReader } from "./response-reader.js";
 import { StatusPoller } from "./status-poller.js";
 
 export interface OpenEngineEngineOptions extends OpenEngineClientOptions {
@@ -101,7 +101,11 @@ class OpenEngineEngine implements Engine {
 		}
 	}
 
-	async *generate(request: GenerateRequest, context: RequestContext): AsyncIterable<EngineOutput> {
+	generate(request: GenerateRequest, context: RequestContext): AsyncIterable<EngineOutput> {
+		return new Generation(request, () => this.#begin(request, context));
+	}
+
+	#begin(request: GenerateRequest, context: RequestContext): GenerationCall {
 		const { client, info, model } = this.#running();
 		if (this.#isDraining) throw new DynError("DRAINING", "the engine takes no new requests");
 		checkFeatures(request, info.capabilities.features);
@@ -114,43 +118,27 @@ class OpenEngineEngine implements Engine {
 			dialect: this.#dialect,
 		});
 		const { signal, unlink } = linkSignals(context.signal, this.#closing.signal);
-		const reader = new ResponseReader(request);
-		let isSent = false;
+		const { priority, dpRank } = request.routing;
 		this.#active.add(requestId, null);
-		try {
-			if (signal.aborted) {
-				yield* reader.cancelled();
-				return;
-			}
-			const { priority, dpRank } = request.routing;
-			isSent = true;
-			const responses = client.generate(message, {
-				signal,
-				timeoutMs:
-					context.deadlineMs === null ? undefined : Math.max(1, context.deadlineMs - performance.now()),
-				trace: context.trace ?? undefined,
-				priority: info.capabilities.features.includes("priority") ? (priority ?? undefined) : undefined,
-				targetDpRank: dpRank ?? undefined,
-			});
-			try {
-				for await (const response of responses) for (const output of reader.read(response)) yield output;
-			} catch (error) {
-				if (!signal.aborted) throw error;
-				yield* reader.cancelled();
-				return;
-			}
-			if (!reader.isOver)
-				throw new DynError(
-					"DISCONNECTED",
-					"the engine ended its stream before all outputs had ended; look at its log",
-				);
-		} finally {
-			unlink();
-			// The stream is cancelled by now, but not every engine frees a request for that alone.
-			if (isSent && !reader.isOver) void client.abort({ requestId }).catch(() => {});
-			this.#active.remove(requestId);
-			if (this.#closing.signal.aborted) this.#disconnect();
-		}
+		return {
+			signal,
+			send: () =>
+				client.generate(message, {
+					signal,
+					timeoutMs:
+						context.deadlineMs === null ? undefined : Math.max(1, context.deadlineMs - performance.now()),
+					trace: context.trace ?? undefined,
+					priority: info.capabilities.features.includes("priority") ? (priority ?? undefined) : undefined,
+					targetDpRank: dpRank ?? undefined,
+				}),
+			onEnd: (isAbandoned) => {
+				unlink();
+				// The stream is cancelled by now, but not every engine frees a request for that alone.
+				if (isAbandoned) void client.abort({ requestId }).catch(() => {});
+				this.#active.remove(requestId);
+				if (this.#closing.signal.aborted) this.#disconnect();
+			},
+		};
 	}
 
 	async *kvEvents(): AsyncIterable<KvEvent> {

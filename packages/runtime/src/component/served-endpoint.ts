@@ -2,6 +2,7 @@
 import { DynError, linkSignals, type RequestContext, type Span, type Tracer, traceFields } from "@dyn/common";
 import type { EndpointHandler, EndpointPath, Instance, ServedEndpoint } from "../types.js";
 import type { ComponentMetrics } from "./component-metrics.js";
+import { type AnswerService, ServedAnswer } from "./served-answer.js";
 
 /** What a runtime does for an endpoint that it can be found, and for one that ends. */
 export interface Presence {
@@ -54,36 +55,31 @@ export class Serving implements ServedEndpoint {
 	}
 
 	/** The handler as the request plane calls it. */
-	async *handle(request: unknown, context: RequestContext): AsyncGenerator<unknown, void> {
+	handle(request: unknown, context: RequestContext): AsyncIterable<unknown> {
+		return new ServedAnswer(() => this.#begin(request, context));
+	}
+
+	#begin(request: unknown, context: RequestContext): AnswerService {
 		if (this.#isRefusing) throw new DynError("DRAINING", `instance ${this.instance.id} is shutting down`);
 		const meter = this.#metrics.begin(context.sentAtMs);
 		const span = this.#span(context);
 		this.#inflight++;
 		const { signal, unlink } = linkSignals(context.signal, this.#closing.signal);
 		const logger = context.logger.child({ request: context.id, ...traceFields(span.trace) });
-		let error: unknown;
-		let responded = false;
-		let finished = false;
-		try {
-			for await (const item of this.#handler(request, { ...context, signal, logger, trace: span.trace })) {
-				if (!responded) meter.responded();
-				responded = true;
-				yield item;
-			}
-			finished = true;
-		} catch (thrown) {
-			error = thrown;
-			throw thrown;
-		} finally {
-			unlink();
-			this.#inflight--;
-			const cancelled = context.signal.aborted || (!finished && error === undefined);
-			meter.end({ cancelled, error });
-			if (cancelled) span.set({ cancelled });
-			else if (error !== undefined) span.fail(error);
-			span.end();
-			if (this.#inflight === 0) this.#onIdle();
-		}
+		return {
+			handle: () => this.#handler(request, { ...context, signal, logger, trace: span.trace }),
+			onFirst: () => meter.responded(),
+			onEnd: (end, error) => {
+				unlink();
+				this.#inflight--;
+				const cancelled = context.signal.aborted || end === "left";
+				meter.end({ cancelled, error });
+				if (cancelled) span.set({ cancelled });
+				else if (end === "failed") span.fail(error);
+				span.end();
+				if (this.#inflight === 0) this.#onIdle();
+			},
+		};
 	}
 
 	/** The span of one request (name and attributes as in Dynamo). */
