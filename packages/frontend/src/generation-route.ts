@@ -36,6 +36,10 @@ export interface GenerationEndpoint {
 interface ParsedRequest {
 	readonly fields: CommonFields;
 	readonly logprobs: number | null;
+	/** Whether answers begin with their prompt. */
+	readonly echo: boolean;
+	/** Candidates per prompt, of which the best are answered; null: as many as are answered. */
+	readonly bestOf: number | null;
 	tokenize(model: ServableModel): Promise<Uint32Array[]>;
 }
 
@@ -48,6 +52,8 @@ export const chatEndpoint: GenerationEndpoint = {
 		return {
 			fields: request,
 			logprobs: request.logprobs,
+			echo: false,
+			bestOf: null,
 			async tokenize(model) {
 				const { messages, templateVariables: kwargs } = request;
 				await checkTextLength(model, messages.map(({ content }) => content).join(""), "messages");
@@ -67,6 +73,8 @@ export const completionEndpoint: GenerationEndpoint = {
 		return {
 			fields: request,
 			logprobs: request.logprobs,
+			echo: request.echo,
+			bestOf: request.bestOf,
 			tokenize: (model) =>
 				Promise.all(
 					request.prompts.map(async (prompt) => {
@@ -120,7 +128,7 @@ export async function serveGeneration(
 		if (!response.writableEnded) gone.abort(CLIENT_LEFT);
 	});
 	const parsed = endpoint.read(parseJsonBody(await readBody(request, options.limits.bodyBytes)));
-	const { fields, logprobs } = parsed;
+	const { fields, logprobs, echo, bestOf } = parsed;
 	const model = models.get(fields.model);
 	if (!model.card.endpointTypes.includes(endpoint.type)) {
 		throw new DynError(
@@ -155,6 +163,8 @@ export async function serveGeneration(
 			model,
 			fields,
 			logprobs,
+			echo,
+			bestOf,
 			prompts,
 			promptField: endpoint.promptField,
 			migration: {

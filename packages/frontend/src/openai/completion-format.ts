@@ -19,8 +19,8 @@ export function completionFormat(requestId: string, model: string, created: numb
 		return {
 			tokens: entries.map(({ token }) => token),
 			token_logprobs: entries.map(({ logprob }) => logprob),
-			top_logprobs: entries.map(({ top }) =>
-				Object.fromEntries(top.map(({ token, logprob }) => [token, logprob])),
+			top_logprobs: entries.map(
+				({ top }) => top && Object.fromEntries(top.map(({ token, logprob }) => [token, logprob])),
 			),
 			text_offset: textOffsets,
 		};

@@ -34,8 +34,10 @@ export interface ShownToken {
 	readonly bytes: readonly number[];
 }
 
-export interface ShownLogprobs extends ShownToken {
-	readonly top: readonly ShownToken[];
+export interface ShownLogprobs extends Omit<ShownToken, "logprob"> {
+	/** null, both: nothing came before the token. */
+	readonly logprob: number | null;
+	readonly top: readonly ShownToken[] | null;
 }
 
 export function showLogprobs(tokenizer: Tokenizer, { top, ...chosen }: TokenLogprobs): ShownLogprobs {

@@ -8,6 +8,7 @@ import type { ServableModel } from "../models/model-directory.js";
 import { ChoiceText, type ShownLogprobs, showLogprobs } from "./choice-text.js";
 import { checkContext } from "./context-check.js";
 import { merge } from "./merge.js";
+import { PromptEcho, scoredFirst } from "./prompt-echo.js";
 
 /** A piece of one choice's answer, in OpenAI's terms. */
 export interface ChoiceDelta {
@@ -24,6 +25,10 @@ export interface GenerationOptions {
 	readonly model: ServableModel;
 	readonly fields: CommonFields;
 	readonly logprobs: number | null;
+	/** Whether answers begin with their prompt. */
+	readonly echo: boolean;
+	/** Candidates per prompt, of which the best are answered; null: as many as are answered. */
+	readonly bestOf: number | null;
 	/** The request's field that prompts come from, for errors. */
 	readonly promptField: string;
 	/** Token ids, one list per prompt. */
@@ -123,8 +128,9 @@ export class Generation {
 	}
 
 	async *#runPart(part: Part, context: RequestContext): AsyncGenerator<ChoiceDelta, void> {
-		const { model, fields, logprobs, migration } = this.#options;
+		const { model, fields, logprobs, echo, prompts, migration } = this.#options;
 		const { promptIndex, firstChoice } = part;
+		const indexOf = (choice: number) => promptIndex * fields.n + firstChoice + choice;
 		const texts = Array.from({ length: part.choices }, () => new ChoiceText(model.tokenizer, fields));
 		/** Choices that the client waits for, and those that the engine works on. */
 		const open = new Set(texts.keys());
@@ -136,17 +142,20 @@ export class Generation {
 			request: this.#engineRequest(part),
 			instanceId: fields.instanceId,
 		});
-		for await (const output of stream) {
+		const prompt = echo ? new PromptEcho(model.tokenizer, prompts[promptIndex]!, fields) : null;
+		const silent = new Set(texts.keys());
+		let scores: readonly ShownLogprobs[] = [];
+		for await (const output of prompt && logprobs !== null ? scoredFirst(stream) : stream) {
+			if (prompt && output.promptLogprobs) scores = prompt.logprobs(output.promptLogprobs);
+			if (prompt && silent.delete(output.index))
+				for (const piece of prompt.pieces(logprobs === null ? null : scores, MAX_TOKENS_WITH_LOGPROBS))
+					yield { ...piece, index: indexOf(output.index), tokens: 0, finishReason: null };
 			if (output.finishReason !== null) running.delete(output.index);
 			const cached = output.usage?.cachedTokens ?? 0;
 			this.#cachedTokens[promptIndex] = Math.max(this.#cachedTokens[promptIndex]!, cached);
 			for (const piece of pieces(output, logprobs === null ? MAX_TOKENS : MAX_TOKENS_WITH_LOGPROBS)) {
 				if (!open.has(output.index)) break; // goes on behind its stop string
-				const delta = this.#deltaOf(
-					piece,
-					texts[output.index]!,
-					promptIndex * fields.n + firstChoice + output.index,
-				);
+				const delta = this.#deltaOf(piece, texts[output.index]!, indexOf(output.index));
 				if (delta.finishReason) open.delete(output.index);
 				yield delta;
 			}
@@ -176,15 +185,15 @@ export class Generation {
 	}
 
 	#engineRequest({ promptIndex, firstChoice, choices }: Part): GenerateRequest {
-		const { fields, logprobs, prompts } = this.#options;
+		const { fields, logprobs, echo, bestOf, prompts } = this.#options;
 		// As an engine does it that makes all choices of a request: each has a seed of its own.
 		const seed = fields.seed === null ? null : fields.seed + firstChoice;
 		return createGenerateRequest({
 			model: fields.model,
 			tokenIds: prompts[promptIndex]!,
-			sampling: { ...fields, n: choices, seed },
+			sampling: { ...fields, n: choices, bestOf, seed },
 			stop: fields,
-			output: { logprobs },
+			output: { logprobs, promptLogprobs: echo ? logprobs : null },
 			routing: fields,
 			logitsProcessors: fields.logitsProcessors,
 		});

@@ -9,6 +9,10 @@ export interface CompletionRequest extends CommonFields {
 	readonly prompts: readonly (string | readonly number[])[];
 	/** Alternatives per token, 0..5; null: no log-probabilities. */
 	readonly logprobs: number | null;
+	/** Candidates per prompt, of which the best n are answered; null: n. */
+	readonly bestOf: number | null;
+	/** Whether answers begin with their prompt. */
+	readonly echo: boolean;
 }
 
 const MAX_CHOICES = 128;
@@ -32,12 +36,21 @@ export function readCompletionRequest(body: unknown): CompletionRequest {
 		5,
 		(value) => `Logprobs must be between 0 and 5, got ${value}`,
 	);
-	reader.notServed("best_of", (value) => value === common.n);
-	reader.notServed("echo", (value) => value === false);
+	const bestOf = readBestOf(reader, common);
+	const echo = reader.boolean("echo") ?? false;
 	reader.notServed("suffix", (value) => value === "");
 	reader.notServed("prompt_embeds");
 	reader.finish();
-	return { ...common, prompts, logprobs };
+	return { ...common, prompts, logprobs, bestOf, echo };
+}
+
+/** As OpenAI's: at least n, and nothing to stream before all candidates are there. */
+function readBestOf(reader: ObjectReader, { n, stream }: CommonFields): number | null {
+	const wanted = `best_of must be between n (${n}) and ${MAX_CHOICES}`;
+	const bestOf = reader.integer("best_of", n, MAX_CHOICES, (value) => `${wanted}, got ${value}`);
+	if (bestOf === null || bestOf === n) return null;
+	if (stream) throw invalidArgument("best_of", "best_of above n cannot be streamed: leave stream out");
+	return bestOf;
 }
 
 function readPrompts(reader: ObjectReader): (string | readonly number[])[] {

@@ -195,10 +195,17 @@ describe("completion requests", () => {
 		expect(failure(() => completion(extra))).toMatchObject({ code: "INVALID_ARGUMENT", param });
 	});
 
-	it("accept best_of and echo where they change nothing, and refuse them otherwise", () => {
-		expect(completion({ best_of: 1, echo: false, suffix: "" }).n).toBe(1);
-		expect(failure(() => completion({ echo: true })).code).toBe("UNIMPLEMENTED");
-		expect(failure(() => completion({ best_of: 3 })).param).toBe("best_of");
+	it("take best_of from n on, not streamed, and echo", () => {
+		expect(completion({ best_of: 1, echo: false, suffix: "" })).toMatchObject({ bestOf: null, echo: false });
+		const several = { n: 2, temperature: 1 };
+		expect(completion({ ...several, best_of: 3, echo: true })).toMatchObject({ bestOf: 3, echo: true });
+		expect(completion({ ...several, best_of: 2, stream: true })).toMatchObject({ bestOf: null });
+		for (const extra of [{ best_of: 1 }, { best_of: 129 }, { best_of: 3, stream: true }, { best_of: "3" }])
+			expect(failure(() => completion({ ...several, ...extra }))).toMatchObject({
+				code: "INVALID_ARGUMENT",
+				param: "best_of",
+			});
+		expect(failure(() => completion({ echo: 1 })).param).toBe("echo");
 	});
 });
 
