@@ -34,6 +34,8 @@ export interface EngineCapabilities {
 	readonly kvEvents: boolean;
 	/** What it can honour beyond what every engine can; it refuses the rest (`checkFeatures`). */
 	readonly features: readonly RequestFeature[];
+	/** Whether a guided answer that another instance began (`resumedTokens`) goes on where its guide was. Absent: no. */
+	readonly resumesGuided?: boolean;
 }
 
 /** Load of one data-parallel rank at this moment. */

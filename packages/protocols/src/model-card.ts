@@ -60,6 +60,8 @@ export interface ModelCard {
 	readonly logprobs: boolean;
 	/** Most choices of one request; a frontend sends several requests for more. */
 	readonly maxChoices: number;
+	/** Whether a guided answer that another worker began can be continued by this one. Absent: no. */
+	readonly resumesGuided?: boolean;
 	/** Whether the worker tells routers what enters and leaves its KV cache. Absent: no. */
 	readonly publishesKvEvents?: boolean;
 	/** Whether it also answers routers that ask for all of it. Absent: no. */

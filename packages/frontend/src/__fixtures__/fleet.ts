@@ -54,6 +54,8 @@ export class Fleet {
 	readonly #frontendMetrics: FrontendMetrics;
 	readonly instances: Set<bigint> = new Set();
 	readonly pulses: Pulses = new Pulses();
+	/** What its card says of guided answers. */
+	resumesGuided = false;
 	/** Other endpoints with an equal card. */
 	others: readonly Served[] = [];
 
@@ -82,7 +84,7 @@ export class Fleet {
 	}
 
 	get model(): MigratableCall["model"] {
-		const card = { name: "m", contextLength: CONTEXT_LENGTH, eosTokenIds: [256] } as unknown as ModelCard;
+		const card = { name: "m", contextLength: CONTEXT_LENGTH, eosTokenIds: [256], resumesGuided: this.resumesGuided } as unknown as ModelCard;
 		return { card, client: this.client, instances: this.instances, pulses: this.pulses, prefills: () => [], others: () => this.others };
 	}
 

@@ -100,13 +100,14 @@ export class Candidates {
 
 	/** An equal checksum says nothing of what Dynamo's cards have no field for. */
 	#served(): Served[] {
-		const { sampling, output, logitsProcessors } = this.#request;
+		const { sampling, output, logitsProcessors, guided } = this.#request;
 		const others = this.#model
 			.others()
 			.filter(
 				({ card }) =>
 					(sampling.n ?? 1) <= card.maxChoices &&
 					(output.logprobs === null || card.logprobs) &&
+					(guided === null || (card.resumesGuided ?? false) === (this.#model.card.resumesGuided ?? false)) &&
 					logitsProcessors.every(({ name }) => card.logitsProcessors.includes(name)),
 			);
 		return [this.#model, ...others];

@@ -195,6 +195,14 @@ describe("a request stays with its instance", () => {
 		expect((await fold(fleet.migrate(request))).finishReason).toBe("length");
 	});
 
+	it("unless whoever takes over replays its constraint", async () => {
+		fleet = await Fleet.create(2, failing(broken, 4));
+		fleet.resumesGuided = true;
+		const guided = { kind: "regex", pattern: "a+" } as const;
+		expect((await fold(fleet.migrate({ guided }))).finishReason).toBe("length");
+		expect(fleet.calls[1]!.request).toMatchObject({ guided, resumedTokens: 4 });
+	});
+
 	it("when several of its choices had begun, but not before", async () => {
 		const choices: Answer = async function* () {
 			yield delta("a", { index: 0 });

@@ -34,7 +34,7 @@ export interface MigratableCall extends Migration {
 export async function* migrate(call: MigratableCall): AsyncGenerator<EngineOutput, void> {
 	const { model, context, options, metrics, readmission } = call;
 	const { name, contextLength } = model.card;
-	const progress = new Progress(call.request);
+	const progress = new Progress(call.request, model.card.resumesGuided ?? false);
 	const candidates = new Candidates(model, call.request, readmission);
 	const spans = new AttemptSpans(call);
 	let moves = 0;

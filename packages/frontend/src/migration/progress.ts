@@ -7,6 +7,7 @@ import type { EngineOutput, GenerateRequest } from "@dyn/protocols";
  */
 export class Progress {
 	readonly #request: GenerateRequest;
+	readonly #resumesGuided: boolean;
 	readonly #choices: number;
 	/** Tokens of the only choice; of several choices nobody can continue, so their tokens are only counted. */
 	readonly #tokenIds: number[] = [];
@@ -16,8 +17,10 @@ export class Progress {
 	#inherited = 0;
 	#cachedTokens = 0;
 
-	constructor(request: GenerateRequest) {
+	/** @param resumesGuided whether those who serve the model go on with a constraint where another instance was */
+	constructor(request: GenerateRequest, resumesGuided: boolean) {
 		this.#request = request;
+		this.#resumesGuided = resumesGuided;
 		this.#choices = request.sampling.n ?? 1;
 	}
 
@@ -39,13 +42,13 @@ export class Progress {
 	/**
 	 * Whether what came can be handed on. Before the first token that is nothing. After it, choices, candidates and beams
 	 * of one request are not continued, nor what keeps state from an answer's beginning on, which died with the
-	 * instance: logits processors and constraints.
+	 * instance: logits processors, and constraints unless they can be replayed.
 	 */
 	get continuable(): boolean {
 		if (!this.began) return true;
 		const { sampling, logitsProcessors, guided } = this.#request;
 		const isOnly = this.#choices === 1 && (sampling.bestOf ?? 1) === 1 && sampling.beamWidth === null;
-		return isOnly && logitsProcessors.length === 0 && guided === null;
+		return isOnly && logitsProcessors.length === 0 && (guided === null || this.#resumesGuided);
 	}
 
 	/** Whether the only choice has all the tokens that it may have and lacks nothing but its finish reason. */

@@ -195,6 +195,7 @@ export class Generation {
 			stop: fields,
 			output: { logprobs, promptLogprobs: echo ? logprobs : null },
 			routing: fields,
+			guided: fields.guided,
 			logitsProcessors: fields.logitsProcessors,
 		});
 	}

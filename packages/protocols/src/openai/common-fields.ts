@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { invalidArgument } from "@dyn/common";
 import type { LogitsProcessorRequest } from "../generate-request.js";
+import type { GuidedDecoding } from "../guided-decoding.js";
+import { readGuidedDecoding } from "./guided-fields.js";
 import type { ObjectReader } from "./object-reader.js";
 
 /** What chat and completion requests share, checked. null: absent. Ranges and texts as in Dynamo's frontend. */
@@ -29,6 +31,8 @@ export interface CommonFields {
 	readonly cacheSalt: string | null;
 	readonly priority: number | null;
 	readonly instanceId: bigint | null;
+	/** What the answer must look like; null: anything. */
+	readonly guided: GuidedDecoding | null;
 	readonly logitsProcessors: readonly LogitsProcessorRequest[];
 }
 
@@ -63,7 +67,6 @@ export function readCommonFields(reader: ObjectReader): CommonFields {
 	const streamOptions = readStreamOptions(reader, stream);
 	const nvext = readNvext(reader);
 	for (const field of REFUSED) reader.notServed(field);
-	reader.notServed("response_format", (value) => (value as { type?: unknown }).type === "text");
 	reader.notServed("service_tier", (value) => value === "auto" || value === "default");
 	reader.notServed("store", (value) => value === false);
 	reader.raw("metadata"); // kept by OpenAI, means nothing for the answer
@@ -111,16 +114,13 @@ export function readCommonFields(reader: ObjectReader): CommonFields {
 		cacheSalt: reader.string("cache_salt") ?? nvext.cacheSalt,
 		priority: nvext.priority,
 		instanceId: nvext.instanceId,
+		guided: readGuidedDecoding(reader),
 		logitsProcessors: nvext.logitsProcessors,
 	};
 }
 
 /** Known to Dynamo or OpenAI, not served yet: refused by name, never ignored. */
 const REFUSED = [
-	"guided_json",
-	"guided_regex",
-	"guided_grammar",
-	"guided_choice",
 	"guided_decoding_backend",
 	"guided_whitespace_pattern",
 	"prompt_logprobs",

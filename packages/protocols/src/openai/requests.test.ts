@@ -146,11 +146,41 @@ describe("chat requests", () => {
 	it.each([
 		{ tools: [{}] },
 		{ functions: [] },
-		{ response_format: { type: "json_object" } },
-		{ guided_json: {} },
+		{ guided_whitespace_pattern: "x" },
 		{ reasoning_effort: "low" },
 	])("say that %j is not served, instead of ignoring it", (extra) => {
 		expect(failure(() => chat(extra))).toMatchObject({ code: "UNIMPLEMENTED", param: Object.keys(extra)[0] });
+	});
+
+	const schema = { type: "object", properties: { a: { type: "integer" } } };
+	const tag = { type: "structural_tag", format: { type: "any_text" } };
+	it.each([
+		[{ response_format: { type: "text" } }, null],
+		[{ response_format: { type: "json_object" } }, { kind: "json_object" }],
+		[
+			{ response_format: { type: "json_schema", json_schema: { name: "x", strict: true, schema } } },
+			{ kind: "json_schema", schema: JSON.stringify(schema) },
+		],
+		[{ response_format: tag }, { kind: "structural_tag", tag: JSON.stringify(tag) }],
+		[{ guided_json: schema }, { kind: "json_schema", schema: JSON.stringify(schema) }],
+		[{ guided_json: '{"type":"null"}' }, { kind: "json_schema", schema: '{"type":"null"}' }],
+		[{ guided_regex: "a+" }, { kind: "regex", pattern: "a+" }],
+		[{ guided_grammar: 'root ::= "a"' }, { kind: "grammar", ebnf: 'root ::= "a"' }],
+		[{ guided_choice: ["yes", "no"] }, { kind: "choice", choices: ["yes", "no"] }],
+	])("say with %j what an answer must look like", (extra, guided) => {
+		expect(chat(extra).guided).toEqual(guided);
+	});
+
+	it.each([
+		[{ response_format: { type: "poem" } }, "response_format.type"],
+		[{ response_format: { type: "json_schema" } }, "response_format.json_schema.schema"],
+		[{ response_format: "json" }, "response_format"],
+		[{ guided_choice: [] }, "guided_choice"],
+		[{ guided_choice: [1] }, "guided_choice"],
+		[{ guided_regex: 1 }, "guided_regex"],
+		[{ guided_regex: "a", guided_choice: ["a"] }, "guided_choice"],
+	])("refuse %j as a description of an answer", (extra, param) => {
+		expect(failure(() => chat(extra))).toMatchObject({ code: "INVALID_ARGUMENT", param });
 	});
 
 	it("cannot be reached through a prototype", () => {

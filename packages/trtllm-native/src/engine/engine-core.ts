@@ -116,7 +116,13 @@ export class EngineCore implements Engine {
 			dpSize: 1,
 			description: opened.description,
 			...(embeddingSize === undefined ? {} : { embeddingSize }),
-			capabilities: { logprobs: true, maxChoices: MAX_CHOICES, kvEvents: true, features: this.#features },
+			capabilities: {
+				logprobs: true,
+				maxChoices: MAX_CHOICES,
+				kvEvents: true,
+				features: this.#features,
+				...(opened.grammars ? { resumesGuided: true } : {}),
+			},
 		};
 	}
 

@@ -25,7 +25,6 @@ export const GUIDED_FEATURES: readonly RequestFeature[] = [
 	"guided_grammar",
 	"guided_structural_tag",
 	"guided_choice",
-	"guided_resumption",
 ];
 
 /** A request that can be served, every default resolved. */

@@ -41,6 +41,7 @@ export function modelCard(
 		logitsProcessors: engine.logitsProcessors?.names ?? [],
 		logprobs: info.capabilities.logprobs,
 		maxChoices: info.capabilities.maxChoices,
+		...(info.capabilities.resumesGuided ? { resumesGuided: true } : {}),
 		...routing,
 		workerType: role.workerType,
 		localPrefill: role.workerType === "decode",
