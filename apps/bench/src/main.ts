@@ -32,6 +32,10 @@ const commands: Record<string, () => Promise<BenchModule>> = {
 		const { workerBench, usage } = await import("./worker-bench.js");
 		return { run: workerBench, usage };
 	},
+	speculation: async () => {
+		const { speculationBench, usage } = await import("./speculation/speculation-bench.js");
+		return { run: speculationBench, usage };
+	},
 	soak: async () => {
 		const { soakBench, usage } = await import("./endurance/soak.js");
 		return { run: soakBench, usage };
