@@ -152,7 +152,7 @@ AlignedBytes allocateAligned(size_t bytes, const char* what) {
   const size_t alignment = bytes >= hugePage ? hugePage : 64;
   void* p = nullptr;
   if (bytes > SIZE_MAX - alignment || posix_memalign(&p, alignment, (bytes + alignment - 1) / alignment * alignment) != 0)
-    throw NativeError("OUT_OF_MEMORY", "cannot allocate " + std::to_string(bytes >> 20) + " MiB for " + what);
+    throw NativeError("OUT_OF_MEMORY", "cannot allocate " + std::to_string(bytes >> 20) + " MiB for " + what + "; free memory, use a smaller model, or lower the rows and sequences of a step");
 #ifdef MADV_HUGEPAGE
   if (bytes >= hugePage) madvise(p, bytes, MADV_HUGEPAGE);
 #endif

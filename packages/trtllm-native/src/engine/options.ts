@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { availableParallelism, freemem } from "node:os";
+import { availableParallelism, freemem, totalmem } from "node:os";
 import { DynError, invalidArgument, type Logger, type Metrics } from "@dyn/common";
 import type { KvTransferAgent } from "@dyn/kvbm/transfer";
 import type { LogitsProcessorFactory } from "@dyn/logits";
@@ -92,7 +92,8 @@ export interface EngineLimits {
 /**
  * Every limit, defaults applied.
  * @param kvBlockBytes one block, all layers
- * @throws DynError INVALID_ARGUMENT naming the option, OUT_OF_MEMORY when not even one context fits.
+ * @throws DynError INVALID_ARGUMENT naming the option, OUT_OF_MEMORY when not even one block fits, or not the blocks that
+ * were asked for: they take memory as they are written, so it would be missing only later, and end the process.
  */
 export function resolveLimits(
 	options: EmbeddedEngineOptions,
@@ -115,12 +116,21 @@ export function resolveLimits(
 	const enough = maxNumSeqs * Math.ceil(wanted / kvBlockSize);
 	const numKvBlocks =
 		options.numKvBlocks === undefined
-			? Math.min(enough, Math.floor((freemem() * fraction) / kvBlockBytes))
+			? Math.min(enough, Math.floor((freeBytes() * fraction) / kvBlockBytes))
 			: count("numKvBlocks", options.numKvBlocks);
 	if (numKvBlocks < 1) {
 		throw new DynError(
 			"OUT_OF_MEMORY",
 			`the KV cache needs at least ${kvBlockBytes} bytes; free memory or raise kvCacheMemoryFraction (now ${fraction})`,
+		);
+	}
+	if (numKvBlocks * kvBlockBytes > totalBytes()) {
+		const [cache, memory] = [numKvBlocks * kvBlockBytes, totalBytes()].map((bytes) =>
+			Math.round(bytes / 2 ** 20),
+		);
+		throw new DynError(
+			"OUT_OF_MEMORY",
+			`the KV cache of ${numKvBlocks} blocks takes ${cache} MiB, more than the ${memory} MiB that there are; use fewer blocks`,
 		);
 	}
 	return {
@@ -131,6 +141,16 @@ export function resolveLimits(
 		threads: count("threads", options.threads ?? availableParallelism()),
 		dpRank: count("dpRank", options.dpRank ?? 0, 0),
 	};
+}
+
+/** What this process may still take, of the machine and of its container. */
+function freeBytes(): number {
+	return Math.min(freemem(), process.availableMemory());
+}
+
+/** What the machine, or the container where that is less, has at all. */
+function totalBytes(): number {
+	return Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
 }
 
 function count(name: string, value: number, least: 0 | 1 = 1): number {
