@@ -27,7 +27,7 @@ export function requestHeaders(
 		[":authority", authority],
 		["te", "trailers"],
 		["content-type", CONTENT_TYPE],
-		["user-agent", "dyn-openengine"],
+		["user-agent", "dyn"],
 	];
 	if (timeoutMs !== undefined) headers.push(["grpc-timeout", timeoutOf(timeoutMs)]);
 	for (const [key, values] of Object.entries(metadata))

@@ -108,6 +108,9 @@ describe("a connection", () => {
 			message: expect.stringContaining("ECONNREFUSED"),
 		});
 		await expect(all(pool)).rejects.toMatchObject({ code: "UNAVAILABLE", retryable: true });
+		const byName = await createGrpcChannelPool({ endpoint: `localhost:${port}`, connections: 1 });
+		closers.push(() => byName.close());
+		await expect(byName.connect({ startupDeadlineMs: 50 })).rejects.toThrow("ECONNREFUSED");
 		const waiting = pool.connect();
 		const server = await startRawServer((socket, stream) => socket.write(answer(stream)), { port });
 		closers.push(() => server.close());

@@ -79,7 +79,8 @@ export class Http2Connection {
 			onGoAway: (isPestered) => this.#leave(isPestered),
 		});
 		this.#frames = new FrameReader(receiver);
-		this.#socket.on("error", (error) => this.#close(error.message));
+		// Of an address with several numbers, all of which refuse, the error has no message but a code.
+		this.#socket.on("error", ({ message, code }: NodeJS.ErrnoException) => this.#close(message || `${code}`));
 		this.#socket.on("close", () => this.#close("the server closed the connection"));
 		this.#socket.on("drain", () => bodies.sendAll());
 		this.#connectTimer = setTimeout(
