@@ -14,16 +14,19 @@ export function sentencePieceMerges(
 	scores: readonly number[],
 ): [string, string][] {
 	const pieces = new Set(tokens.filter((_, id) => types[id] === NORMAL));
+	// Looked up before the parts are cut out: a piece of a million characters has as many cuts, but few that can be pieces.
+	const lengths = new Set(Array.from(pieces, (piece) => piece.length));
 	const merges: { left: string; right: string; score: number }[] = [];
 	for (const [id, token] of tokens.entries()) {
 		if (types[id] !== NORMAL) continue;
-		let left = "";
+		let cut = 0;
 		for (const char of token) {
-			if (left !== "" && pieces.has(left)) {
-				const right = token.slice(left.length);
-				if (pieces.has(right)) merges.push({ left, right, score: scores[id]! });
+			if (lengths.has(cut) && lengths.has(token.length - cut)) {
+				const [left, right] = [token.slice(0, cut), token.slice(cut)];
+				if (left !== "" && pieces.has(left) && pieces.has(right))
+					merges.push({ left, right, score: scores[id]! });
 			}
-			left += char;
+			cut += char.length;
 		}
 	}
 	merges.sort(
