@@ -20,6 +20,10 @@ const commands: Record<string, () => Promise<BenchModule>> = {
 		const { logitsBench, usage } = await import("./logits-bench.js");
 		return { run: logitsBench, usage };
 	},
+	guided: async () => {
+		const { guidedBench, usage } = await import("./guided-bench.js");
+		return { run: guidedBench, usage };
+	},
 	plane: async () => {
 		const { planeBench, usage } = await import("./plane-bench.js");
 		return { run: planeBench, usage };

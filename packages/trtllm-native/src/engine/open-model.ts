@@ -21,14 +21,16 @@ export async function openModel(options: EmbeddedEngineOptions): Promise<OpenEng
 	const bytesPerValue = options.precision === "f32" || options.backend === "reference" ? 4 : 2;
 	const limits = resolveLimits(options, spec, KV_BLOCK_SIZE, kvBlockBytes(spec, bytesPerValue));
 	const guessing = resolveSpeculation(options, limits.maxNumSeqs);
-	const backend = await openBackend(options, weights, limits, guessing?.maxRows ?? 0);
+	const [backend, grammars] = await Promise.all([
+		openBackend(options, weights, limits, guessing?.maxRows ?? 0),
+		openGrammars(options),
+	]);
 	const { isa, threads } = backend.info;
 	const description = `embedded, ${isa}, ${threads} thread${threads === 1 ? "" : "s"}`;
 	const speculation = guessing && {
 		...guessing,
 		drafter: await openDrafter(guessing, options, weights, backend, limits),
 	};
-	const grammars = await openGrammars(options);
 	return { spec, limits, kvBlockSize: KV_BLOCK_SIZE, backend, grammars, speculation, description, pooling };
 }
 
