@@ -133,7 +133,7 @@ class EngineHandle : public Napi::ObjectWrap<EngineHandle> {
 public:
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "NativeEngine",
-                       {InstanceMethod<&EngineHandle::load>("load"), InstanceMethod<&EngineHandle::step>("step"),
+                       {InstanceMethod<&EngineHandle::load>("load"), InstanceMethod<&EngineHandle::share>("share"), InstanceMethod<&EngineHandle::step>("step"),
                         InstanceMethod<&EngineHandle::cancelStep>("cancelStep"), InstanceMethod<&EngineHandle::openSlot>("openSlot"),
                         InstanceMethod<&EngineHandle::closeSlot>("closeSlot"), InstanceMethod<&EngineHandle::logitsRow>("logitsRow"),
                         InstanceMethod<&EngineHandle::sampleRow>("sampleRow"), InstanceMethod<&EngineHandle::hidden>("hidden"), InstanceMethod<&EngineHandle::readBlock>("readBlock"),
@@ -142,7 +142,14 @@ public:
   }
 
   explicit EngineHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineHandle>(info), env_(info.Env()) {
-    translated(info.Env(), [&] { engine_ = std::make_unique<Engine>(optionsOf(info[0].ToObject())); });
+    EngineOptions options = optionsOf(info[0].ToObject());
+    // Only `share` has such a value to give.
+    if (info[1].IsExternal()) {
+      options.model = *info[1].As<Napi::External<std::shared_ptr<const Model>>>().Data();
+      options.spec = options.model->spec;
+      options.f32 = options.model->f32;
+    }
+    translated(info.Env(), [&] { engine_ = std::make_unique<Engine>(std::move(options)); });
     settle_ = Settle::New(env_, "dyn engine", 0, 1, this);
     settle_.Unref(env_); // an idle engine does not keep the process alive
     // Hooks run last in, first out: the engine thread is gone before the environment takes `settle_` away.
@@ -211,6 +218,13 @@ private:
     Engine& e = engine(info.Env());
     if (running_ || e.loaded()) refuse(info.Env(), "the native engine is loaded only once");
     return begin(info.Env(), true, [&](Engine::Done done) { e.load(std::move(done)); });
+  }
+
+  // share(options): an engine of its own over this one's weights, to be loaded like any other.
+  Napi::Value share(const Napi::CallbackInfo& info) {
+    std::shared_ptr<const Model> model = loadedEngine(info.Env()).sharedModel();
+    const Napi::Function create = info.This().As<Napi::Object>().Get("constructor").As<Napi::Function>();
+    return create.New({info[0], Napi::External<std::shared_ptr<const Model>>::New(info.Env(), &model)});
   }
 
   Napi::Value describe(Napi::Env env) {

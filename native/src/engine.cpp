@@ -79,7 +79,7 @@ void Engine::load(Done done) {
       const Kernels* kernels = selectKernels(options_.isa.empty() ? nullptr : options_.isa.c_str());
       if (!kernels) throw NativeError("INVALID_ARGUMENT", "this CPU cannot run the instruction set " + options_.isa + "; choose avx512, avx2 or portable");
       pool_ = std::make_unique<ThreadPool>(options_.threads);
-      model_ = std::make_unique<Model>(options_.spec, options_.tensors, *kernels, options_.f32, *pool_, cancel_);
+      model_ = options_.model ? options_.model : std::make_shared<const Model>(options_.spec, options_.tensors, *kernels, options_.f32, *pool_, cancel_);
       kv_ = std::make_unique<KvPool>(options_.spec, options_.numBlocks, options_.f32);
       forward_ = std::make_unique<Forward>(*model_, *kv_, *pool_, options_.maxRows, options_.maxSequences + options_.maxDrafts);
     });

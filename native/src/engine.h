@@ -18,6 +18,7 @@ namespace dyn {
 
 struct EngineOptions {
   ModelSpec spec;
+  std::shared_ptr<const Model> model; // that of another engine, to share its weights; null: load one
   std::vector<TensorSource> tensors;
   int numBlocks, maxSequences, maxRows, maxDrafts, threads;
   bool f32;
@@ -58,6 +59,7 @@ public:
   bool slotOpen(int slot) const { return slots_[size_t(slot)].has_value(); }
   const EngineOptions& options() const { return options_; }
   const Model& model() const { return *model_; }
+  const std::shared_ptr<const Model>& sharedModel() const { return model_; }
   const KvPool& kv() const { return *kv_; }
   Forward& forward() { return *forward_; }
 
@@ -72,7 +74,7 @@ private:
 
   EngineOptions options_;
   std::unique_ptr<ThreadPool> pool_;
-  std::unique_ptr<Model> model_;
+  std::shared_ptr<const Model> model_;
   std::unique_ptr<KvPool> kv_;
   std::unique_ptr<Forward> forward_;
   std::vector<std::optional<Sampler>> slots_;

@@ -15,5 +15,6 @@ export { deferredIterable } from "./engine/deferred-iterable.js";
 export { EngineCore } from "./engine/engine-core.js";
 export type { EngineLimits, IterationStats } from "./engine/options.js";
 export type { Pooling } from "./engine/pooler.js";
+export { RankedEngine } from "./engine/ranked-engine.js";
 export type { AcceptRequest, CreateHandoff, Handoff } from "./handoff/handoff.js";
 export { mappedOutputs } from "./handoff/mapped-outputs.js";

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout as delay } from "node:timers/promises";
-import { AsyncQueue, DynError, invalidArgument, type RequestContext } from "@dyn/common";
+import { DynError, type RequestContext } from "@dyn/common";
 import type { Engine, EngineHealth, EngineInfo, EngineLoad } from "@dyn/engine";
 import type { EngineOutput, GenerateRequest, KvEvent } from "@dyn/protocols";
-import { deferredIterable, EngineCore } from "@dyn/trtllm-native/core";
+import { deferredIterable, EngineCore, RankedEngine } from "@dyn/trtllm-native/core";
 import { MockerBackend } from "./mocker-backend.js";
 import type { MockerFaults } from "./mocker-faults.js";
 import { MockerHandoff } from "./mocker-handoff.js";
@@ -35,49 +35,35 @@ class SimulatedEngine implements MockerEngine {
 	readonly logitsProcessors: { readonly names: readonly string[] };
 	readonly #resolved: ResolvedMockerOptions;
 	readonly #remembers: boolean;
-	readonly #ranks: readonly EngineCore[];
-	/** Requests under way, by rank. */
-	readonly #underWay: number[];
+	readonly #ranks: RankedEngine;
 	#memory: TokenMemory | null = null;
-	#subscriber: AsyncQueue<KvEvent> | null = null;
 
 	constructor(options: MockerEngineOptions, resolved: ResolvedMockerOptions) {
 		this.#resolved = resolved;
 		this.#remembers = options.remembersTokens ?? false;
 		this.faults = resolved.faults;
-		this.#ranks = Array.from({ length: resolved.dpSize }, (_, dpRank) => this.#createRank(dpRank, options));
-		this.#underWay = this.#ranks.map(() => 0);
-		this.logitsProcessors = this.#ranks[0]!.logitsProcessors;
+		this.#ranks = new RankedEngine(
+			Array.from({ length: resolved.dpSize }, (_, dpRank) => this.#createRank(dpRank, options)),
+		);
+		this.logitsProcessors = this.#ranks.logitsProcessors;
 	}
 
 	async start(): Promise<EngineInfo> {
-		const { startupTimeMs, dpSize, limits, kvBlockSize } = this.#resolved;
+		const { startupTimeMs, dpSize, limits } = this.#resolved;
 		if (startupTimeMs > 0) await delay(startupTimeMs);
 		if (this.#remembers) this.#memory = await TokenMemory.create(2 * dpSize * limits.numKvBlocks);
-		const [info] = await Promise.all(this.#ranks.map((rank) => rank.start()));
-		return { ...info!, dpSize, kvBlockSize };
+		return this.#ranks.start();
 	}
 
 	generate(request: GenerateRequest, context: RequestContext): AsyncIterable<EngineOutput> {
 		return deferredIterable(async () => {
 			this.faults.admit();
-			const dpRank = this.#rankFor(request);
-			const { routing } = request;
-			const outputs = this.#ranks[dpRank]!.generate({ ...request, routing: { ...routing, dpRank } }, context);
-			this.#underWay[dpRank]!++;
-			return this.#watched(outputs[Symbol.asyncIterator](), () => this.#underWay[dpRank]!--);
+			return this.#dropped(this.#ranks.generate(request, context)[Symbol.asyncIterator]());
 		});
 	}
 
 	kvEvents(): AsyncIterable<KvEvent> {
-		this.#subscriber?.end();
-		const iterators = this.#ranks.map((rank) => rank.kvEvents()[Symbol.asyncIterator]());
-		const queue = new AsyncQueue<KvEvent>(() => {
-			for (const iterator of iterators) void iterator.return?.();
-		});
-		this.#subscriber = queue;
-		for (const iterator of iterators) void forward(iterator, queue);
-		return queue;
+		return this.#ranks.kvEvents();
 	}
 
 	tokensOf(tokensHash: bigint): Uint32Array | undefined {
@@ -85,28 +71,21 @@ class SimulatedEngine implements MockerEngine {
 	}
 
 	load(): readonly EngineLoad[] {
-		return this.#ranks.flatMap((rank) => rank.load());
+		return this.#ranks.load();
 	}
 
-	/** The worst of the ranks'. */
 	health(): EngineHealth {
-		const healths = this.#ranks.map((rank) => rank.health());
-		return (
-			healths.find(({ status }) => status === "dead") ??
-			healths.find(({ status }) => status === "stalled") ??
-			healths[0]!
-		);
+		return this.#ranks.health();
 	}
 
-	async drain(): Promise<void> {
-		await Promise.all(this.#ranks.map((rank) => rank.drain()));
+	drain(): Promise<void> {
+		return this.#ranks.drain();
 	}
 
 	async close(): Promise<void> {
-		const closing = this.#ranks.map((rank) => rank.close());
+		const closing = this.#ranks.close();
 		this.faults.recover(); // a step that hangs would keep its rank from closing
-		await Promise.all(closing);
-		this.#subscriber?.end();
+		await closing;
 	}
 
 	#createRank(dpRank: number, options: MockerEngineOptions): EngineCore {
@@ -120,7 +99,7 @@ class SimulatedEngine implements MockerEngine {
 				dpRank,
 				logger,
 				logitsProcessors,
-				metrics: dpRank === 0 ? metrics : undefined,
+				metrics,
 				onIteration: onIteration && ((stats) => onIteration(stats, dpRank)),
 				createHandoff: ({ pool }) => new MockerHandoff({ pool, kvBlockSize, dpRank, deadlineMs, onBlock }),
 			},
@@ -143,34 +122,10 @@ class SimulatedEngine implements MockerEngine {
 		);
 	}
 
-	/** The rank that is asked for, else that of the conversation, else the least loaded. */
-	#rankFor({ routing: { dpRank, conversationId } }: GenerateRequest): number {
-		const { length } = this.#ranks;
-		if (dpRank !== null) {
-			if (Number.isInteger(dpRank) && dpRank >= 0 && dpRank < length) return dpRank;
-			throw invalidArgument("dp_rank", `dp_rank is ${dpRank}, but this engine has ranks 0 to ${length - 1}`);
-		}
-		if (conversationId !== null) {
-			let hash = 0;
-			for (const character of conversationId) hash = (hash * 31 + character.codePointAt(0)!) >>> 0;
-			return hash % length;
-		}
-		return this.#underWay.indexOf(Math.min(...this.#underWay));
-	}
-
-	/** Tells when the stream has ended, and loses it when that is the fault of the day. */
-	#watched(
-		outputs: AsyncIterator<EngineOutput, undefined>,
-		onEnd: () => void,
-	): AsyncIterator<EngineOutput, undefined> {
-		let left: (() => void) | null = onEnd;
+	/** The same stream, lost when that is the fault of the day. */
+	#dropped(outputs: AsyncIterator<EngineOutput, undefined>): AsyncIterator<EngineOutput, undefined> {
 		let items = 0;
-		const end = () => {
-			left?.();
-			left = null;
-		};
 		const leave = async () => {
-			end();
 			await outputs.return?.();
 			return { done: true, value: undefined } as const;
 		};
@@ -178,23 +133,12 @@ class SimulatedEngine implements MockerEngine {
 			next: async () => {
 				try {
 					const { dropAfter } = this.faults;
-					if (dropAfter !== null && items++ >= dropAfter) return await leave();
-					const result = await outputs.next();
-					if (result.done) end();
-					return result;
+					return dropAfter !== null && items++ >= dropAfter ? await leave() : await outputs.next();
 				} catch (error) {
-					end();
 					throw DynError.from(error);
 				}
 			},
 			return: leave,
 		};
 	}
-}
-
-async function forward(
-	iterator: AsyncIterator<KvEvent, undefined>,
-	queue: AsyncQueue<KvEvent>,
-): Promise<void> {
-	for (let next = await iterator.next(); !next.done; next = await iterator.next()) queue.push(next.value);
 }

@@ -40,7 +40,6 @@ export interface MockerEngineOptions {
 	/** What goes wrong, when it is to. */
 	readonly faults?: MockerFaults | undefined;
 	readonly logger?: Logger | undefined;
-	/** Gets the series of rank 0. */
 	readonly metrics?: Metrics | undefined;
 	/** Called after every step of a rank. */
 	readonly onIteration?: ((stats: IterationStats, dpRank: number) => void) | undefined;

@@ -17,7 +17,7 @@ export interface EngineCoreOptions {
 	readonly logitsProcessors?: Readonly<Record<string, LogitsProcessorFactory>> | undefined;
 	readonly logger?: Logger | undefined;
 	readonly metrics?: Metrics | undefined;
-	/** Data-parallel rank, stamped on load and KV events. Default 0. */
+	/** Data-parallel rank, stamped on load, KV events and metrics. Default 0. */
 	readonly dpRank?: number | undefined;
 	/** Lets prefill and decode be apart. Default: they are not. */
 	readonly createHandoff?: CreateHandoff | undefined;

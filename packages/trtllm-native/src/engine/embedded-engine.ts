@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { basename } from "node:path";
-import { noMetrics, silentLogger } from "@dyn/common";
+import { invalidArgument, noMetrics, silentLogger } from "@dyn/common";
 import type { Engine } from "@dyn/engine";
 import type { CreateHandoff } from "../handoff/handoff.js";
 import { KvHandoff } from "../handoff/kv-handoff.js";
@@ -8,10 +8,29 @@ import type { OpenEngine } from "./core-options.js";
 import { EngineCore } from "./engine-core.js";
 import { openModel } from "./open-model.js";
 import type { EmbeddedEngineOptions } from "./options.js";
+import { RankedEngine } from "./ranked-engine.js";
 
-/** The embedded engine: TypeScript plans every step, a backend computes it. Load it with `start`. */
+/** Each has buffers and threads of its own. */
+const MAX_RANKS = 64;
+
+/**
+ * The embedded engine: TypeScript plans every step, a backend computes it. Load it with `start`.
+ * @throws DynError INVALID_ARGUMENT for a bad number of ranks
+ */
 export function createEmbeddedEngine(options: EmbeddedEngineOptions): Engine {
-	return embeddedEngine(options, openModel);
+	const { dpSize = 1 } = options;
+	if (!Number.isSafeInteger(dpSize) || dpSize < 1 || dpSize > MAX_RANKS)
+		throw invalidArgument("dpSize", `dpSize must be 1 to ${MAX_RANKS} ranks, got ${dpSize}`);
+	if (dpSize === 1) return embeddedEngine(options, async () => (await openModel(options))[0]!);
+	if (options.dpRank !== undefined)
+		throw invalidArgument("dpRank", "dpRank is for an engine that is one rank; leave it out with a dpSize");
+	let opening: Promise<readonly OpenEngine[]> | null = null;
+	const rank = (dpRank: number) =>
+		embeddedEngine({ ...options, dpRank }, async () => {
+			opening ??= openModel(options);
+			return (await opening)[dpRank]!;
+		});
+	return new RankedEngine(Array.from({ length: dpSize }, (_, dpRank) => rank(dpRank)));
 }
 
 /** @internal Tests pass a backend of their own through `open`. */

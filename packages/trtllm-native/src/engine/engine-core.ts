@@ -93,7 +93,11 @@ export class EngineCore implements Engine {
 			logger: this.#logger,
 			onStep: (report) => this.#report(report),
 		});
-		const metrics = new EngineMetrics(this.#options.metrics ?? noMetrics, () => this.load()[0]!);
+		const metrics = new EngineMetrics(
+			this.#options.metrics ?? noMetrics,
+			() => this.load()[0]!,
+			String(this.#options.dpRank ?? 0),
+		);
 		const handoff = this.#options.createHandoff?.({ pool, backend, kvBlockSize }) ?? null;
 		const embeddingSize = backend.hidden ? spec.hiddenSize : undefined;
 		this.#loaded = { ...opened, pool, scheduler, loop, speculator, metrics, handoff, embeddingSize };
@@ -339,6 +343,7 @@ export class EngineCore implements Engine {
 				draftTokens: guesses.guessed,
 				acceptedDraftTokens: guesses.accepted,
 				elapsedMs,
+				dpRank: this.#options.dpRank ?? 0,
 			});
 		} catch (error) {
 			this.#logger.error("onIteration threw", { error });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { invalidArgument } from "@dyn/common";
-import type { ForwardBackend } from "../backend/forward-backend.js";
+import type { BackendInfo, ForwardBackend } from "../backend/forward-backend.js";
 import { KV_BLOCK_SIZE, kvBlockBytes } from "../backend/kv-block.js";
 import { loadModelWeights } from "../model/load-model-weights.js";
 import type { ModelWeights } from "../model/model-spec.js";
@@ -13,57 +13,78 @@ import type { OpenEngine } from "./core-options.js";
 import { openGrammars } from "./open-grammars.js";
 import { type EmbeddedEngineOptions, type EngineLimits, resolveLimits } from "./options.js";
 
-/** Reads the checkpoint, settles the limits and loads the backend that was asked for. */
-export async function openModel(options: EmbeddedEngineOptions): Promise<OpenEngine> {
+/** Reads the checkpoint, settles the limits and loads the backend that was asked for: one of each for every rank. */
+export async function openModel(options: EmbeddedEngineOptions): Promise<readonly OpenEngine[]> {
 	const weights = await loadModelWeights(options.modelPath);
 	const { spec } = weights;
 	const pooling = options.embeddingPooling ?? (await poolingMode(options.modelPath));
 	const bytesPerValue = options.precision === "f32" || options.backend === "reference" ? 4 : 2;
 	const limits = resolveLimits(options, spec, KV_BLOCK_SIZE, kvBlockBytes(spec, bytesPerValue));
 	const guessing = resolveSpeculation(options, limits.maxNumSeqs);
-	const [backend, grammars] = await Promise.all([
-		openBackend(options, weights, limits, guessing?.maxRows ?? 0),
+	const [backends, grammars] = await Promise.all([
+		openBackends(options, weights, limits, guessing?.maxRows ?? 0),
 		openGrammars(options),
 	]);
-	const { isa, threads } = backend.info;
-	const description = `embedded, ${isa}, ${threads} thread${threads === 1 ? "" : "s"}`;
-	const speculation = guessing && {
-		...guessing,
-		drafter: await openDrafter(guessing, options, weights, backend, limits),
-	};
-	return { spec, limits, kvBlockSize: KV_BLOCK_SIZE, backend, grammars, speculation, description, pooling };
-}
-
-/** Closes the model's backend if there is none. */
-async function openDrafter(
-	{ draftModelPath }: SpeculationLimits,
-	options: EmbeddedEngineOptions,
-	{ spec }: ModelWeights,
-	backend: ForwardBackend,
-	limits: EngineLimits,
-): Promise<Drafter> {
-	if (draftModelPath === null) return new PromptLookup();
-	const { weightBytes } = backend.info;
-	const model = { path: options.modelPath, vocabSize: spec.vocabSize, weightBytes, limits };
 	try {
-		return await openDraftModel(draftModelPath, model, (weights) => openBackend(options, weights, limits, 0));
+		const drafters = guessing ? await openDrafters(guessing, options, weights, backends, limits) : [];
+		return backends.map((backend, rank) => {
+			const speculation = guessing && { ...guessing, drafter: drafters[rank]! };
+			const description = describe(backend.info, backends.length);
+			return {
+				spec,
+				limits,
+				kvBlockSize: KV_BLOCK_SIZE,
+				backend,
+				grammars,
+				speculation,
+				description,
+				pooling,
+			};
+		});
 	} catch (error) {
-		await backend.close();
+		await Promise.all(backends.map((backend) => backend.close()));
 		throw error;
 	}
 }
 
-async function openBackend(
+/** One for each rank; the ranks of a draft model share its weights too. */
+async function openDrafters(
+	{ draftModelPath }: SpeculationLimits,
+	options: EmbeddedEngineOptions,
+	{ spec }: ModelWeights,
+	backends: readonly ForwardBackend[],
+	limits: EngineLimits,
+): Promise<readonly Drafter[]> {
+	if (draftModelPath === null) return backends.map(() => new PromptLookup());
+	const { weightBytes } = backends[0]!.info;
+	const model = { path: options.modelPath, vocabSize: spec.vocabSize, weightBytes, limits };
+	let opening: Promise<readonly ForwardBackend[]> | null = null;
+	const open = async (weights: ModelWeights, rank: number) => {
+		opening ??= openBackends(options, weights, limits, 0);
+		return (await opening)[rank]!;
+	};
+	return Promise.all(
+		backends.map((_, rank) => openDraftModel(draftModelPath, model, (weights) => open(weights, rank))),
+	);
+}
+
+function describe({ isa, threads }: BackendInfo, ranks: number): string {
+	const each = `${threads} thread${threads === 1 ? "" : "s"}`;
+	return `embedded, ${isa}, ${ranks === 1 ? each : `${ranks} ranks of ${each}`}`;
+}
+
+async function openBackends(
 	options: EmbeddedEngineOptions,
 	weights: ModelWeights,
 	limits: EngineLimits,
 	maxDrafts: number,
-): Promise<ForwardBackend> {
+): Promise<readonly ForwardBackend[]> {
+	const ranks = options.dpSize ?? 1;
 	switch (options.backend ?? "native") {
 		case "native":
-			return openNative(options, weights, { ...backendLimits(limits), maxDrafts }, limits.threads);
+			return openNative(options, weights, { ...backendLimits(limits), maxDrafts }, limits.threads, ranks);
 		case "reference":
-			return openReference(weights, { ...backendLimits(limits), maxDrafts });
+			return openReference(weights, { ...backendLimits(limits), maxDrafts }, ranks);
 		default:
 			throw invalidArgument(
 				"backend",
@@ -72,9 +93,13 @@ async function openBackend(
 	}
 }
 
-async function openReference(weights: ModelWeights, limits: BackendLimits): Promise<ForwardBackend> {
-	const { createReferenceBackend } = await import("../backend/reference/reference-backend.js");
-	return createReferenceBackend({ weights, ...limits });
+async function openReference(
+	weights: ModelWeights,
+	limits: BackendLimits,
+	ranks: number,
+): Promise<readonly ForwardBackend[]> {
+	const { createReferenceBackends } = await import("../backend/reference/reference-backend.js");
+	return createReferenceBackends({ weights, ...limits }, ranks);
 }
 
 async function openNative(
@@ -82,9 +107,10 @@ async function openNative(
 	weights: ModelWeights,
 	limits: BackendLimits,
 	threads: number,
-): Promise<ForwardBackend> {
-	const { createNativeBackend } = await import("../native/native-backend.js");
-	return createNativeBackend({
+	ranks: number,
+): Promise<readonly ForwardBackend[]> {
+	const { createNativeBackends } = await import("../native/native-backend.js");
+	const native = {
 		weights,
 		...limits,
 		threads,
@@ -92,7 +118,8 @@ async function openNative(
 		precision: options.precision,
 		nativePath: options.nativePath,
 		...(options.logger ? { logger: options.logger } : {}),
-	});
+	};
+	return createNativeBackends(native, ranks);
 }
 
 interface BackendLimits {

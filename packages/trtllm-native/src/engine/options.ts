@@ -27,6 +27,7 @@ export interface IterationStats {
 	readonly draftTokens: number;
 	readonly acceptedDraftTokens: number;
 	readonly elapsedMs: number;
+	readonly dpRank: number;
 }
 
 export interface EmbeddedEngineOptions {
@@ -40,11 +41,11 @@ export interface EmbeddedEngineOptions {
 	readonly maxNumBatchedTokens?: number | undefined;
 	/** Most tokens of prompt plus completion. Default and upper limit: the model's. TensorRT-LLM: max_seq_len. */
 	readonly maxSeqLen?: number | undefined;
-	/** Blocks of 32 tokens. Default: what kvCacheMemoryFraction allows, at most maxNumSeqs full contexts. */
+	/** Blocks of 32 tokens, per rank. Default: what kvCacheMemoryFraction allows, at most maxNumSeqs full contexts. */
 	readonly numKvBlocks?: number | undefined;
 	/** Share of the memory that is free at the start, > 0..1. Default 0.3. TensorRT-LLM: free_gpu_memory_fraction. */
 	readonly kvCacheMemoryFraction?: number | undefined;
-	/** Threads of a step. Default: all cores. */
+	/** Threads of a step, shared out among the ranks. Default: all cores. */
 	readonly threads?: number | undefined;
 	/** "amx", "avx512", "avx2", "portable". Default: the best that the CPU has. */
 	readonly isa?: string | undefined;
@@ -68,8 +69,13 @@ export interface EmbeddedEngineOptions {
 	readonly logitsProcessors?: Readonly<Record<string, LogitsProcessorFactory>> | undefined;
 	readonly logger?: Logger | undefined;
 	readonly metrics?: Metrics | undefined;
-	/** Data-parallel rank, stamped on load and KV events. Default 0. */
+	/** Data-parallel rank, stamped on load, KV events and metrics. Default 0; ranks of `dpSize` are numbered by themselves. */
 	readonly dpRank?: number | undefined;
+	/**
+	 * Data-parallel ranks: so many schedulers and KV caches over one copy of the weights. Limits are each rank's own, threads and
+	 * memory those of all together. Default 1.
+	 */
+	readonly dpSize?: number | undefined;
 	/** Moves KV blocks to and from other engines, so that prefill and decode can be apart. Whoever made it closes it. Default: none. */
 	readonly kvTransfer?: KvTransferAgent | undefined;
 	/** Time for a decode engine to fetch the blocks of a prefill before they are let go, ms. Default 30,000. TensorRT-LLM: kv_transfer_timeout_ms. */
@@ -85,6 +91,7 @@ export interface EngineLimits {
 	readonly maxNumBatchedTokens: number;
 	readonly contextLength: number;
 	readonly numKvBlocks: number;
+	/** Of each rank. */
 	readonly threads: number;
 	readonly dpRank: number;
 }
@@ -113,10 +120,11 @@ export function resolveLimits(
 			"kvCacheMemoryFraction",
 			`kvCacheMemoryFraction must be above 0 and at most 1, got ${fraction}`,
 		);
+	const dpSize = count("dpSize", options.dpSize ?? 1);
 	const enough = maxNumSeqs * Math.ceil(wanted / kvBlockSize);
 	const numKvBlocks =
 		options.numKvBlocks === undefined
-			? Math.min(enough, Math.floor((freeBytes() * fraction) / kvBlockBytes))
+			? Math.min(enough, Math.floor((freeBytes() * fraction) / dpSize / kvBlockBytes))
 			: count("numKvBlocks", options.numKvBlocks);
 	if (numKvBlocks < 1) {
 		throw new DynError(
@@ -138,7 +146,7 @@ export function resolveLimits(
 		maxNumBatchedTokens,
 		contextLength: Math.min(wanted, numKvBlocks * kvBlockSize),
 		numKvBlocks,
-		threads: count("threads", options.threads ?? availableParallelism()),
+		threads: Math.ceil(count("threads", options.threads ?? availableParallelism()) / dpSize),
 		dpRank: count("dpRank", options.dpRank ?? 0, 0),
 	};
 }

@@ -14,7 +14,7 @@ export const FEATURES: readonly RequestFeature[] = [
 	"priority",
 	"dp_rank",
 	"cache_salt",
-	"conversation_id", // there is one rank, so every conversation stays on it
+	"conversation_id", // one rank keeps every conversation, and RankedEngine each to a rank
 ];
 
 /** What it can do besides when it knows the texts of the model's tokens. */

@@ -40,27 +40,44 @@ const OUTPUT = { none: 0, sample: 1, logits: 2, hidden: 3 } as const;
  * @throws DynError NATIVE_UNAVAILABLE, MODEL_FORMAT, OUT_OF_MEMORY or INVALID_ARGUMENT.
  */
 export async function createNativeBackend(options: NativeBackendOptions): Promise<ForwardBackend> {
+	const [backend] = await createNativeBackends(options, 1);
+	return backend!;
+}
+
+/**
+ * `count` C++ backends over one copy of the weights: each has KV blocks, slots and threads of its own, and they run side by
+ * side. Closing one leaves the others as they are; the weights go with the last.
+ * @throws as `createNativeBackend`
+ */
+export async function createNativeBackends(
+	options: NativeBackendOptions,
+	count: number,
+): Promise<readonly ForwardBackend[]> {
 	const { spec, tensors } = options.weights;
 	const binding = loadNativeBinding(options);
-	const engine = await translated(
-		() =>
-			new binding.NativeEngine({
-				spec,
-				inverseFrequencies: ropeFrequencies(spec),
-				tensors,
-				numKvBlocks: options.numKvBlocks,
-				maxSequences: options.maxSequences,
-				maxBatchedTokens: options.maxBatchedTokens,
-				maxDrafts: options.maxDrafts ?? 0,
-				threads: options.threads,
-				f32: options.precision === "f32",
-				isa: options.isa ?? null,
-			}),
-	);
+	const native = {
+		spec,
+		inverseFrequencies: ropeFrequencies(spec),
+		tensors,
+		numKvBlocks: options.numKvBlocks,
+		maxSequences: options.maxSequences,
+		maxBatchedTokens: options.maxBatchedTokens,
+		maxDrafts: options.maxDrafts ?? 0,
+		threads: options.threads,
+		f32: options.precision === "f32",
+		isa: options.isa ?? null,
+	};
+	const engines: NativeEngine[] = [];
+	const backends: ForwardBackend[] = [];
 	try {
-		return new NativeBackend(engine, await translated(() => engine.load()), spec.vocabSize);
+		while (backends.length < count) {
+			const engine = await translated(() => engines[0]?.share(native) ?? new binding.NativeEngine(native));
+			engines.push(engine);
+			backends.push(new NativeBackend(engine, await translated(() => engine.load()), spec.vocabSize));
+		}
+		return backends;
 	} catch (error) {
-		engine.close(); // its thread and what was loaded so far
+		for (const engine of engines) engine.close(); // their threads and what was loaded so far
 		throw error;
 	}
 }

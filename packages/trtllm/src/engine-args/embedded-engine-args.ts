@@ -11,6 +11,7 @@ type Limits = Pick<
 	| "kvCacheMemoryFraction"
 	| "numKvBlocks"
 	| "threads"
+	| "dpSize"
 	| "isa"
 	| "precision"
 	| "embeddingPooling"
@@ -47,6 +48,7 @@ const KNOWN: ReadonlyMap<string, Known> = new Map<string, Known>([
 	["kv_cache_config.free_gpu_memory_fraction", { option: "kvCacheMemoryFraction", must: SHARE }],
 	["kv_cache_config.num_blocks", { option: "numKvBlocks", must: COUNT }],
 	["threads", { option: "threads", must: COUNT }],
+	["attention_dp_size", { option: "dpSize", must: COUNT }],
 	["isa", { option: "isa", must: oneOf("amx", "avx512", "avx2", "portable") }],
 	["precision", { option: "precision", must: oneOf("auto", "f32") }],
 	["embedding_pooling", { option: "embeddingPooling", must: oneOf("mean", "last") }],

@@ -68,6 +68,17 @@ export const engine: readonly OptionSpec[] = [
 		group: "Engine",
 	},
 	{
+		name: "attentionDpSize",
+		flags: ["attention-dp-size"],
+		env: ["DYN_ATTENTION_DP_SIZE"],
+		type: "integer",
+		range: [1, 64],
+		value: "N",
+		default: 1,
+		help: "Data-parallel ranks of the embedded engine: schedulers and KV caches over one copy of the weights",
+		group: "Engine",
+	},
+	{
 		name: "speculativeMode",
 		flags: ["speculative-mode"],
 		env: ["DYN_SPECULATIVE_MODE"],

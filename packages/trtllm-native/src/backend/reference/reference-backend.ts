@@ -31,9 +31,18 @@ export interface ReferenceBackendOptions {
  * @throws DynError MODEL_FORMAT when a tensor cannot be read, OUT_OF_MEMORY when the KV blocks cannot be held.
  */
 export async function createReferenceBackend(options: ReferenceBackendOptions): Promise<ForwardBackend> {
+	const [backend] = await createReferenceBackends(options, 1);
+	return backend!;
+}
+
+/** `count` backends over one copy of the weights, each with KV blocks and slots of its own. */
+export async function createReferenceBackends(
+	options: ReferenceBackendOptions,
+	count: number,
+): Promise<readonly ForwardBackend[]> {
 	const { weights, ...sizes } = options;
 	const { vocabSize, contextLength } = weights.spec;
-	const kv = allocateKv(weights.spec, sizes.numKvBlocks);
+	const kvs = Array.from({ length: count }, () => allocateKv(weights.spec, sizes.numKvBlocks));
 	const limits = {
 		...sizes,
 		maxDrafts: sizes.maxDrafts ?? 0,
@@ -41,7 +50,8 @@ export async function createReferenceBackend(options: ReferenceBackendOptions): 
 		contextLength,
 		kvBlockSize: KV_BLOCK_SIZE,
 	};
-	return new ReferenceBackend(await loadReferenceModel(weights), kv, limits);
+	const model = await loadReferenceModel(weights);
+	return kvs.map((kv) => new ReferenceBackend(model, kv, limits));
 }
 
 function allocateKv({ numLayers, numKvHeads, headDim }: ModelSpec, numKvBlocks: number): ReferenceKv {
