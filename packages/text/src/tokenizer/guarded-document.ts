@@ -10,6 +10,8 @@ import type { AddedToken, TokenizerDocument } from "./tokenizer-document.js";
 export interface GuardedDocument {
 	/** `tokenizer.json` for the native tokenizer. */
 	readonly json: string;
+	/** Its `model` section. */
+	readonly model: Readonly<Record<string, unknown>>;
 	/** Usual text of a control token → its secret name. */
 	readonly names: ReadonlyMap<string, string>;
 }
@@ -20,8 +22,10 @@ export function guardDocument(document: TokenizerDocument): GuardedDocument {
 	const names = new Map(
 		document.addedTokens.filter((t) => t.special).map((t) => [t.content, `k${secret}x${t.id}z`]),
 	);
+	const model = guardModel(document, names);
 	return {
 		names,
+		model,
 		json: JSON.stringify({
 			version: "1.0",
 			truncation: null,
@@ -31,7 +35,7 @@ export function guardDocument(document: TokenizerDocument): GuardedDocument {
 			pre_tokenizer: document.preTokenizer,
 			post_processor: null,
 			decoder: null,
-			model: guardModel(document, names),
+			model,
 		}),
 	};
 }
@@ -50,7 +54,10 @@ function addedToken(token: AddedToken, name: string | undefined): Record<string,
 }
 
 /** Renames the control tokens in the vocabulary too and drops the merges that would spell them. */
-function guardModel({ model }: TokenizerDocument, names: ReadonlyMap<string, string>): object {
+function guardModel(
+	{ model }: TokenizerDocument,
+	names: ReadonlyMap<string, string>,
+): Record<string, unknown> {
 	const rename = (token: string): string => names.get(token) ?? token;
 	if (model.type === "Unigram")
 		return {
