@@ -10,7 +10,7 @@ import {
 } from "@dyn/logits";
 import type { EmbedOutput, EmbedRequest, EngineOutput, GenerateRequest, KvEvent } from "@dyn/protocols";
 import type { Handoff } from "../handoff/handoff.js";
-import { MAX_CHOICES, type ResolvedSampling } from "../sampling/resolve-sampling.js";
+import { MAX_CHOICES } from "../sampling/resolve-sampling.js";
 import { Scheduler } from "../scheduler/scheduler.js";
 import { Sequence } from "../scheduler/sequence.js";
 import { Speculation, type SpeculationStats } from "../speculation/speculation.js";
@@ -21,7 +21,7 @@ import { deferredIterable } from "./deferred-iterable.js";
 import { DeltaQueue } from "./delta-queue.js";
 import { embed } from "./embed.js";
 import { EngineMetrics } from "./engine-metrics.js";
-import { type GuidedChoice, openGuides } from "./guided-choice.js";
+import { openGuides } from "./guided-choice.js";
 import { KvEventStream } from "./kv-event-stream.js";
 import { PromptScores } from "./prompt-scores.js";
 import { SaltedHashers } from "./salted-hashers.js";
@@ -242,7 +242,9 @@ export class EngineCore implements Engine {
 		const processors = Array.from({ length: sampling.choices }, () => this.#createProcessors(request));
 		const hasher = await this.#hashers.get(request.routing.cacheSalt);
 		const ends = [...valid.eosTokenIds, ...valid.stopTokenIds];
-		const guides = request.guided ? await this.#openGuides(request, sampling, ends) : [];
+		const guides = request.guided
+			? await openGuides(this.#usable(), request, sampling, ends, () => this.#usable())
+			: [];
 		const { loop } = this.#usable();
 
 		const cancel = (cancellation: Cancellation) => loop.cancel(active, cancellation);
@@ -290,24 +292,6 @@ export class EngineCore implements Engine {
 		loop.add(active);
 		if (context.signal.aborted) abort();
 		return queue;
-	}
-
-	async #openGuides(
-		request: GenerateRequest,
-		sampling: ResolvedSampling,
-		ends: readonly number[],
-	): Promise<readonly GuidedChoice[]> {
-		const { grammars, spec } = this.#usable();
-		if (!grammars) return [];
-		const { minTokens } = sampling.params(0);
-		const guides = await openGuides(grammars, request, sampling.choices, spec.vocabSize, ends, minTokens);
-		try {
-			this.#usable(); // still, after all this time
-			return guides;
-		} catch (error) {
-			for (const guide of guides) guide.close();
-			throw error;
-		}
 	}
 
 	#createProcessors(request: GenerateRequest): NamedProcessor[] {

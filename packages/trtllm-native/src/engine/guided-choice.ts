@@ -8,6 +8,8 @@ import {
 	type Vocabulary,
 } from "@dyn/logits/grammar";
 import type { GenerateRequest } from "@dyn/protocols";
+import type { ResolvedSampling } from "../sampling/resolve-sampling.js";
+import type { OpenEngine } from "./core-options.js";
 
 /** What makes guided decoding possible: grammars over the vocabulary of the model. */
 export interface Grammars {
@@ -76,34 +78,38 @@ export class GuidedChoice {
 }
 
 /**
- * A guide for each choice of a request, compiled; empty when it asks for none. A request that another instance began
+ * A guide for each choice of a request, compiled; none where there are no grammars. A request that another instance began
  * goes on where that one was.
  * @param ends ids that end a choice
- * @param minTokens as the sampler counts them: from the answer's beginning
+ * @param check called when all are open; when it throws they are closed again
  * @throws DynError INVALID_ARGUMENT saying what cannot be honoured, OVERLOADED when too many are being compiled.
  */
 export async function openGuides(
-	{ texts, vocabulary }: Grammars,
-	request: GenerateRequest,
-	choices: number,
-	vocabSize: number,
+	{ grammars, spec }: Pick<OpenEngine, "grammars" | "spec">,
+	{ guided, tokenIds, resumedTokens }: GenerateRequest,
+	{ choices, params }: ResolvedSampling,
 	ends: readonly number[],
-	minTokens: number,
+	check: () => void,
 ): Promise<GuidedChoice[]> {
-	const { guided, tokenIds, resumedTokens } = request;
-	if (!guided) return [];
+	if (!guided || !grammars) return [];
+	const { offsets } = grammars.vocabulary;
 	const written = tokenIds.slice(tokenIds.length - resumedTokens);
-	const controls = ends.filter(
-		(id) => id < vocabSize && vocabulary.offsets[id] === vocabulary.offsets[id + 1],
+	const controls = ends.filter((id) => id < spec.vocabSize && offsets[id] === offsets[id + 1]);
+	const opened = await Promise.allSettled(
+		Array.from({ length: choices }, () => grammars.texts.open(guided, written)),
 	);
-	const opened = await Promise.allSettled(Array.from({ length: choices }, () => texts.open(guided, written)));
-	const open = opened.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
-	const failed = opened.find((each) => each.status === "rejected");
-	if (failed) {
-		for (const text of open) text.close();
-		throw guideError(failed.reason);
+	const texts = opened.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+	try {
+		const failed = opened.find((each) => each.status === "rejected");
+		if (failed) throw guideError(failed.reason);
+		check();
+	} catch (error) {
+		for (const text of texts) text.close();
+		throw error;
 	}
-	return open.map((text) => new GuidedChoice(text, vocabSize, controls, minTokens));
+	// The sampler counts min_tokens from the answer's beginning; so does the guide.
+	const { minTokens } = params(0);
+	return texts.map((text) => new GuidedChoice(text, spec.vocabSize, controls, minTokens));
 }
 
 function guideError(error: unknown): DynError {

@@ -16,6 +16,7 @@ import { ChoiceFailure, chooseToken } from "./choose-token.js";
 import { GuideWaits } from "./guide-waits.js";
 import type { GuidedChoice } from "./guided-choice.js";
 import type { Pooler } from "./pooler.js";
+import { outputOf, toStepSequence } from "./step-sequence.js";
 
 /** What one step did, for statistics. */
 export interface StepReport {
@@ -288,24 +289,4 @@ export class StepLoop {
 
 function countPromptRows({ shares }: StepPlan): number {
 	return shares.reduce((sum, { sequence, count }) => sum + (sequence.generated === 0 ? count : 0), 0);
-}
-
-const NO_GUESSES = new Uint32Array(0);
-
-function outputOf({ sequence, samples }: ScheduledShare): StepSequence["output"] {
-	if (sequence.hidden !== "none") return samples || sequence.hidden === "all" ? "hidden" : "none";
-	return !samples ? "none" : sequence.processed ? "logits" : "sample";
-}
-
-function toStepSequence(share: ScheduledShare): StepSequence {
-	const { sequence, count, guesses = NO_GUESSES } = share;
-	const tokens = sequence.tokens.view(sequence.computed, sequence.computed + count);
-	return {
-		slot: sequence.slot,
-		tokens: guesses.length === 0 ? tokens : Uint32Array.of(...tokens, ...guesses),
-		drafts: guesses.length,
-		position: sequence.computed,
-		blocks: Uint32Array.from(sequence.blocks),
-		output: outputOf(share),
-	};
 }
