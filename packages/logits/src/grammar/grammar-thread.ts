@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Worker } from "node:worker_threads";
 import { GrammarError } from "./grammar-error.js";
-import type { Guide } from "./guide.js";
+import { checkLength, type Guide } from "./guide.js";
 import { BusyError, type GuidedText, type GuidedTexts } from "./guided-text.js";
 import type { ThreadAnswer, ThreadRequest } from "./thread-messages.js";
 import { type TextOwner, ThreadText } from "./thread-text.js";
@@ -48,6 +48,7 @@ class GrammarThread implements GuidedTexts, TextOwner {
 
 	async open(guide: Guide, tokens: ArrayLike<number> = []): Promise<GuidedText> {
 		if (this.#closed) throw new Error("the grammar thread is closed");
+		checkLength(guide);
 		const fatal = this.#fatal.get(JSON.stringify(guide));
 		if (fatal) throw fatal;
 		if (this.#pending.length >= MAX_PENDING)
@@ -111,6 +112,7 @@ class GrammarThread implements GuidedTexts, TextOwner {
 			const tooLarge = error.code === "ERR_WORKER_OUT_OF_MEMORY";
 			this.#lose(worker, tooLarge ? new GrammarError("it needs too much memory; simplify it") : error);
 		});
+		worker.on("exit", (code) => this.#lose(worker, new Error(`the grammar thread ended with code ${code}`)));
 		this.#thread++;
 		this.#isReady = false;
 		this.#worker = worker;

@@ -268,6 +268,19 @@ describe("schemas", () => {
 			"more than 512 ways",
 		],
 		[{ title: "x".repeat(300_000) }, "at most"],
+		[
+			// Twice as many at each level.
+			{
+				$ref: "#/$defs/d0",
+				$defs: Object.fromEntries(
+					Array.from({ length: 40 }, (_, i) => {
+						const next = { $ref: `#/$defs/d${i + 1}` };
+						return [`d${i}`, i === 39 ? {} : { allOf: [next, next] }];
+					}),
+				),
+			},
+			"combines more than",
+		],
 	])("are refused with the keyword: %#", (value, reason) => {
 		expect(() => compile(schema(value))).toThrow(reason);
 	});

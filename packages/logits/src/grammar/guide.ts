@@ -19,19 +19,43 @@ export type Guide =
 	| { readonly kind: "structural_tag"; readonly tag: string }
 	| { readonly kind: "choice"; readonly choices: readonly string[] };
 
+/** Characters that a guide may have. */
+const MAX_LENGTH = 256 * 1024;
 const MAX_CHOICES = 10_000;
-const MAX_PATTERN = 64 * 1024;
+
+/** @throws GrammarError for a guide that is too long to be looked at. */
+export function checkLength(guide: Guide): void {
+	const length = lengthOf(guide);
+	if (length > MAX_LENGTH)
+		throw new GrammarError(`it has ${length} characters; at most ${MAX_LENGTH} are taken`);
+}
+
+function lengthOf(guide: Guide): number {
+	switch (guide.kind) {
+		case "json_schema":
+			return guide.schema.length;
+		case "json_object":
+			return 0;
+		case "regex":
+			return guide.pattern.length;
+		case "grammar":
+			return guide.ebnf.length;
+		case "structural_tag":
+			return guide.tag.length;
+		case "choice":
+			return guide.choices.reduce((sum, { length }) => sum + length, guide.choices.length);
+	}
+}
 
 /** @throws GrammarError saying what cannot be honoured. */
 export function guideGrammar(guide: Guide): Grammar {
+	checkLength(guide);
 	switch (guide.kind) {
 		case "json_schema":
 			return schemaGrammar(guide.schema);
 		case "json_object":
 			return { rules: JSON_RULES, start: ANY_OBJECT };
 		case "regex":
-			if (guide.pattern.length > MAX_PATTERN)
-				throw new GrammarError(`the regular expression has more than ${MAX_PATTERN} characters`);
 			return { rules: new Map(), start: parseRegex(guide.pattern) };
 		case "grammar":
 			return parseEbnf(guide.ebnf);

@@ -15,7 +15,6 @@ import {
 import { GrammarError } from "../grammar-error.js";
 import { EbnfReader } from "./ebnf-reader.js";
 
-const MAX_TEXT = 256 * 1024;
 const MAX_DEPTH = 100;
 const MAX_COUNT = 100_000;
 
@@ -25,8 +24,6 @@ const MAX_COUNT = 100_000;
  * @throws GrammarError saying where.
  */
 export function parseEbnf(source: string): Grammar {
-	if (source.length > MAX_TEXT)
-		throw new GrammarError(`the grammar has ${source.length} characters; at most ${MAX_TEXT} are taken`);
 	const reader = new EbnfReader(source);
 	const rules = new Map<string, Expression>();
 	for (;;) {

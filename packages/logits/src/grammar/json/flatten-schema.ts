@@ -7,10 +7,13 @@ import { checkKeywords, isObject, type JsonType, type SchemaObject, within } fro
 /** Ways in which combinations of combinations may be satisfied. */
 const MAX_WAYS = 512;
 const MAX_DEPTH = 100;
+/** Schemas that are taken apart in all, those that are referred to once for each time. */
+const MAX_SCHEMAS = 50_000;
 
 /** Takes schemas of one document apart. */
 export class SchemaFlattener {
 	readonly #document: unknown;
+	#schemas = 0;
 
 	constructor(document: unknown) {
 		this.#document = document;
@@ -26,6 +29,8 @@ export class SchemaFlattener {
 		if (!isObject(schema)) throw new GrammarError(`the schema at ${path} must be an object or a boolean`);
 		if (depth > MAX_DEPTH)
 			throw new GrammarError(`the schema at ${path} refers to itself without end, or is nested too deep`);
+		if (++this.#schemas > MAX_SCHEMAS)
+			throw new GrammarError(`the schema combines more than ${MAX_SCHEMAS} schemas; use fewer references`);
 		checkKeywords(schema, path);
 		const own = flatKeywords(schema, path);
 		let ways = own ? [own] : [];

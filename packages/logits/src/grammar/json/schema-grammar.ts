@@ -11,7 +11,6 @@ import { objectExpression } from "./object-expression.js";
 import { stringExpression } from "./string-expression.js";
 import { typeOfValue, typesOf } from "./types-of.js";
 
-const MAX_TEXT = 256 * 1024;
 const MAX_NESTING = 100;
 const MAX_RULES = 100_000;
 
@@ -22,8 +21,6 @@ const MAX_RULES = 100_000;
  * @throws GrammarError naming what is malformed, or a keyword that cannot be honoured: none is ignored.
  */
 export function schemaGrammar(schema: string): Grammar {
-	if (schema.length > MAX_TEXT)
-		throw new GrammarError(`the schema has ${schema.length} characters; at most ${MAX_TEXT} are taken`);
 	let document: unknown;
 	try {
 		document = JSON.parse(schema);

@@ -21,7 +21,6 @@ import { freeText } from "./free-text.js";
 import { legacyFormat } from "./legacy-tag.js";
 import { flagIn, formatsIn, textIn, textsIn } from "./tag-fields.js";
 
-const MAX_TEXT = 256 * 1024;
 const MAX_DEPTH = 50;
 const MAX_WORD = 200;
 
@@ -31,8 +30,6 @@ const MAX_WORD = 200;
  * @throws GrammarError naming what is malformed or not supported.
  */
 export function structuralTagGrammar(tag: string): Grammar {
-	if (tag.length > MAX_TEXT)
-		throw new GrammarError(`the structural tag has ${tag.length} characters; at most ${MAX_TEXT} are taken`);
 	let document: unknown;
 	try {
 		document = JSON.parse(tag);
