@@ -47,3 +47,23 @@ it.each([
 	// Taken for prompt, those tokens lead elsewhere: what is compared above depends on them.
 	expect(await answer(sampling, ids.slice(0, 13))).not.toEqual(whole.slice(13));
 });
+
+it("a guided answer goes on where its guide was", async () => {
+	const ask = async (generated: readonly number[]) => {
+		const request = createGenerateRequest({
+			tokenIds: [...prompt, ...generated],
+			resumedTokens: generated.length,
+			guided: { kind: "regex", pattern: "([a-z]{3,9} ){6}[0-9]{4}" },
+			sampling: { temperature: 1, seed: 5 },
+			stop: { maxTokens: 80 - generated.length },
+		});
+		const tokens: number[] = [];
+		for await (const { tokenIds } of engine.generate(request, createRequestContext()))
+			tokens.push(...tokenIds);
+		return tokens;
+	};
+	const whole = await ask([]);
+	expect(whole.length).toBeGreaterThan(8);
+	for (const seam of [1, 5, whole.length - 1])
+		expect(await ask(whole.slice(0, seam))).toEqual(whole.slice(seam));
+});
