@@ -28,4 +28,5 @@ export type {
 	NativeEngineOptions,
 	NativeInfo,
 	NativeSamples,
+	NativeStep,
 } from "./native/native-binding.js";
