@@ -41,6 +41,8 @@ const stream = (index: number, onText: () => void) =>
 			min_tokens: TOKENS,
 			temperature: 0,
 			stream_options: { include_usage: true },
+			// What keeps to a form goes on within it.
+			...(index % 2 === 0 ? {} : { guided_regex: "([a-z]{2,8} ){200}" }),
 		},
 		onText,
 	);
