@@ -132,6 +132,23 @@ describe("a connection", () => {
 		expect(server.sockets).toHaveLength(2);
 	});
 
+	it("that the server says goodbye to ends with the pool, if its calls have not", async () => {
+		const { pool } = await serve((stream, call) =>
+			call === 0
+				? Buffer.concat([
+						frameOf(FrameType.GOAWAY, 0, 0, u32(stream, 0)),
+						headersFrame(stream, START),
+						message(stream, "a"),
+					])
+				: answer(stream),
+		);
+		const items = pool.stream(ECHO, "x");
+		expect((await items.next()).value).toBe("a");
+		expect(await pool.unary(ECHO, "x")).toBe("a");
+		pool.close();
+		await expect(items.next()).rejects.toMatchObject({ code: "UNAVAILABLE" });
+	});
+
 	it("is not waited for any longer than told, or after closing", async () => {
 		const server = createServer(() => {}).listen(0, "127.0.0.1");
 		closers.push(() => server.close());

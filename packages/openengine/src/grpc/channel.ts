@@ -6,11 +6,13 @@ export interface ChannelOptions extends Http2ConnectionOptions {
 	readonly retryIntervalMs: number;
 }
 
-/** At most one connection at a time, made when it is needed. */
+/** At most one connection for new calls, made when it is needed; calls of earlier ones may still run. */
 export class Channel {
 	readonly #options: ChannelOptions;
 	#keepaliveTimeMs: number;
 	#connection: Http2Connection | null = null;
+	/** Those that the server takes no more calls on, and has not ended. */
+	#earlier: readonly Http2Connection[] = [];
 	#isReady = false;
 	/** The last attempt, if it failed. */
 	#failure: { readonly reason: string; readonly retryAtMs: number } | null = null;
@@ -55,12 +57,15 @@ export class Channel {
 	/** Ends every call. Idempotent. */
 	close(): void {
 		this.#isClosed = true;
+		for (const connection of this.#earlier) connection.close();
 		this.#connection?.close();
 	}
 
 	#connecting(): Http2Connection {
 		if (this.#connection?.isUsable) return this.#connection;
 		if (this.#connection?.isPestered) this.#keepaliveTimeMs *= 2;
+		if (this.#connection)
+			this.#earlier = [...this.#earlier, this.#connection].filter(({ isClosed }) => !isClosed);
 		const connection = new Http2Connection({ ...this.#options, keepaliveTimeMs: this.#keepaliveTimeMs });
 		this.#connection = connection;
 		this.#isReady = false;

@@ -100,6 +100,10 @@ export class Http2Connection {
 		return !this.#isClosed && !this.#streams.isRetired;
 	}
 
+	get isClosed(): boolean {
+		return this.#isClosed;
+	}
+
 	/** Whether the server closed it because it was asked for signs of life too often. */
 	get isPestered(): boolean {
 		return this.#isPestered;
