@@ -133,7 +133,8 @@ class EngineHandle : public Napi::ObjectWrap<EngineHandle> {
 public:
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "NativeEngine",
-                       {InstanceMethod<&EngineHandle::load>("load"), InstanceMethod<&EngineHandle::share>("share"), InstanceMethod<&EngineHandle::step>("step"),
+                       {InstanceMethod<&EngineHandle::load>("load"), InstanceMethod<&EngineHandle::share>("share"),
+                        InstanceMethod<&EngineHandle::loadAdapter>("loadAdapter"), InstanceMethod<&EngineHandle::unloadAdapter>("unloadAdapter"), InstanceMethod<&EngineHandle::step>("step"),
                         InstanceMethod<&EngineHandle::cancelStep>("cancelStep"), InstanceMethod<&EngineHandle::openSlot>("openSlot"),
                         InstanceMethod<&EngineHandle::closeSlot>("closeSlot"), InstanceMethod<&EngineHandle::logitsRow>("logitsRow"),
                         InstanceMethod<&EngineHandle::sampleRow>("sampleRow"), InstanceMethod<&EngineHandle::hidden>("hidden"), InstanceMethod<&EngineHandle::readBlock>("readBlock"),
@@ -145,7 +146,9 @@ public:
     EngineOptions options = optionsOf(info[0].ToObject());
     // Only `share` has such a value to give.
     if (info[1].IsExternal()) {
-      options.model = *info[1].As<Napi::External<std::shared_ptr<const Model>>>().Data();
+      const Engine& other = *info[1].As<Napi::External<Engine>>().Data();
+      options.model = other.sharedModel();
+      options.adapters = other.options().adapters;
       options.spec = options.model->spec;
       options.f32 = options.model->f32;
     }
@@ -222,9 +225,9 @@ private:
 
   // share(options): an engine of its own over this one's weights, to be loaded like any other.
   Napi::Value share(const Napi::CallbackInfo& info) {
-    std::shared_ptr<const Model> model = loadedEngine(info.Env()).sharedModel();
+    Engine& own = loadedEngine(info.Env());
     const Napi::Function create = info.This().As<Napi::Object>().Get("constructor").As<Napi::Function>();
-    return create.New({info[0], Napi::External<std::shared_ptr<const Model>>::New(info.Env(), &model)});
+    return create.New({info[0], Napi::External<Engine>::New(info.Env(), &own)});
   }
 
   Napi::Value describe(Napi::Env env) {
@@ -243,7 +246,7 @@ private:
     return result;
   }
 
-  // step(header, tokens, blocks, targets): header holds [slot, position, tokens, blocks, output, drafts, targets, top] per sequence.
+  // step(header, tokens, blocks, targets): header holds [slot, position, tokens, blocks, output, drafts, targets, top, adapter] per sequence.
   Napi::Value step(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
     Engine& e = idleEngine(env);
@@ -258,7 +261,38 @@ private:
     });
   }
 
-  static constexpr size_t kHeaderFields = 8;
+  static constexpr size_t kHeaderFields = 9;
+
+  static std::shared_ptr<const Adapter> adapterOf(Napi::Env env, const Engine& e, uint32_t id) {
+    if (id == 0) return nullptr;
+    const auto found = e.adapters().find(id);
+    if (found == e.adapters().end()) refuse(env, "adapter " + std::to_string(id) + " is not loaded");
+    return found->second;
+  }
+
+  // loadAdapter(id, parts): what an adapter adds, for this engine and all that share its weights. Also while a step runs.
+  void loadAdapter(const Napi::CallbackInfo& info) {
+    Engine& e = loadedEngine(info.Env());
+    const uint32_t id = integerOf<uint32_t>(info[0], "id", 1);
+    if (e.adapters().count(id)) refuse(info.Env(), "adapter " + std::to_string(id) + " is loaded already");
+    const ModelSpec& spec = e.model().spec;
+    const Napi::Array parts = info[1].As<Napi::Array>();
+    const auto adapter = std::make_shared<Adapter>(spec.numLayers);
+    for (uint32_t i = 0; i < parts.Length(); i++) {
+      const Napi::Object part = parts.Get(i).ToObject();
+      const int layer = integerOf(part.Get("layer"), "layer", 0, spec.numLayers - 1);
+      const Projection projection = Projection(integerOf(part.Get("projection"), "projection", 0, kProjections - 1));
+      const int rank = integerOf(part.Get("rank"), "rank", 1, kMaxAdapterRank);
+      const Napi::Float32Array a = floatsOf(part.Get("a"), "a"), b = floatsOf(part.Get("b"), "b");
+      if (a.ElementLength() != size_t(rank) * size_t(projectionCols(spec, projection)) || b.ElementLength() != size_t(rank) * size_t(projectionRows(spec, projection)))
+        refuse(info.Env(), "a matrix of the adapter has another size than that of layer " + std::to_string(layer));
+      translated(info.Env(), [&] { adapter->set(spec, layer, projection, rank, a.Data(), b.Data()); });
+    }
+    e.adapters()[id] = adapter;
+  }
+
+  // A step that runs keeps what it uses.
+  void unloadAdapter(const Napi::CallbackInfo& info) { loadedEngine(info.Env()).adapters().erase(integerOf<uint32_t>(info[0], "id", 1)); }
 
   static void validate(Napi::Env env, Engine& e, const Napi::Uint32Array& header, Step& step) {
     const EngineOptions& options = e.options();
@@ -267,7 +301,7 @@ private:
     size_t row = 0, block = 0, target = 0, allDrafts = 0;
     std::vector<bool> used(size_t(options.maxSequences));
     for (size_t i = 0; i < header.ElementLength(); i += kHeaderFields) {
-      const uint32_t slot = header[i], position = header[i + 1], count = header[i + 2], blockCount = header[i + 3], output = header[i + 4], drafts = header[i + 5], targets = header[i + 6], top = header[i + 7];
+      const uint32_t slot = header[i], position = header[i + 1], count = header[i + 2], blockCount = header[i + 3], output = header[i + 4], drafts = header[i + 5], targets = header[i + 6], top = header[i + 7], adapter = header[i + 8];
       const std::string who = "sequence in slot " + std::to_string(slot);
       if (slot >= uint32_t(options.maxSequences) || used[slot]) refuse(env, who + ": no such slot, or twice in a step");
       used[slot] = true;
@@ -278,7 +312,7 @@ private:
       if ((allDrafts += drafts) > size_t(options.maxDrafts)) refuse(env, "a step has more than " + std::to_string(options.maxDrafts) + " guesses");
       if (targets > count || targets > step.targets.size() - target || top > 20) refuse(env, who + ": more targets than tokens, or more than 20 alternatives");
       if (output == Share::Sample && !e.slotOpen(int(slot))) refuse(env, who + ": the slot is not open");
-      step.shares.push_back({int(slot), int(position), int(row), int(count), block, blockCount, Share::Output(output), int(drafts), target, int(targets), int(top)});
+      step.shares.push_back({int(slot), int(position), int(row), int(count), block, blockCount, Share::Output(output), int(drafts), target, int(targets), int(top), adapterOf(env, e, adapter)});
       row += count;
       block += blockCount;
       target += targets;

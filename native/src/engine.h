@@ -16,9 +16,13 @@
 
 namespace dyn {
 
+// Adapters by id; of all engines that share a model, which belong to one JavaScript thread.
+using AdapterTable = std::map<uint32_t, std::shared_ptr<const Adapter>>;
+
 struct EngineOptions {
   ModelSpec spec;
   std::shared_ptr<const Model> model; // that of another engine, to share its weights; null: load one
+  std::shared_ptr<AdapterTable> adapters = std::make_shared<AdapterTable>(); // shared with it
   std::vector<TensorSource> tensors;
   int numBlocks, maxSequences, maxRows, maxDrafts, threads;
   bool f32;
@@ -59,6 +63,7 @@ public:
   bool slotOpen(int slot) const { return slots_[size_t(slot)].has_value(); }
   const EngineOptions& options() const { return options_; }
   const Model& model() const { return *model_; }
+  AdapterTable& adapters() const { return *options_.adapters; }
   const std::shared_ptr<const Model>& sharedModel() const { return model_; }
   const KvPool& kv() const { return *kv_; }
   Forward& forward() { return *forward_; }

@@ -114,7 +114,7 @@ bool Forward::run(const Step& step, const std::atomic<bool>& cancel) {
   for (size_t i = 0; i < model_.layers.size(); i++) {
     if (cancel.load(std::memory_order_relaxed)) return false;
     attentionBlock(model_.layers[i], int(i), step, rows);
-    mlpBlock(model_.layers[i], rows);
+    mlpBlock(model_.layers[i], int(i), step, rows);
   }
   if (cancel.load(std::memory_order_relaxed)) return false;
   head(step);
@@ -149,6 +149,9 @@ void Forward::attentionBlock(const Layer& layer, int index, const Step& step, in
     multiply(qkv + from, to - from, prepared_, rows);
     from = to;
   }
+  addAdapters(step, index, Projection::Q, normed_, hiddenStride_, query_, queryStride_);
+  addAdapters(step, index, Projection::K, normed_, hiddenStride_, key_, kvStride_);
+  addAdapters(step, index, Projection::V, normed_, hiddenStride_, value_, kvStride_);
 
   forRows(rows, [&](int row) {
     const float* cosSin = cosSin_ + size_t(row) * size_t(dim);
@@ -189,9 +192,10 @@ void Forward::attentionBlock(const Layer& layer, int index, const Step& step, in
   forRows(rows, [&](int row) { kernels.prepareRows(context_ + size_t(row) * queryStride_, queryStride_, 1, context, row); });
   const Product o{&layer.o, x_, hiddenStride_, nullptr, Store::Add};
   multiply(&o, 1, context, rows);
+  addAdapters(step, index, Projection::O, context_, queryStride_, x_, hiddenStride_);
 }
 
-void Forward::mlpBlock(const Layer& layer, int rows) {
+void Forward::mlpBlock(const Layer& layer, int index, const Step& step, int rows) {
   const ModelSpec& spec = model_.spec;
   const Kernels& kernels = model_.kernels;
   const auto prepareNormed = [&](PackedType type, bool norm) {
@@ -211,6 +215,8 @@ void Forward::mlpBlock(const Layer& layer, int rows) {
     prepareNormed(layer.up.type, false);
     multiply(products + 1, 1, prepared_, rows);
   }
+  addAdapters(step, index, Projection::Gate, normed_, hiddenStride_, gate_, ffnStride_);
+  addAdapters(step, index, Projection::Up, normed_, hiddenStride_, up_, ffnStride_);
   Activations& activated = prepared(layer.down.type, spec.intermediateSize);
   forRows(rows, [&](int row) {
     float* gate = gate_ + size_t(row) * ffnStride_;
@@ -219,6 +225,7 @@ void Forward::mlpBlock(const Layer& layer, int rows) {
   });
   const Product down{&layer.down, x_, hiddenStride_, nullptr, Store::Add};
   multiply(&down, 1, activated, rows);
+  addAdapters(step, index, Projection::Down, gate_, ffnStride_, x_, hiddenStride_);
 }
 
 void Forward::head(const Step& step) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "adapter.h"
 #include "kv_pool.h"
 #include "model.h"
 #include "thread_pool.h"
@@ -20,6 +21,7 @@ struct Share {
   int drafts;                     // how many of the last rows are guesses
   size_t firstTarget;             // its entries of Step::targets, one for each of its first rows
   int targets, top;               // their number, and alternatives to each
+  std::shared_ptr<const Adapter> adapter; // null: none
   bool hasLogits() const { return output == Sample || output == Logits; }
   int outputs() const { return hasLogits() ? drafts + 1 : 0; } // rows of logits
 };
@@ -62,6 +64,10 @@ private:
     const float* bias;
     Store store;
   };
+  struct AdapterTask {
+    const Adapter::Pair* pair;
+    int row0, rows;
+  };
   struct AttentionTask {
     int share, row0, rows, kvHead;
   };
@@ -71,7 +77,8 @@ private:
   void multiply(const Product* products, int count, Activations& x, int rows);
   void embed(const Step& step);
   void attentionBlock(const Layer& layer, int index, const Step& step, int rows);
-  void mlpBlock(const Layer& layer, int rows);
+  void mlpBlock(const Layer& layer, int index, const Step& step, int rows);
+  void addAdapters(const Step& step, int layer, Projection projection, const float* x, size_t xStride, float* out, size_t outStride);
   void head(const Step& step);
   void headOf(const int* rows, int count, float* logits);
   void keepHidden(const Step& step);
@@ -87,11 +94,13 @@ private:
   float *x_, *normed_, *query_, *key_, *value_, *context_, *gate_, *up_, *cosSin_;
   float* scores_ = nullptr; // made by the first step that needs it
   float* hidden_ = nullptr; // made by the first step that needs it: few engines are asked for embeddings
+  float* adapterRows_ = nullptr; // likewise, for steps with adapters
   AlignedBytes preparedBytes_;
   std::shared_ptr<float> logits_;
   Activations prepared_;
   std::vector<int> rowPosition_, rowShare_;
   std::vector<AttentionTask> tasks_;
+  std::vector<AdapterTask> adapterTasks_;
 };
 
 } // namespace dyn

@@ -60,6 +60,29 @@ export type EngineHealth =
 	| { readonly status: "restarting"; readonly reason: string }
 	| { readonly status: "dead"; readonly reason: string };
 
+/** A LoRA adapter that requests can name. */
+export interface LoraAdapter {
+	readonly name: string;
+	/** Where it was read from, on the engine's machine. */
+	readonly path: string;
+}
+
+/** Adapters come and go while the engine runs. */
+export interface LoraAdapters {
+	/**
+	 * Reads an adapter. Again with the same path it does nothing.
+	 * @throws DynError INVALID_ARGUMENT when the name has another path, NOT_FOUND, MODEL_FORMAT or UNIMPLEMENTED when there is
+	 * none that this engine can honour, OVERLOADED while the name is being loaded or unloaded
+	 */
+	load(name: string, path: string): Promise<LoraAdapter>;
+	/**
+	 * Refuses new requests for it at once; resolves when those that run have ended and it is gone.
+	 * @throws DynError NOT_FOUND; OVERLOADED as `load`
+	 */
+	unload(name: string): Promise<void>;
+	list(): readonly LoraAdapter[];
+}
+
 /**
  * Anything that turns token ids into token ids: the embedded engine, a gRPC client, a simulator.
  * The conformance kit (`@dyn/engine/conformance`) states the contract as tests:
@@ -87,6 +110,8 @@ export interface Engine {
 	drain(): Promise<void>;
 	/** Ends running requests with `cancelled` and frees everything. Idempotent. */
 	close(): Promise<void>;
+	/** Present when adapters can be loaded, whose names requests may have in `lora`. */
+	readonly lora?: LoraAdapters | undefined;
 	/** Present when requests may name logits processors. */
 	readonly logitsProcessors?: { readonly names: readonly string[] };
 }

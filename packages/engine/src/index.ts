@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 export { ActiveRequests } from "./active-requests.js";
-export type { Engine, EngineCapabilities, EngineHealth, EngineInfo, EngineLoad } from "./engine.js";
+export type {
+	Engine,
+	EngineCapabilities,
+	EngineHealth,
+	EngineInfo,
+	EngineLoad,
+	LoraAdapter,
+	LoraAdapters,
+} from "./engine.js";
 export {
 	checkFeatures,
 	REQUEST_FEATURES,

@@ -3,6 +3,7 @@ export type { Checkpoint, GgufValue, TensorInfo, TensorType } from "./checkpoint
 export { dequantize } from "./checkpoint/dequantize.js";
 export { openCheckpoint } from "./checkpoint/open-checkpoint.js";
 export { readTensor } from "./checkpoint/read-tensor.js";
+export { readSafetensors } from "./checkpoint/safetensors.js";
 export { tensorByteLength } from "./checkpoint/tensor-type.js";
 export { describeModelFiles, type ModelFilesOptions } from "./files/describe-model-files.js";
 export { GgufMetadata } from "./gguf/gguf-metadata.js";

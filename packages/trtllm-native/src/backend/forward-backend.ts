@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { AdapterPart } from "../lora/adapter-weights.js";
 
 /**
  * The line between thinking and computing. The scheduler (TypeScript) plans a step; a backend (C++ or the TypeScript
@@ -64,6 +65,8 @@ export interface StepSequence {
 	 * the `top` most likely ones, 0..20. Default: none are asked for.
 	 */
 	readonly scored?: { readonly targets: Uint32Array; readonly top: number };
+	/** Id of a loaded LoRA adapter, whose matrices are added to the model's for these rows. Default 0: none. */
+	readonly adapter?: number;
 }
 
 export interface SampledToken {
@@ -132,6 +135,13 @@ export interface ForwardBackend {
 	 * copy, hiddenSize values per row. Absent: the backend computes none, and its engine makes no embeddings.
 	 */
 	hidden?(slot: number): Float32Array;
+	/**
+	 * Keeps an adapter under an unused id of at least 1, for this backend and all that share its weights. Also while a step runs.
+	 * Absent: the backend has no adapters.
+	 */
+	loadAdapter?(id: number, parts: readonly AdapterPart[]): void;
+	/** Forgets it; no later step may name it. */
+	unloadAdapter?(id: number): void;
 	/** Content of a full block, kvBlockBytes of it; also while a step runs. */
 	readBlock(block: number): Uint8Array;
 	/** Fills a block that no step uses. */

@@ -3,6 +3,7 @@ import type { Logger, Metrics } from "@dyn/common";
 import type { LogitsProcessorFactory } from "@dyn/logits";
 import type { ForwardBackend } from "../backend/forward-backend.js";
 import type { CreateHandoff } from "../handoff/handoff.js";
+import type { Adapters } from "../lora/adapters.js";
 import type { ModelSpec } from "../model/model-spec.js";
 import type { SpeculationOptions } from "../speculation/speculation.js";
 import type { Grammars } from "./guided-choice.js";
@@ -41,6 +42,8 @@ export interface OpenEngine {
 	readonly grammars?: Grammars | null | undefined;
 	/** Guesses tokens to come; the core closes its drafter. Default: every token takes a step. */
 	readonly speculation?: Omit<SpeculationOptions, "logger"> | null;
+	/** LoRA adapters, when the backend can have them; those of all ranks. */
+	readonly adapters?: Adapters | null | undefined;
 	/** One line for people, as in EngineInfo. */
 	readonly description: string;
 }

@@ -81,12 +81,19 @@ describe.each(["mean", "last"] as const)("embeddings pooled by %s", (embeddingPo
 			const onIteration = (stats: IterationStats) => {
 				preemptions = stats.preemptions;
 			};
-			const limits = { maxNumBatchedTokens: 13, maxNumSeqs: 5, numKvBlocks: 11 };
+			const limits = {
+				maxNumBatchedTokens: 13,
+				maxNumSeqs: 5,
+				numKvBlocks: 11,
+				speculativeMode: "off",
+			} as const;
 			await withEngine({ backend, embeddingPooling, ...limits, onIteration }, async (engine) => {
 				const requests = [77, 78, 79].map((seed) =>
 					greedy({ tokenIds: text(seed, 55, 40), stop: { maxTokens: 40 } }),
 				);
 				const answers = Promise.all(requests.map((request) => tokens(engine, request)));
+				const begun = () => engine.load()[0]!.runningSequences + engine.load()[0]!.waitingSequences;
+				while (begun() < requests.length) await new Promise(setImmediate);
 				const [longest, embedded] = await Promise.all([
 					embed(engine, { inputs: [some.at(-1)!] }),
 					embed(engine, { inputs: some }),

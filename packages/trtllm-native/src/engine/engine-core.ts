@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError, type Logger, noMetrics, type RequestContext, silentLogger } from "@dyn/common";
-import type { Engine, EngineHealth, EngineInfo, EngineLoad, RequestFeature } from "@dyn/engine";
+import type { Engine, EngineHealth, EngineInfo, EngineLoad, LoraAdapters, RequestFeature } from "@dyn/engine";
 import { BlockPool } from "@dyn/kvbm";
 import {
 	createLogitsProcessorRegistry,
@@ -86,6 +86,7 @@ export class EngineCore implements Engine {
 		const speculator = opened.speculation
 			? new Speculation({ ...opened.speculation, logger: this.#logger })
 			: null;
+		opened.adapters?.watchUnloads(() => pool.clear());
 		const loop = new StepLoop({
 			scheduler,
 			backend,
@@ -146,9 +147,13 @@ export class EngineCore implements Engine {
 			embeddingSize,
 			dpRank: this.#options.dpRank ?? 0,
 		});
-		const hasher = await this.#hashers.get(null);
+		const hasher = await this.#hashers.get(null, null);
 		const { loop, pooling = "mean" } = this.#usable();
 		return embed(request, context, { loop, hasher, pooling: this.#options.embeddingPooling ?? pooling });
+	}
+
+	get lora(): LoraAdapters | undefined {
+		return this.#loaded?.adapters ?? undefined;
 	}
 
 	kvEvents(): AsyncIterable<KvEvent> {
@@ -202,6 +207,7 @@ export class EngineCore implements Engine {
 		return [
 			...FEATURES,
 			...(this.#loaded?.grammars ? GUIDED_FEATURES : []),
+			...(this.#loaded?.adapters ? (["lora"] as const) : []),
 			...(this.#loaded?.backend.info.scoresPrompts ? (["prompt_logprobs"] as const) : []),
 			...(this.#options.createHandoff ? (["prefill", "decode"] as const) : []),
 		];
@@ -222,7 +228,7 @@ export class EngineCore implements Engine {
 		const { disaggregation } = request;
 		const { handoff } = this.#usable();
 		if (!handoff || !disaggregation) return this.#accept(request, context);
-		const hasher = await this.#hashers.get(request.routing.cacheSalt);
+		const hasher = await this.#hashers.get(request.routing.cacheSalt, request.lora);
 		return handoff.begin(request, disaggregation, hasher, {
 			accept: (part) => this.#accept(part, context),
 			signal: context.signal,
@@ -240,12 +246,19 @@ export class EngineCore implements Engine {
 			this.#features,
 		);
 		const processors = Array.from({ length: sampling.choices }, () => this.#createProcessors(request));
-		const hasher = await this.#hashers.get(request.routing.cacheSalt);
 		const ends = [...valid.eosTokenIds, ...valid.stopTokenIds];
-		const guides = request.guided
-			? await openGuides(this.#usable(), request, sampling, ends, () => this.#usable())
-			: [];
-		const { loop } = this.#usable();
+		const adapter = request.lora === null ? null : this.#usable().adapters!.use(request.lora);
+		const prepare = async () => ({
+			hasher: await this.#hashers.get(request.routing.cacheSalt, request.lora),
+			guides: request.guided
+				? await openGuides(this.#usable(), request, sampling, ends, () => this.#usable())
+				: [],
+			loop: this.#usable().loop,
+		});
+		const { hasher, guides, loop } = await prepare().catch((error: unknown) => {
+			adapter?.release();
+			throw error;
+		});
 
 		const cancel = (cancellation: Cancellation) => loop.cancel(active, cancellation);
 		const abort = () => cancel({ how: "reported" });
@@ -259,7 +272,10 @@ export class EngineCore implements Engine {
 			stopTokenIds: new Set(valid.stopTokenIds),
 			visibleStopTokenIds: new Set(valid.visibleStopTokenIds),
 			cancellation: null,
-			onEnd: () => unwatch(),
+			onEnd: () => {
+				unwatch();
+				adapter?.release();
+			},
 		};
 		let leader: Sequence | undefined;
 		for (const [index, own] of processors.entries()) {
@@ -269,6 +285,7 @@ export class EngineCore implements Engine {
 				priority: request.routing.priority ?? 0,
 				hasher,
 				processed: own.length + guides.length > 0,
+				adapter: adapter?.id ?? 0,
 				...(leader ? { leader } : {}),
 			});
 			leader ??= sequence;

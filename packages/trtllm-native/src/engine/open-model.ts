@@ -2,8 +2,10 @@
 import { invalidArgument } from "@dyn/common";
 import type { BackendInfo, ForwardBackend } from "../backend/forward-backend.js";
 import { KV_BLOCK_SIZE, kvBlockBytes } from "../backend/kv-block.js";
+import { Adapters } from "../lora/adapters.js";
+import { readPeftAdapter } from "../lora/read-peft-adapter.js";
 import { loadModelWeights } from "../model/load-model-weights.js";
-import type { ModelWeights } from "../model/model-spec.js";
+import type { ModelSpec, ModelWeights } from "../model/model-spec.js";
 import { poolingMode } from "../model/pooling-mode.js";
 import type { Drafter } from "../speculation/drafter.js";
 import { openDraftModel } from "../speculation/open-draft-model.js";
@@ -27,6 +29,7 @@ export async function openModel(options: EmbeddedEngineOptions): Promise<readonl
 	]);
 	try {
 		const drafters = guessing ? await openDrafters(guessing, options, weights, backends, limits) : [];
+		const adapters = openAdapters(backends[0]!, spec);
 		return backends.map((backend, rank) => {
 			const speculation = guessing && { ...guessing, drafter: drafters[rank]! };
 			const description = describe(backend.info, backends.length);
@@ -36,6 +39,7 @@ export async function openModel(options: EmbeddedEngineOptions): Promise<readonl
 				kvBlockSize: KV_BLOCK_SIZE,
 				backend,
 				grammars,
+				adapters,
 				speculation,
 				description,
 				pooling,
@@ -66,6 +70,16 @@ async function openDrafters(
 	return Promise.all(
 		backends.map((_, rank) => openDraftModel(draftModelPath, model, (weights) => open(weights, rank))),
 	);
+}
+
+/** Backends over one copy of the weights have their adapters in common. */
+function openAdapters(backend: ForwardBackend, spec: ModelSpec): Adapters | null {
+	if (!backend.loadAdapter) return null;
+	return new Adapters({
+		read: (path) => readPeftAdapter(path, spec),
+		load: (id, parts) => backend.loadAdapter!(id, parts),
+		unload: (id) => backend.unloadAdapter!(id),
+	});
 }
 
 function describe({ isa, threads }: BackendInfo, ranks: number): string {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AsyncQueue, invalidArgument, type RequestContext } from "@dyn/common";
-import type { Engine, EngineHealth, EngineInfo, EngineLoad } from "@dyn/engine";
+import type { Engine, EngineHealth, EngineInfo, EngineLoad, LoraAdapters } from "@dyn/engine";
 import type { EmbedOutput, EmbedRequest, EngineOutput, GenerateRequest, KvEvent } from "@dyn/protocols";
 import { deferredIterable } from "./deferred-iterable.js";
 import type { EngineCore } from "./engine-core.js";
@@ -47,6 +47,11 @@ export class RankedEngine implements Engine {
 		} finally {
 			this.#underWay[dpRank]!--;
 		}
+	}
+
+	/** Of all ranks: an adapter is at each of them. */
+	get lora(): LoraAdapters | undefined {
+		return this.#ranks[0]!.lora;
 	}
 
 	/** Of all ranks; each rank's own are numbered without gaps. */

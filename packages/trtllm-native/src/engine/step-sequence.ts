@@ -21,5 +21,6 @@ export function toStepSequence(share: ScheduledShare): StepSequence {
 		position: sequence.computed,
 		blocks: Uint32Array.from(sequence.blocks),
 		output: outputOf(share),
+		adapter: sequence.adapter,
 	};
 }

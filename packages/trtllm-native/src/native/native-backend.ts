@@ -8,6 +8,7 @@ import type {
 	StepResult,
 	StepSequence,
 } from "../backend/forward-backend.js";
+import { type AdapterPart, PROJECTIONS } from "../lora/adapter-weights.js";
 import type { ModelWeights } from "../model/model-spec.js";
 import { ropeFrequencies } from "../model/rope-frequencies.js";
 import { loadNativeBinding } from "./loader.js";
@@ -32,7 +33,7 @@ export interface NativeBackendOptions {
 }
 
 /** Numbers that describe a sequence to the addon. */
-const HEADER_FIELDS = 8;
+const HEADER_FIELDS = 9;
 const OUTPUT = { none: 0, sample: 1, logits: 2, hidden: 3 } as const;
 
 /**
@@ -129,6 +130,7 @@ class NativeBackend implements ForwardBackend {
 					sequence.drafts ?? 0,
 					sequence.scored?.targets.length ?? 0,
 					sequence.scored?.top ?? 0,
+					sequence.adapter ?? 0,
 				],
 				index * HEADER_FIELDS,
 			);
@@ -170,6 +172,15 @@ class NativeBackend implements ForwardBackend {
 
 	sampleRow(slot: number, mask?: Uint32Array): SampledToken {
 		return sampledTokens(translatedSync(() => this.#engine.sampleRow(slot, mask)))[0]!;
+	}
+
+	loadAdapter(id: number, parts: readonly AdapterPart[]): void {
+		const native = parts.map((part) => ({ ...part, projection: PROJECTIONS.indexOf(part.projection) }));
+		translatedSync(() => this.#engine.loadAdapter(id, native));
+	}
+
+	unloadAdapter(id: number): void {
+		translatedSync(() => this.#engine.unloadAdapter(id));
 	}
 
 	hidden(slot: number): Float32Array {

@@ -38,6 +38,12 @@ export interface NativeEngine {
 		blocks: Uint32Array,
 		targets: Uint32Array,
 	): Promise<NativeStep>;
+	/**
+	 * Keeps an adapter under an id of at least 1, for this engine and all that share its weights. `parts` hold layer, projection
+	 * (position in PROJECTIONS), rank, and row-major f32 matrices a and b, the adapter's scale in b.
+	 */
+	loadAdapter(id: number, parts: readonly object[]): void;
+	unloadAdapter(id: number): void;
 	cancelStep(): void;
 	openSlot(slot: number, params: object, context: Uint32Array, generated: number): void;
 	closeSlot(slot: number): void;

@@ -12,6 +12,8 @@ export interface SequenceOptions {
 	readonly leader?: Sequence;
 	/** Whether the last row's logits go through JavaScript before a token is chosen. */
 	readonly processed: boolean;
+	/** Id of the LoRA adapter that it is computed with. Default 0: none. */
+	readonly adapter?: number;
 	/** For embeddings: whose hidden states are wanted, the last token's or all of them. Default "none". */
 	readonly hidden?: "none" | "last" | "all";
 }
@@ -24,6 +26,7 @@ export class Sequence {
 	readonly priority: number;
 	readonly processed: boolean;
 	readonly hidden: "none" | "last" | "all";
+	readonly adapter: number;
 	readonly hasher: BlockHasher;
 	readonly #leader: Sequence | null;
 	/** Position in the order of arrival; set by the scheduler. */
@@ -51,6 +54,7 @@ export class Sequence {
 		this.priority = options.priority;
 		this.processed = options.processed;
 		this.hidden = options.hidden ?? "none";
+		this.adapter = options.adapter ?? 0;
 		this.hasher = options.hasher;
 		this.#leader = options.leader ?? null;
 	}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError } from "@dyn/common";
+import type { AdapterPart } from "../../lora/adapter-weights.js";
 import type { ModelSpec, ModelWeights } from "../../model/model-spec.js";
 import type {
 	BackendInfo,
@@ -99,6 +100,9 @@ class ReferenceBackend implements ForwardBackend {
 	async step(sequences: readonly StepSequence[]): Promise<StepResult> {
 		this.#requireIdle();
 		checkStep(sequences, this.#limits, (slot) => this.#samplers.has(slot));
+		for (const { adapter = 0 } of sequences)
+			if (adapter !== 0 && !this.#model.adapters.has(adapter))
+				throw new DynError("INVALID_ARGUMENT", `adapter ${adapter} is not loaded`);
 		this.#cancelled = false;
 		this.#running = this.#run(sequences);
 		try {
@@ -113,13 +117,14 @@ class ReferenceBackend implements ForwardBackend {
 		this.#logits.clear();
 		this.#hidden.clear();
 		const scores: SampledToken[] = [];
-		for (const { slot, tokens, position, blocks, output, drafts = 0, scored } of sequences) {
+		for (const { slot, tokens, position, blocks, output, drafts = 0, scored, adapter = 0 } of sequences) {
+			const added = adapter === 0 ? null : this.#model.adapters.get(adapter)!;
 			const logits: Float32Array[] = [];
 			const rows = new Float32Array(output === "hidden" ? tokens.length * this.#model.spec.hiddenSize : 0);
 			for (const [i, token] of tokens.entries()) {
 				await new Promise((resolve) => setImmediate(resolve)); // cancelStep and the rest of the process get their turn
 				if (this.#cancelled) return { cancelled: true, sampled: [], elapsedMs: performance.now() - began };
-				const hidden = forwardToken(this.#model, this.#kv, blocks, position + i, token);
+				const hidden = forwardToken(this.#model, this.#kv, blocks, position + i, token, added);
 				const target = scored?.targets[i];
 				if (target !== undefined)
 					scores.push(scoreToken(slot, headLogits(this.#model, hidden), target, scored!.top));
@@ -201,6 +206,18 @@ class ReferenceBackend implements ForwardBackend {
 		const logits = this.#logits.get(slot)?.[output];
 		if (!logits) throw new DynError("INVALID_ARGUMENT", `slot ${slot} has no logits from the last step`);
 		return logits;
+	}
+
+	loadAdapter(id: number, parts: readonly AdapterPart[]): void {
+		this.#requireOpen();
+		if (this.#model.adapters.has(id))
+			throw new DynError("INVALID_ARGUMENT", `adapter ${id} is loaded already`);
+		const byPlace = new Map(parts.map((part) => [`${part.layer}.${part.projection}`, part]));
+		this.#model.adapters.set(id, byPlace);
+	}
+
+	unloadAdapter(id: number): void {
+		this.#model.adapters.delete(id);
 	}
 
 	readBlock(block: number): Uint8Array {

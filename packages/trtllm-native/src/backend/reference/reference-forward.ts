@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { AdapterPart, Projection } from "../../lora/adapter-weights.js";
 import type { ReferenceLayer, ReferenceModel } from "./reference-model.js";
+
+/** Parts of an adapter by layer and projection: "3.q". */
+export type ReferenceAdapter = ReadonlyMap<string, AdapterPart>;
 
 /** Keys and values of every block: [block][layer][key or value][token][kvDim]. */
 export class ReferenceKv {
@@ -49,15 +53,25 @@ export function forwardToken(
 	blocks: Uint32Array,
 	position: number,
 	token: number,
+	adapter: ReferenceAdapter | null = null,
 ): Float32Array {
 	const { spec } = model;
 	const x = model.embed.slice(token * spec.hiddenSize, (token + 1) * spec.hiddenSize);
 	for (const [index, layer] of model.layers.entries()) {
 		addInto(
 			x,
-			attention(model, layer, index, kv, blocks, position, rmsNorm(x, layer.attnNorm, spec.rmsNormEps)),
+			attention(
+				model,
+				layer,
+				index,
+				kv,
+				blocks,
+				position,
+				rmsNorm(x, layer.attnNorm, spec.rmsNormEps),
+				adapter,
+			),
 		);
-		addInto(x, mlp(layer, rmsNorm(x, layer.mlpNorm, spec.rmsNormEps)));
+		addInto(x, mlp(layer, index, rmsNorm(x, layer.mlpNorm, spec.rmsNormEps), adapter));
 	}
 	return x;
 }
@@ -80,11 +94,13 @@ function attention(
 	blocks: Uint32Array,
 	position: number,
 	x: Float32Array,
+	adapter: ReferenceAdapter | null,
 ): Float32Array {
+	const project = projector(index, adapter);
 	const { numHeads, numKvHeads, headDim, rmsNormEps } = model.spec;
-	const q = multiply(layer.q, x, layer.qBias);
-	const k = multiply(layer.k, x, layer.kBias);
-	const v = multiply(layer.v, x, layer.vBias);
+	const q = project("q", layer.q, x, layer.qBias);
+	const k = project("k", layer.k, x, layer.kBias);
+	const v = project("v", layer.v, x, layer.vBias);
 	for (const [vector, norm] of [[q, layer.qNorm] as const, [k, layer.kNorm] as const]) {
 		for (let at = 0; at < vector.length; at += headDim) {
 			const head = vector.subarray(at, at + headDim);
@@ -108,7 +124,7 @@ function attention(
 			for (let d = 0; d < headDim; d++) sums[d]! += weights[t]! * value[from + d]!;
 		context.set(sums, h * headDim);
 	}
-	return multiply(layer.o, context, null);
+	return project("o", layer.o, context, null);
 }
 
 function softmax(scores: readonly number[]): number[] {
@@ -118,14 +134,32 @@ function softmax(scores: readonly number[]): number[] {
 	return weights.map((weight) => weight / total);
 }
 
-function mlp(layer: ReferenceLayer, x: Float32Array): Float32Array {
-	const gate = multiply(layer.gate, x, null);
-	const up = multiply(layer.up, x, null);
-	return multiply(
-		layer.down,
-		gate.map((value, i) => (value / (1 + Math.exp(-value))) * up[i]!),
-		null,
-	);
+function mlp(
+	layer: ReferenceLayer,
+	index: number,
+	x: Float32Array,
+	adapter: ReferenceAdapter | null,
+): Float32Array {
+	const project = projector(index, adapter);
+	const gate = project("gate", layer.gate, x, null);
+	const up = project("up", layer.up, x, null);
+	const activated = gate.map((value, i) => (value / (1 + Math.exp(-value))) * up[i]!);
+	return project("down", layer.down, activated, null);
+}
+
+/** Multiplies with a matrix of a layer, and adds what the adapter has for it. */
+function projector(layer: number, adapter: ReferenceAdapter | null) {
+	return (
+		name: Projection,
+		matrix: Float32Array,
+		x: Float32Array,
+		bias: Float32Array | null,
+	): Float32Array => {
+		const out = multiply(matrix, x, bias);
+		const part = adapter?.get(`${layer}.${name}`);
+		if (part) addInto(out, multiply(part.b, multiply(part.a, x, null), null));
+		return out;
+	};
 }
 
 function rmsNorm(x: Float32Array, weight: Float32Array, eps: number): Float32Array {

@@ -2,6 +2,7 @@
 import { readTensor } from "@dyn/models";
 import type { ModelSpec, ModelWeights, TensorSource } from "../../model/model-spec.js";
 import { ropeFrequencies } from "../../model/rope-frequencies.js";
+import type { ReferenceAdapter } from "./reference-forward.js";
 
 export interface ReferenceLayer {
 	readonly attnNorm: Float32Array;
@@ -29,6 +30,8 @@ export interface ReferenceModel {
 	readonly finalNorm: Float32Array;
 	readonly layers: readonly ReferenceLayer[];
 	readonly bytes: number;
+	/** By id; of all backends over these weights. */
+	readonly adapters: Map<number, ReferenceAdapter>;
 }
 
 export async function loadReferenceModel({ spec, tensors }: ModelWeights): Promise<ReferenceModel> {
@@ -67,6 +70,7 @@ export async function loadReferenceModel({ spec, tensors }: ModelWeights): Promi
 			};
 		}),
 		bytes,
+		adapters: new Map(),
 	};
 }
 
