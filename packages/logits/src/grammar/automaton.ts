@@ -7,8 +7,8 @@ import { Stacks } from "./stacks.js";
 export const DEAD = -1;
 const UNKNOWN = -2;
 
-/** Positions that one call may visit: what ambiguity costs is bounded by this, about a second. */
-const MAX_WORK = 3_000_000;
+/** Positions that one call may visit: what ambiguity costs is bounded by this, about half a second. */
+const MAX_WORK = 1_000_000;
 /** States kept, about 1.3 KB each; more are forgotten and computed again when needed. */
 const MAX_STATES = 6_000;
 const MAX_STACKS = 200_000;
