@@ -48,7 +48,7 @@ execFileSync(
 const passed = run(
 	[
 		join(root, "node_modules/vitest/vitest.mjs"),
-		...["run", "--project", "unit", "packages/trtllm-native/src/native/"],
+		...["run", "--project", "unit", "packages/trtllm-native/src/native/", "--testTimeout", "180000"],
 		// The portable kernels under the sanitizers are minutes here, and the business of run.sh. Where a vector finds no
 		// memory the sanitizer ends the process instead of throwing.
 		...["--testNamePattern", "^(?!portable|.*no memory for the slots)"],

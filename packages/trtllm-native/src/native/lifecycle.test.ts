@@ -120,7 +120,7 @@ describe("a process or thread of its own", () => {
 		const { status, signal, stderr } = spawnSync(process.execPath, ["-e", source], {
 			env: { ...process.env, MALLOC_PERTURB_: "165" },
 			encoding: "utf8",
-			timeout: 20_000,
+			timeout: 60_000, // for hangs: with the sanitizers, on a busy machine, a step takes long
 		});
 		return { status, signal, stderr };
 	};
