@@ -76,7 +76,7 @@ export async function fuzz({
 			});
 			worker.on("close", (code, signal) => {
 				clearTimeout(watch);
-				if (current < first) reject(new Error(`no case could begin: ${stderr}`));
+				if (current < first) return reject(new Error(`no case could begin: ${stderr}`));
 				if (code !== 0 || signal !== null || ended < current)
 					found({
 						number: current,
