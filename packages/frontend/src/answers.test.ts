@@ -163,3 +163,12 @@ describe("answers", () => {
 		});
 	});
 });
+
+it("an adapter is a model of its own to clients, and a name beside the prompt to its worker", async () => {
+	await served.publish({ name: "polite", lora: "polite" });
+	await served.start();
+	const models = (await (await fetch(`${served.address}/v1/models`)).json()) as { data: { id: string }[] };
+	expect(models.data.map(({ id }) => id)).toEqual(["m", "polite"]);
+	for (const model of ["m", "polite"]) expect((await served.complete({ model })).status).toBe(200);
+	expect(served.seen.map(({ lora }) => lora)).toEqual([null, "polite"]);
+});

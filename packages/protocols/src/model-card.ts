@@ -66,6 +66,8 @@ export interface ModelCard {
 	readonly publishesKvEvents?: boolean;
 	/** Whether it also answers routers that ask for all of it. Absent: no. */
 	readonly answersKvQueries?: boolean;
+	/** The LoRA adapter that requests under this name are for; the same instance has a card of the model alone too. Absent: none. */
+	readonly lora?: string;
 	readonly workerType: WorkerType;
 	/** Whether a decode worker does the prefill too when a request says so. */
 	readonly localPrefill: boolean;

@@ -6,6 +6,7 @@ import { createModelStore, DEFAULT_MODEL } from "@dyn/models/store";
 import { type GenerateRequest, isEmbedRequest, type ModelCard } from "@dyn/protocols";
 import { generateCodec } from "@dyn/protocols/dynamo";
 import { createCanary, createRuntime, type Instance, type Runtime } from "@dyn/runtime";
+import { adapterCard, loadAdapters } from "./adapters.js";
 import { cardFiles } from "./card/card-files.js";
 import { modelCard } from "./card/model-card.js";
 import { roleOf } from "./disaggregation-mode.js";
@@ -100,6 +101,7 @@ async function assemble(
 	}
 	const info = await engine.start();
 	signal?.throwIfAborted();
+	const loras = await loadAdapters(engine, options.loras ?? {}, name);
 
 	const handler = applyMiddleware((options.handler ?? role.handler)(engine), [
 		...(options.tracer ? [traceGeneration(options.tracer)] : []),
@@ -164,7 +166,13 @@ async function assemble(
 	const card = modelCard({ name, modelPath: model.path, files, role, info, engine, routing }, options);
 	const presence = new Presence({
 		served,
-		publishCard: () => publishCard(runtime, card, served.instance, kvEventPublisher),
+		publishCard: () =>
+			publishCards(
+				runtime,
+				[card, ...loras.map((lora) => adapterCard(card, lora))],
+				served.instance,
+				kvEventPublisher,
+			),
 		logger,
 	});
 	await presence.begin();
@@ -190,17 +198,18 @@ async function assemble(
 }
 
 /** A worker is in discovery with its KV events or not at all: a router that knew it without would not listen. */
-async function publishCard(
+async function publishCards(
 	runtime: Runtime,
-	card: ModelCard,
+	cards: readonly ModelCard[],
 	instance: Instance,
 	kvEvents: KvEventPublisher | null,
 ): Promise<{ withdraw(): Promise<void> }> {
 	await kvEvents?.announce();
-	const published = await runtime.models.publish(card, instance);
+	const published: { withdraw(): Promise<void> }[] = [];
+	for (const card of cards) published.push(await runtime.models.publish(card, instance));
 	return {
 		withdraw: async () => {
-			await published.withdraw();
+			for (const each of published.reverse()) await each.withdraw();
 			await kvEvents?.withdraw();
 		},
 	};

@@ -43,6 +43,8 @@ export interface TrtllmWorkerOptions {
 	readonly extraEngineArgs?: EngineArgs | undefined;
 	/** Merged last. */
 	readonly overrideEngineArgs?: EngineArgs | undefined;
+	/** LoRA adapters by name, each the folder that PEFT saved. They are served as models of these names. Default: none. */
+	readonly loras?: Readonly<Record<string, string>> | undefined;
 	/** Logits processors that requests may name. */
 	readonly logitsProcessors?: Readonly<Record<string, LogitsProcessorFactory>> | undefined;
 	/** Replaces the built-in handler of the role; gets the started engine. */

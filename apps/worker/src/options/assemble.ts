@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Logger, Metrics } from "@dyn/common";
+import { invalidArgument, type Logger, type Metrics } from "@dyn/common";
 import {
 	allowedTokensProcessor,
 	bannedTokensProcessor,
@@ -112,6 +112,7 @@ export async function startWorker(
 			? await loadEngineArgs(values["extraEngineArgs"] as string)
 			: {},
 		overrideEngineArgs: override,
+		loras: parseLoras((values["loras"] as readonly string[] | undefined) ?? []),
 		logitsProcessors: {
 			temperature: temperatureProcessor,
 			"token-bias": tokenBiasProcessor,
@@ -121,6 +122,17 @@ export async function startWorker(
 		},
 		middleware: [...common.middleware, ...(testProcessor ? [withHelloWorld] : [])],
 	});
+}
+
+/** @throws DynError INVALID_ARGUMENT naming what is no NAME=FOLDER */
+function parseLoras(texts: readonly string[]): Readonly<Record<string, string>> {
+	return Object.fromEntries(
+		texts.map((text) => {
+			const at = text.indexOf("=");
+			if (at > 0 && at < text.length - 1) return [text.slice(0, at), text.slice(at + 1)];
+			throw invalidArgument("--lora", `--lora takes NAME=FOLDER, got ${JSON.stringify(text)}`);
+		}),
+	);
 }
 
 const HELLO_WORLD = "hello-world";

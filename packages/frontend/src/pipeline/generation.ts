@@ -197,6 +197,7 @@ export class Generation {
 			routing: fields,
 			guided: fields.guided,
 			logitsProcessors: fields.logitsProcessors,
+			lora: this.#options.model.card.lora ?? null,
 		});
 	}
 }

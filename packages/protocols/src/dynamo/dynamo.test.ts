@@ -207,6 +207,8 @@ describe("a model card", () => {
 		expect(decodeModelCard(overWire(encodeModelCard(card)))).toEqual(card);
 		expect(decodeModelCard(encodeModelCard({ ...card, files: null })).files).toBeNull();
 		expect(slugOf(card.name)).toBe("org_model_1");
+		const adapter = { ...card, lora: "polite" };
+		expect(decodeModelCard(overWire(encodeModelCard(adapter)))).toEqual(adapter);
 		for (const [endpointTypes, types] of [
 			[["chat", "embeddings"], "Chat"],
 			[["embeddings"], "Embedding"],

@@ -20,6 +20,7 @@ export function encodeModelCard(card: ModelCard): Record<string, unknown> {
 		model_type: card.workerType === "prefill" ? "Prefill" : modelTypes(card.endpointTypes),
 		model_input: "Tokens",
 		worker_type: card.workerType,
+		...(card.lora === undefined ? {} : { lora: { name: card.lora } }),
 		needs: card.needs,
 		runtime_config: {
 			context_length: card.contextLength,
@@ -84,6 +85,9 @@ export function decodeModelCard(data: unknown): ModelCard {
 		...(own.boolean("resumes_guided") ? { resumesGuided: true } : {}),
 		...(config.boolean("kv_event_publishing_enabled") ? { publishesKvEvents: true } : {}),
 		...(config.boolean("enable_local_indexer") ? { answersKvQueries: true } : {}),
+		...(card.has("lora")
+			? { lora: card.object("lora").required("name", card.object("lora").string("name")) }
+			: {}),
 		workerType: (card.string("worker_type") as WorkerType | null) ?? "aggregated",
 		localPrefill: config.boolean("local_prefill") ?? false,
 		needs,

@@ -3,10 +3,10 @@ import { AsyncQueue, DynError, type Logger } from "@dyn/common";
 import type { ModelCard } from "@dyn/protocols";
 import type { Instance, ModelChange, ModelEntry, ModelRegistry } from "../types.js";
 import { type KeyValueStore, type Lease, MODELS_PREFIX } from "./key-value-store.js";
-import { decodeModelEntry, encodeModelEntry, instanceKey } from "./records.js";
+import { decodeModelEntry, encodeModelEntry, modelKey } from "./records.js";
 import { WatchedMap } from "./watched-map.js";
 
-/** Model cards, one per serving instance, under the instance's own key. */
+/** Model cards, one per serving instance and one for each of its adapters, under the instance's own key. */
 export class StoreModelRegistry implements ModelRegistry {
 	readonly #store: KeyValueStore;
 	readonly #lease: Lease;
@@ -42,7 +42,7 @@ export class StoreModelRegistry implements ModelRegistry {
 		{ id, path }: Pick<Instance, "id" | "path">,
 	): Promise<{ withdraw(): Promise<void> }> {
 		const entry = { card, id, path };
-		const key = MODELS_PREFIX + instanceKey(entry);
+		const key = MODELS_PREFIX + modelKey(entry);
 		await this.#store.put(key, encodeModelEntry(entry), this.#lease).catch((error) => {
 			if (!DynError.is(error, "UNAVAILABLE")) throw error;
 			this.#logger.warn("discovery cannot be reached: the model appears when it can", {

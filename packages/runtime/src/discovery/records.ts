@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { DynError } from "@dyn/common";
-import { decodeModelCard, encodeModelCard, PlainData } from "@dyn/protocols/dynamo";
+import { decodeModelCard, encodeModelCard, PlainData, slugOf } from "@dyn/protocols/dynamo";
 import { parseJson, stringifyJson } from "@dyn/protocols/json";
 import type { EndpointPath, Instance, ModelEntry, TransportAddress } from "../types.js";
 
@@ -15,6 +15,11 @@ export function endpointKey({ namespace, component, endpoint }: EndpointPath): s
 /** The endpoint's key and the instance id in lower-case hex. */
 export function instanceKey({ path, id }: Pick<Instance, "path" | "id">): string {
 	return endpointKey(path) + id.toString(16);
+}
+
+/** The instance's key; behind it the adapter, for a card of one. */
+export function modelKey({ card, ...instance }: ModelEntry): string {
+	return instanceKey(instance) + (card.lora === undefined ? "" : `/${slugOf(card.lora)}`);
 }
 
 export function encodeInstance(instance: Instance): string {
@@ -56,6 +61,7 @@ export function encodeModelEntry({ card, id, path }: ModelEntry): string {
 		component: path.component,
 		endpoint: path.endpoint,
 		instance_id: id,
+		...(card.lora === undefined ? {} : { model_suffix: slugOf(card.lora) }),
 		card_json: encodeModelCard(card),
 	});
 }

@@ -108,6 +108,16 @@ export const engine: readonly OptionSpec[] = [
 		group: "Engine",
 	},
 	{
+		name: "loras",
+		flags: ["lora"],
+		env: ["DYN_LORAS"],
+		type: "string",
+		repeated: true,
+		value: "NAME=FOLDER",
+		help: "A LoRA adapter of PEFT, served as the model NAME; may be given more than once",
+		group: "Engine",
+	},
+	{
 		name: "extraEngineArgs",
 		flags: ["extra-engine-args"],
 		env: ["DYN_TRTLLM_EXTRA_ENGINE_ARGS"],
