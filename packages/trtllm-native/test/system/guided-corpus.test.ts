@@ -7,7 +7,9 @@ import { createGenerateRequest } from "@dyn/protocols";
 import { loadTokenizer, type Tokenizer } from "@dyn/text";
 import { createEmbeddedEngine } from "@dyn/trtllm-native";
 import { afterAll, beforeAll, expect, it } from "vitest";
+// @boundaries-ignore fixtures of two packages, which none publishes
 import { objections } from "../../../logits/src/grammar/__fixtures__/judge.js";
+// @boundaries-ignore fixtures of two packages, which none publishes
 import { SCHEMAS } from "../../../logits/src/grammar/__fixtures__/schemas.js";
 
 /** Answers may ramble where a schema lets them; those that are cut off cannot be judged. */
