@@ -12,23 +12,19 @@ import type { EmbedOutput, EmbedRequest, EngineOutput, GenerateRequest, KvEvent 
 import type { Handoff } from "../handoff/handoff.js";
 import { MAX_CHOICES } from "../sampling/resolve-sampling.js";
 import { Scheduler } from "../scheduler/scheduler.js";
-import { Sequence } from "../scheduler/sequence.js";
 import { Speculation, type SpeculationStats } from "../speculation/speculation.js";
-import type { ActiveRequest, Cancellation } from "./active-request.js";
-import { BestOf } from "./best-of.js";
 import type { EngineCoreOptions, OpenEngine } from "./core-options.js";
 import { deferredIterable } from "./deferred-iterable.js";
-import { DeltaQueue } from "./delta-queue.js";
+import type { DeltaQueue } from "./delta-queue.js";
 import { embed } from "./embed.js";
 import { EngineMetrics } from "./engine-metrics.js";
 import { openGuides } from "./guided-choice.js";
 import { KvEventStream } from "./kv-event-stream.js";
-import { PromptScores } from "./prompt-scores.js";
+import { queueRequest } from "./queue-request.js";
 import { SaltedHashers } from "./salted-hashers.js";
 import { StepLoop, type StepReport } from "./step-loop.js";
 import { validateEmbedRequest } from "./validate-embed-request.js";
 import { FEATURES, GUIDED_FEATURES, validateRequest } from "./validate-request.js";
-import { watchContext } from "./watch-context.js";
 
 /** With work and no finished step for this long, the engine reports itself stalled. */
 export const STALL_MS = 30_000;
@@ -260,55 +256,7 @@ export class EngineCore implements Engine {
 			throw error;
 		});
 
-		const cancel = (cancellation: Cancellation) => loop.cancel(active, cancellation);
-		const abort = () => cancel({ how: "reported" });
-		const queue = new DeltaQueue(() => cancel({ how: "silent" }));
-		const { bestOf } = sampling;
-		const active: ActiveRequest = {
-			queue: bestOf === null ? queue : new BestOf(queue, bestOf, request.output.logprobs !== null),
-			open: new Set(),
-			maxTokens: valid.maxTokens,
-			eosTokenIds: new Set(valid.eosTokenIds),
-			stopTokenIds: new Set(valid.stopTokenIds),
-			visibleStopTokenIds: new Set(valid.visibleStopTokenIds),
-			cancellation: null,
-			onEnd: () => {
-				unwatch();
-				adapter?.release();
-			},
-		};
-		let leader: Sequence | undefined;
-		for (const [index, own] of processors.entries()) {
-			const sequence = new Sequence({
-				prompt: request.tokenIds,
-				resumed: request.resumedTokens,
-				priority: request.routing.priority ?? 0,
-				hasher,
-				processed: own.length + guides.length > 0,
-				adapter: adapter?.id ?? 0,
-				...(leader ? { leader } : {}),
-			});
-			leader ??= sequence;
-			const params = sampling.params(index);
-			const { promptLogprobs: top } = valid;
-			const promptScores = index === 0 && top !== null ? new PromptScores(sequence, top) : undefined;
-			active.open.add({
-				request: active,
-				index,
-				sequence,
-				params,
-				processors: own,
-				guide: guides[index],
-				promptScores,
-			});
-		}
-		const unwatch = watchContext(context, {
-			onAbort: abort,
-			onDeadline: (error) => cancel({ how: "failed", error }),
-		});
-		loop.add(active);
-		if (context.signal.aborted) abort();
-		return queue;
+		return queueRequest(request, context, { loop, hasher, valid, sampling, processors, guides, adapter });
 	}
 
 	#createProcessors(request: GenerateRequest): NamedProcessor[] {
