@@ -32,7 +32,7 @@ const HOUSE: Record<string, { floor: string; exports: string[]; bin?: string[] }
 			"./telemetry",
 		],
 	},
-	"@dyn/logits": { floor: "core", exports: ["."] },
+	"@dyn/logits": { floor: "core", exports: [".", "./grammar", "./grammar-worker"] },
 	"@dyn/text": { floor: "core", exports: ["."] },
 	"@dyn/kvbm": { floor: "core", exports: [".", "./transfer"] },
 	"@dyn/trtllm-native": { floor: "engine", exports: [".", "./core"], bin: ["dyn-trtllm-native-build"] },
