@@ -25,8 +25,8 @@ const TOKENS: readonly [number, number] = [64, 448];
 const LEAVE_SHARE = 0.1;
 const CLIENTS = 24;
 /**
- * Short ones, as fast as they go, before the clock starts: until then the tokenizer's cache of 10,000 words and the
- * arenas of the threads that it runs on fill, at three requests a second for most of an hour.
+ * Short ones, as fast as they go, before the clock starts: at three requests a second pools, and the allocator's arenas of
+ * the threads that encode, would take most of the half hour to reach their size.
  */
 const WARM_UP_REQUESTS = 10_000;
 const WARM_UP_TOKENS: readonly [number, number] = [1, 4];
