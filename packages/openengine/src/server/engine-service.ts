@@ -12,12 +12,10 @@ import { fromRequestMessage } from "./generate-request.js";
 import { ResponseWriter } from "./generate-response.js";
 import { HealthChecks } from "./health-checks.js";
 import { KvEventLog } from "./kv-event-log.js";
+import { loraService } from "./lora-service.js";
 import type { OpenEngineService, ServerCall } from "./service.js";
 
-/**
- * OpenEngine's handlers for a started engine. Adapters cannot be loaded (UNIMPLEMENTED). With KV events the service is
- * their one reader.
- */
+/** OpenEngine's handlers for a started engine. With KV events the service is their one reader. */
 export function engineService(engine: Engine, options: EngineServiceOptions): OpenEngineService {
 	const instanceId = options.instanceId ?? randomUUID();
 	const names = namesOf(options);
@@ -44,9 +42,7 @@ export function engineService(engine: Engine, options: EngineServiceOptions): Op
 		getLoad: async ({ includePerRank }) => loadInfo(engine.load(), instanceId, includePerRank),
 		health: (request) => checks.check(request),
 		abort: async (request) => active.abort(request),
-		loadLora: withoutAdapters,
-		unloadLora: withoutAdapters,
-		listLoras: withoutAdapters,
+		...loraService(() => engine.lora),
 		async getKvEventSources() {
 			if (!events) throw withoutEvents();
 			const ranks = Array.from({ length: options.info.dpSize }, (_, rank) => rank);
@@ -67,10 +63,6 @@ export function engineService(engine: Engine, options: EngineServiceOptions): Op
 
 function withoutEvents(): DynError {
 	return new DynError("UNIMPLEMENTED", "this engine reports no KV events");
-}
-
-async function withoutAdapters(): Promise<never> {
-	throw new DynError("UNIMPLEMENTED", "this engine loads no LoRA adapters");
 }
 
 /** Until the engine's first output the request is not accepted: a refusal is the call's status. From then on it is an event. */
