@@ -7,7 +7,8 @@ import { GrammarHost } from "./grammar/grammar-host.js";
 import type { ThreadAnswer, ThreadRequest } from "./grammar/thread-messages.js";
 import type { Vocabulary } from "./grammar/vocabulary.js";
 
-function serve(port: MessagePort, vocabulary: Vocabulary): void {
+/** Answers requests for masks of `vocabulary` that come over `port`. */
+export function serveGrammars(port: MessagePort, vocabulary: Vocabulary): void {
 	const host = new GrammarHost(vocabulary);
 	const answer = (message: ThreadAnswer): void => port.postMessage(message);
 	port.on("message", (request: ThreadRequest) => {
@@ -30,4 +31,4 @@ function serve(port: MessagePort, vocabulary: Vocabulary): void {
 }
 
 // On the main thread there is nothing to serve.
-if (parentPort) serve(parentPort, (workerData as { readonly vocabulary: Vocabulary }).vocabulary);
+if (parentPort) serveGrammars(parentPort, (workerData as { readonly vocabulary: Vocabulary }).vocabulary);
