@@ -10,6 +10,7 @@ import {
 } from "@dyn/protocols/openai";
 import { encodeChat } from "@dyn/text";
 import type { FrontendMetrics, MigrationMetrics } from "./frontend-metrics.js";
+import { abortedByClient } from "./http/client-gone.js";
 import { metricLabel } from "./http/error-body.js";
 import { readBody } from "./http/read-body.js";
 import { SseStream } from "./http/sse-stream.js";
@@ -97,9 +98,6 @@ export const completionEndpoint: GenerationEndpoint = {
 	format: completionFormat,
 };
 
-/** One for all: thousands of clients may leave at once, and a stack each would take longer than the rest of it. */
-const CLIENT_LEFT = new DynError("CANCELLED", "the client went away");
-
 /**
  * Serves one generating request to its end: body, validation, tokens, dispatch, answer. Throws what has to become an
  * error status; the caller answers that.
@@ -122,11 +120,7 @@ export async function serveGeneration(
 	request: IncomingMessage,
 	response: ServerResponse,
 ): Promise<void> {
-	const gone = new AbortController();
-	// Not the request's "close": that one fires when its body has been read.
-	response.on("close", () => {
-		if (!response.writableEnded) gone.abort(CLIENT_LEFT);
-	});
+	const gone = abortedByClient(response);
 	const parsed = endpoint.read(parseJsonBody(await readBody(request, options.limits.bodyBytes)));
 	const { fields, logprobs, echo, bestOf } = parsed;
 	const model = models.get(fields.model);

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { cancellationError, createRequestContext, DynError, type Span, traceFields } from "@dyn/common";
 import { type EmbeddingRequest, parseJsonBody, readEmbeddingRequest } from "@dyn/protocols/openai";
 import type { FrontendMetrics } from "../frontend-metrics.js";
+import { abortedByClient } from "../http/client-gone.js";
 import { metricLabel } from "../http/error-body.js";
 import { readBody } from "../http/read-body.js";
 import type { ModelDirectory, ServableModel } from "../models/model-directory.js";
@@ -29,11 +30,7 @@ export async function serveEmbeddings(
 	request: IncomingMessage,
 	response: ServerResponse,
 ): Promise<void> {
-	const gone = new AbortController();
-	// Not the request's "close": that one fires when its body has been read.
-	response.on("close", () => {
-		if (!response.writableEnded) gone.abort(new DynError("CANCELLED", "the client went away"));
-	});
+	const gone = abortedByClient(response);
 	const parsed = readEmbeddingRequest(parseJsonBody(await readBody(request, options.limits.bodyBytes)));
 	const model = models.get(parsed.model);
 	if (!model.card.endpointTypes.includes("embeddings")) {
