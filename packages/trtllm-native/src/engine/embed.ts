@@ -2,30 +2,12 @@
 import { cancellationError, DynError, type RequestContext } from "@dyn/common";
 import type { EmbedOutput, EmbedRequest } from "@dyn/protocols";
 import type { BlockHasher } from "@dyn/tokens";
-import type { SamplerParams } from "../backend/forward-backend.js";
+import { GREEDY } from "../sampling/greedy.js";
 import { Sequence } from "../scheduler/sequence.js";
 import type { ActiveRequest, Choice } from "./active-request.js";
 import { Pooler, type Pooling } from "./pooler.js";
 import type { StepLoop } from "./step-loop.js";
 import { watchContext } from "./watch-context.js";
-
-/** No token is chosen for an embedding. */
-const NO_SAMPLING: SamplerParams = {
-	temperature: 0,
-	topK: 0,
-	topP: 1,
-	minP: 0,
-	presencePenalty: 0,
-	frequencyPenalty: 0,
-	repetitionPenalty: 1,
-	seedLow: 0,
-	seedHigh: 0,
-	biasIds: new Uint32Array(),
-	biasValues: new Float32Array(),
-	suppressIds: new Uint32Array(),
-	minTokens: 0,
-	logprobs: -1,
-};
 
 export interface EmbedTools {
 	readonly loop: StepLoop;
@@ -72,7 +54,7 @@ export function embed(
 				request: active,
 				index,
 				sequence,
-				params: NO_SAMPLING,
+				params: GREEDY /* of which nothing is used: no token is chosen */,
 				processors: [],
 				pooler: poolers[index]!,
 			});

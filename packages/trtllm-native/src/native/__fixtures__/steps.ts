@@ -1,23 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ForwardBackend, SamplerParams, StepSequence } from "../../backend/forward-backend.js";
+import { GREEDY as greedy } from "../../sampling/greedy.js";
 import { seededRandom } from "./tiny-model.js";
 
-export const GREEDY: SamplerParams = {
-	temperature: 0,
-	topK: 0,
-	topP: 1,
-	minP: 0,
-	presencePenalty: 0,
-	frequencyPenalty: 0,
-	repetitionPenalty: 1,
-	seedLow: 1,
-	seedHigh: 0,
-	biasIds: new Uint32Array(0),
-	biasValues: new Float32Array(0),
-	suppressIds: new Uint32Array(0),
-	minTokens: 0,
-	logprobs: -1,
-};
+/** With a seed, for what is drawn with other parameters changed. */
+export const GREEDY: SamplerParams = { ...greedy, seedLow: 1 };
 
 export function randomTokens(count: number, vocabSize: number, seed: number): Uint32Array {
 	const random = seededRandom(seed);
