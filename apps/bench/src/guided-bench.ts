@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { cpus } from "node:os";
-import { createRequestContext } from "@dyn/common";
-import type { Engine } from "@dyn/engine";
 import { createLocalGrammars, createVocabulary, type Guide } from "@dyn/logits/grammar";
-import { createGenerateRequest } from "@dyn/protocols";
 import { loadTokenizer, type Tokenizer } from "@dyn/text";
 import { createEmbeddedEngine } from "@dyn/trtllm-native";
 import { numbers, readOptions } from "./arguments.js";
+import { decodeSpeed } from "./decode-speed.js";
 import { describeMachine } from "./machine.js";
 import { modelFile } from "./model-file.js";
 import { spread } from "./statistics.js";
@@ -55,10 +53,10 @@ export async function guidedBench(argv: readonly string[]): Promise<void> {
 	for (const batch of numbers(options.batch)) {
 		const free: number[] = [];
 		const guided: number[] = [];
-		await decode(engine, batch, tokens, GUIDE);
+		await decodeSpeed(engine, batch, tokens, { guided: GUIDE });
 		for (let round = 0; round < Number(options.rounds); round++) {
-			free.push(await decode(engine, batch, tokens, null));
-			guided.push(await decode(engine, batch, tokens, GUIDE));
+			free.push(await decodeSpeed(engine, batch, tokens, {}));
+			guided.push(await decodeSpeed(engine, batch, tokens, { guided: GUIDE }));
 		}
 		const [without, withSchema] = [spread(free), spread(guided)];
 		const ratio = withSchema.median / without.median;
@@ -90,24 +88,4 @@ function timed<T>(work: () => T): readonly [T, number] {
 	const began = performance.now();
 	const result = work();
 	return [result, performance.now() - began];
-}
-
-/** Tokens per second of `batch` sequences that decode together. A guided one may end early; what it made counts. */
-async function decode(engine: Engine, batch: number, tokens: number, guided: Guide | null): Promise<number> {
-	const began = performance.now();
-	const made = await Promise.all(
-		Array.from({ length: batch }, async (_, index) => {
-			const request = createGenerateRequest({
-				tokenIds: [1, 100 + index],
-				sampling: { temperature: 0 },
-				stop: { maxTokens: tokens, ignoreEos: true },
-				guided,
-			});
-			let count = 0;
-			for await (const { tokenIds } of engine.generate(request, createRequestContext()))
-				count += tokenIds.length;
-			return count;
-		}),
-	);
-	return (made.reduce((sum, count) => sum + count, 0) / (performance.now() - began)) * 1000;
 }

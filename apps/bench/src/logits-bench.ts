@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { cpus } from "node:os";
-import { createRequestContext } from "@dyn/common";
-import type { Engine } from "@dyn/engine";
 import type { LogitsProcessor } from "@dyn/logits";
-import { createGenerateRequest } from "@dyn/protocols";
 import { createEmbeddedEngine } from "@dyn/trtllm-native";
 import { numbers, readOptions } from "./arguments.js";
+import { decodeSpeed } from "./decode-speed.js";
 import { describeMachine } from "./machine.js";
 import { modelFile } from "./model-file.js";
 import { spread } from "./statistics.js";
@@ -43,10 +41,14 @@ export async function logitsBench(argv: readonly string[]): Promise<void> {
 	for (const batch of numbers(options.batch)) {
 		const plain: number[] = [];
 		const processed: number[] = [];
-		await decode(engine, batch, tokens, []);
+		await decodeSpeed(engine, batch, tokens, {});
 		for (let round = 0; round < Number(options.rounds); round++) {
-			plain.push(await decode(engine, batch, tokens, []));
-			processed.push(await decode(engine, batch, tokens, [{ name: "touch-everything", args: null }]));
+			plain.push(await decodeSpeed(engine, batch, tokens, {}));
+			processed.push(
+				await decodeSpeed(engine, batch, tokens, {
+					logitsProcessors: [{ name: "touch-everything", args: null }],
+				}),
+			);
 		}
 		const [without, withProcessor] = [spread(plain), spread(processed)];
 		console.log(
@@ -60,26 +62,4 @@ export async function logitsBench(argv: readonly string[]): Promise<void> {
 		);
 	}
 	await engine.close();
-}
-
-/** Tokens per second of `batch` sequences that decode together. */
-async function decode(
-	engine: Engine,
-	batch: number,
-	tokens: number,
-	logitsProcessors: { name: string; args: unknown }[],
-): Promise<number> {
-	const began = performance.now();
-	await Promise.all(
-		Array.from({ length: batch }, async (_, index) => {
-			const request = createGenerateRequest({
-				tokenIds: [1, 100 + index],
-				sampling: { temperature: 0 },
-				stop: { maxTokens: tokens, ignoreEos: true },
-				logitsProcessors,
-			});
-			for await (const _delta of engine.generate(request, createRequestContext()));
-		}),
-	);
-	return ((batch * tokens) / (performance.now() - began)) * 1000;
 }
