@@ -90,8 +90,10 @@ it("forgets a worker that is frozen for a minute, mixes nothing of it in, and ta
 		return begun(frozen!, thawedAt).some((id) => sent.includes(id));
 	});
 	const order = begun(frozen!, thawedAt);
+	// What it was asked just before it was found silent may still begin: that lay in its socket.
 	const check = order.findIndex((id) => !id.startsWith("r"));
-	expect(check, "the first that it was asked is the frontend's own check").toBe(0);
+	expect(check).toBeGreaterThanOrEqual(0);
+	expect(check).toBeLessThan(order.findIndex((id) => sent.includes(id)));
 	for (const [index, each] of streams.entries())
 		for (const { ended } of each) {
 			const { error, text } = await ended;
