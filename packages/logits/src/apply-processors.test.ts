@@ -66,6 +66,16 @@ describe("a row that cannot be sampled", () => {
 		expect(error!.message).toContain(`the logit of token 2 to ${value}`);
 	});
 
+	it("is found wherever its first such logit is, after any that cannot be", () => {
+		for (let length = 1; length < 12; length++)
+			for (let id = 0; id < length; id++)
+				for (const never of [0, id]) {
+					const logits = new Float32Array(length).fill(-Infinity, 0, never);
+					const error = failure(logits, ["raise", set(id, Infinity)]);
+					expect(error?.message).toContain(`the logit of token ${id} to Infinity`);
+				}
+	});
+
 	it("is one without a number", () => {
 		const silence: LogitsProcessor = { process: (_ids, logits) => void logits.fill(-Infinity) };
 		expect(failure(new Float32Array(3), ["silence", silence])!.message).toContain(

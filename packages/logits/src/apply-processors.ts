@@ -33,12 +33,23 @@ export function applyProcessors(
 
 /** Why no token can be sampled from a row; null when one can. */
 function problemOf(logits: Float32Array): string | null {
-	let choosable = false;
-	for (let id = 0; id < logits.length; id++) {
-		const value = logits[id]!;
-		if (value > -Infinity && value < Infinity) choosable = true;
-		else if (value !== -Infinity)
-			return `it set the logit of token ${id} to ${value}; use numbers, or -Infinity for "never"`;
-	}
-	return choosable ? null : "no token is left to choose: every logit is -Infinity";
+	const { length } = logits;
+	let id = 0;
+	while (id < length && logits[id] === -Infinity) id++;
+	if (id === length) return "no token is left to choose: every logit is -Infinity";
+	// Neither NaN nor +Infinity is below +Infinity. Four per branch: the loop runs over the vocabulary, for every token.
+	for (; id + 4 <= length; id += 4)
+		if (
+			!(
+				logits[id]! < Infinity &&
+				logits[id + 1]! < Infinity &&
+				logits[id + 2]! < Infinity &&
+				logits[id + 3]! < Infinity
+			)
+		)
+			break;
+	for (; id < length; id++)
+		if (!(logits[id]! < Infinity))
+			return `it set the logit of token ${id} to ${logits[id]}; use numbers, or -Infinity for "never"`;
+	return null;
 }
