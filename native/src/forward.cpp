@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kRowTile = 64;          // activation rows that stay in cache while panels stream past
 constexpr int kAttentionRows = 16;    // query rows of one attention task
+constexpr int kWholeContext = -1;
 constexpr int kRowsWorthAPhase = 8;   // fewer rows are faster done inline than handed out
 
 size_t padded(int n) { return size_t((n + kPanelRows - 1) / kPanelRows * kPanelRows); }
@@ -111,6 +112,7 @@ void Forward::embed(const Step& step) {
 bool Forward::run(const Step& step, const std::atomic<bool>& cancel) {
   const int rows = int(step.tokens.size());
   embed(step);
+  planAttention(step);
   for (size_t i = 0; i < model_.layers.size(); i++) {
     if (cancel.load(std::memory_order_relaxed)) return false;
     attentionBlock(model_.layers[i], int(i), step, rows);
@@ -172,27 +174,71 @@ void Forward::attentionBlock(const Layer& layer, int index, const Step& step, in
     }
   });
 
+  attend(step, index);
+  Activations& context = prepared(layer.o.type, spec.queryDim());
+  forRows(rows, [&](int row) {
+    const size_t share = size_t(rowShare_[size_t(row)]);
+    if (splits_[share].partitions > 0) mergeSplit(step.shares[share], splits_[share], row);
+    kernels.prepareRows(context_ + size_t(row) * queryStride_, queryStride_, 1, context, row);
+  });
+  const Product o{&layer.o, x_, hiddenStride_, nullptr, Store::Add};
+  multiply(&o, 1, context, rows);
+  addAdapters(step, index, Projection::O, context_, queryStride_, x_, hiddenStride_);
+}
+
+// Usually a task is some rows of a sequence and a KV head. When those are too few for the threads, long contexts are cut as
+// well: the kernels compute them in partitions anyway, so the result is the same.
+void Forward::planAttention(const Step& step) {
+  const ModelSpec& spec = model_.spec;
+  const auto rowTasks = [](const Share& share) { return (share.rows + kAttentionRows - 1) / kAttentionRows; };
+  int total = 0;
+  for (const Share& share : step.shares) total += rowTasks(share) * spec.numKvHeads;
+  const bool few = pool_.threads() > 1 && total < pool_.threads() * 4;
   tasks_.clear();
-  for (size_t s = 0; s < step.shares.size(); s++)
-    // Long contexts last: the threads then end together.
-    for (int row = 0; row < step.shares[s].rows; row += kAttentionRows)
-      for (int h = 0; h < spec.numKvHeads; h++) tasks_.push_back({int(s), row, std::min(kAttentionRows, step.shares[s].rows - row), h});
+  splits_.assign(step.shares.size(), {});
+  size_t states = 0;
+  for (size_t s = 0; s < step.shares.size(); s++) {
+    const Share& share = step.shares[s];
+    const int partitions = (share.position + share.rows + kKvPartition - 1) / kKvPartition;
+    if (few && rowTasks(share) == 1 && partitions > 1) {
+      splits_[s] = {partitions, states};
+      states += size_t(partitions) * size_t(share.rows) * size_t(spec.numHeads);
+      for (int p = 0; p < partitions; p++)
+        for (int h = 0; h < spec.numKvHeads; h++) tasks_.push_back({int(s), 0, share.rows, h, p});
+      continue;
+    }
+    for (int row = 0; row < share.rows; row += kAttentionRows)
+      for (int h = 0; h < spec.numKvHeads; h++) tasks_.push_back({int(s), row, std::min(kAttentionRows, share.rows - row), h, kWholeContext});
+  }
+  states_.resize(states * attentionStateFloats(spec.headDim));
+}
+
+void Forward::attend(const Step& step, int index) {
+  const ModelSpec& spec = model_.spec;
+  const int dim = spec.headDim, group = spec.numHeads / spec.numKvHeads;
   const float scale = 1.0f / std::sqrt(float(dim));
   pool_.run(int(tasks_.size()), [&](int t) {
-    const AttentionTask& task = tasks_[tasks_.size() - 1 - size_t(t)];
+    const AttentionTask& task = tasks_[tasks_.size() - 1 - size_t(t)]; // the last rows see most, so the threads end together
     const Share& share = step.shares[size_t(task.share)];
     const size_t row = size_t(share.firstRow + task.row0), head = size_t(task.kvHead * group * dim);
     const AttentionJob job{query_ + row * queryStride_ + head, queryStride_, context_ + row * queryStride_ + head, queryStride_,
                            task.rows, share.position + task.row0, group, dim, scale, step.blocks.data() + share.firstBlock,
                            kv_.head(index, task.kvHead), kv_.blockBytes()};
-    kernels.attention(job, model_.f32);
+    if (task.partition == kWholeContext) return model_.kernels.attention(job, model_.f32);
+    const size_t state = splits_[size_t(task.share)].firstState + size_t((task.partition * spec.numKvHeads + task.kvHead) * share.rows * group);
+    model_.kernels.attentionPartition(job, task.partition, states_.data() + state * attentionStateFloats(dim), model_.f32);
   });
+}
 
-  Activations& context = prepared(layer.o.type, spec.queryDim());
-  forRows(rows, [&](int row) { kernels.prepareRows(context_ + size_t(row) * queryStride_, queryStride_, 1, context, row); });
-  const Product o{&layer.o, x_, hiddenStride_, nullptr, Store::Add};
-  multiply(&o, 1, context, rows);
-  addAdapters(step, index, Projection::O, context_, queryStride_, x_, hiddenStride_);
+// What attend() left of one row in parts, put together.
+void Forward::mergeSplit(const Share& share, const Split& split, int row) {
+  const ModelSpec& spec = model_.spec;
+  const int dim = spec.headDim, group = spec.numHeads / spec.numKvHeads, local = row - share.firstRow;
+  const size_t floats = attentionStateFloats(dim), stride = size_t(spec.numHeads * share.rows) * floats;
+  for (int h = 0; h < spec.numHeads; h++) {
+    const size_t state = split.firstState + size_t((h / group * share.rows + local) * group + h % group);
+    model_.kernels.mergeAttention(states_.data() + state * floats, stride, split.partitions, dim, context_ + size_t(row) * queryStride_ + size_t(h * dim));
+  }
 }
 
 void Forward::mlpBlock(const Layer& layer, int index, const Step& step, int rows) {

@@ -70,6 +70,12 @@ private:
   };
   struct AttentionTask {
     int share, row0, rows, kvHead;
+    int partition; // of the context, or kWholeContext
+  };
+  // A share whose context several threads attend to at once, and where the states of its parts lie: [partition][KV head][row][head].
+  struct Split {
+    int partitions = 0; // 0: not split
+    size_t firstState = 0;
   };
 
   template <class Work>
@@ -77,6 +83,9 @@ private:
   void multiply(const Product* products, int count, Activations& x, int rows);
   void embed(const Step& step);
   void attentionBlock(const Layer& layer, int index, const Step& step, int rows);
+  void planAttention(const Step& step);
+  void attend(const Step& step, int index);
+  void mergeSplit(const Share& share, const Split& split, int row);
   void mlpBlock(const Layer& layer, int index, const Step& step, int rows);
   void addAdapters(const Step& step, int layer, Projection projection, const float* x, size_t xStride, float* out, size_t outStride);
   void head(const Step& step);
@@ -100,6 +109,8 @@ private:
   Activations prepared_;
   std::vector<int> rowPosition_, rowShare_;
   std::vector<AttentionTask> tasks_;
+  std::vector<Split> splits_; // one per share
+  std::vector<float> states_;
   std::vector<AdapterTask> adapterTasks_;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Speed of the matrix kernels alone, one thread, one JSON line per case.   kernel-bench [isa]
+// Speed of the matrix and attention kernels alone, one thread, one JSON line per case.   kernel-bench [isa] [products|attention]
 #include "../src/kernels/kernels.h"
 
 #include <chrono>
@@ -53,11 +53,43 @@ void bench(const Kernels& kernels, TensorType type, const char* typeName, int n,
   free(x.data);
 }
 
+// Attention of `rows` new tokens of each of 16 sequences of `context` tokens, blocks as far apart as in a model of 30 layers
+// with 3 KV heads, one of which is computed for each sequence in turn.
+void benchAttention(const Kernels& kernels, int rows, int context) {
+  constexpr int dim = 64, group = 3, sequences = 16, heads = 3, layers = 10;
+  const size_t headBytes = kvHeadBytes(dim, false), blockBytes = headBytes * heads * 30;
+  const int blocks = (context + kKvBlock - 1) / kKvBlock;
+  std::vector<uint16_t> kv(blockBytes / 2 * size_t(blocks) * sequences);
+  for (size_t i = 0; i < kv.size(); i++) kv[i] = uint16_t(0x2c00 | (i * 7919 & 0x83ff));
+  std::vector<uint32_t> table(size_t(blocks) * sequences);
+  for (size_t i = 0; i < table.size(); i++) table[i] = uint32_t(i);
+  std::vector<float> q(size_t(rows) * group * dim, 0.1f), out(q.size());
+  double best = 1e30;
+  for (int round = 0; round < 5; round++) {
+    const double began = nowMs();
+    for (int layer = 0; layer < layers; layer++)
+      for (int s = 0; s < sequences; s++)
+        for (int head = 0; head < heads; head++)
+          kernels.attention({q.data(), group * dim, out.data(), group * dim, rows, context - rows, group, dim, 0.125f, table.data() + s * blocks,
+                             reinterpret_cast<const uint8_t*>(kv.data()) + size_t(layer * heads + head) * headBytes, blockBytes}, false);
+    const double ms = nowMs() - began;
+    best = ms < best ? ms : best;
+  }
+  const double jobs = double(layers) * sequences * heads;
+  std::printf("{\"isa\":\"%s\",\"attention\":%d,\"rows\":%d,\"gflops\":%.1f,\"kvGBs\":%.1f}\n", kernels.name, context, rows,
+              jobs * rows * group * (context - rows / 2.0) * dim * 4 / best / 1e6, jobs * blocks * double(headBytes) / best / 1e6);
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
   const Kernels* kernels = selectKernels(argc > 1 ? argv[1] : nullptr);
   if (!kernels) return std::fprintf(stderr, "this CPU cannot run %s\n", argv[1]), 1;
+  const char* part = argc > 2 ? argv[2] : "";
+  if (std::strcmp(part, "products") != 0)
+    for (int rows : {1, 16})
+      for (int context : {512, 2048}) benchAttention(*kernels, rows, context);
+  if (std::strcmp(part, "attention") == 0) return 0;
   const struct { TensorType type; const char* name; } types[] = {{TensorType::Q4_1, "Q4_1"}, {TensorType::Q8_0, "Q8_0"}, {TensorType::BF16, "BF16"}, {TensorType::F32, "F32"}};
   for (auto [type, name] : types)
     for (int rows : {1, 4, 8, 16, 64, 512}) bench(*kernels, type, name, 1536, 576, rows);

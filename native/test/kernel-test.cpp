@@ -173,18 +173,19 @@ void testRows(const Kernels& kernels) {
   }
 }
 
-void testAttention(const Kernels& kernels, int dim, int group, bool kvF32) {
-  const std::string who = std::string(kernels.name) + " attention dim " + std::to_string(dim) + " group " + std::to_string(group) + (kvF32 ? " f32" : " f16");
-  const int tokens = 107, rows = 40, blocks = 4, position = tokens - rows;
+void testAttention(const Kernels& kernels, int dim, int group, bool kvF32, int tokens) {
+  const std::string who = std::string(kernels.name) + " attention dim " + std::to_string(dim) + " group " + std::to_string(group) + (kvF32 ? " f32" : " f16") + " of " + std::to_string(tokens);
+  const int rows = 40, blocks = (tokens + kKvBlock - 1) / kKvBlock, position = tokens - rows;
   const size_t blockBytes = kvHeadBytes(dim, kvF32);
-  Aligned kv(blockBytes * 6);
+  Aligned kv(blockBytes * size_t(blocks + 2));
   // Garbage where no token is: another sequence's numbers, even NaN, must not matter.
   if (kvF32) {
-    for (size_t i = 0; i < blockBytes * 6 / 4; i++) reinterpret_cast<float*>(kv.data)[i] = std::numeric_limits<float>::quiet_NaN();
+    for (size_t i = 0; i < blockBytes * size_t(blocks + 2) / 4; i++) reinterpret_cast<float*>(kv.data)[i] = std::numeric_limits<float>::quiet_NaN();
   } else {
-    std::memset(kv.data, 0x7e, blockBytes * 6); // f16 NaN
+    std::memset(kv.data, 0x7e, blockBytes * size_t(blocks + 2)); // f16 NaN
   }
-  const uint32_t table[blocks] = {4, 1, 5, 2};
+  std::vector<uint32_t> table(static_cast<size_t>(blocks)); // backwards, two blocks are somebody else's
+  for (int b = 0; b < blocks; b++) table[size_t(b)] = uint32_t(blocks + 1 - b);
   std::vector<float> keys(size_t(tokens) * dim), values(keys.size());
   for (size_t i = 0; i < keys.size(); i++) {
     keys[i] = kvF32 ? normal() : halfToFloat(floatToHalf(normal()));
@@ -195,7 +196,7 @@ void testAttention(const Kernels& kernels, int dim, int group, bool kvF32) {
   std::vector<float> q(size_t(rows) * stride), out(q.size());
   for (float& v : q) v = normal();
   const float scale = 1 / std::sqrt(float(dim));
-  AttentionJob job{q.data(), stride, out.data(), stride, rows, position, group, dim, scale, table, kv.data, blockBytes};
+  AttentionJob job{q.data(), stride, out.data(), stride, rows, position, group, dim, scale, table.data(), kv.data, blockBytes};
   kernels.attention(job, kvF32);
   double worst = 0;
   for (int r = 0; r < rows; r++)
@@ -227,6 +228,12 @@ void testAttention(const Kernels& kernels, int dim, int group, bool kvF32) {
     }
     expect(pieces == out, who + " in pieces of " + std::to_string(tile) + " gives other bits");
   }
+  const int partitions = (tokens + kKvPartition - 1) / kKvPartition;
+  const size_t floats = attentionStateFloats(dim), apart = size_t(rows * group) * floats;
+  std::vector<float> states(size_t(partitions) * apart), parts(out.size());
+  for (int p = partitions - 1; p >= 0; p--) kernels.attentionPartition(job, p, &states[size_t(p) * apart], kvF32);
+  for (int i = 0; i < rows * group; i++) kernels.mergeAttention(&states[size_t(i) * floats], apart, partitions, dim, &parts[size_t(i) * size_t(dim)]);
+  expect(parts == out, who + " in partitions gives other bits");
 }
 
 } // namespace
@@ -242,7 +249,8 @@ int main() {
     testRows(*kernels);
     for (int dim : {16, 64, 128, 256})
       for (int group : {1, 2, 3, 8})
-        for (bool kvF32 : {false, true}) testAttention(*kernels, dim, group, kvF32);
+        for (bool kvF32 : {false, true})
+          for (int tokens : {107, 1047}) testAttention(*kernels, dim, group, kvF32, tokens); // the last: rows on both sides of a partition's end
   }
   std::printf("kernels: %d checks, %d failures\n", checks, failures);
   return failures == 0 ? 0 : 1;

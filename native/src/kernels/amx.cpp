@@ -22,7 +22,7 @@ namespace {
 #include "rows.inl.h"
 #include "attention.inl.h"
 
-const Kernels table = {"amx", activationRowBytes, prepareRows, gemmInTiles, rmsNorm, siluMul, rope, writeKv, attention};
+const Kernels table = {"amx", activationRowBytes, prepareRows, gemmInTiles, rmsNorm, siluMul, rope, writeKv, attention, attentionPartition, mergeAttention};
 } // namespace
 
 const Kernels& amxTable() { return table; }

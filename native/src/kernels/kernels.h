@@ -25,6 +25,7 @@ enum class PackedType : uint32_t { F32, F16, BF16, U4, U8 };
 inline constexpr int kPanelRows = 16;  // output features per panel: one lane each
 inline constexpr int kQuantGroup = 32; // k-elements that share an activation scale
 inline constexpr int kKvBlock = 32;    // tokens per KV block
+inline constexpr int kKvPartition = 512; // tokens whose attention is computed by itself, then merged: see attention.inl.h
 
 // A weight matrix [rows x cols] packed into ceil(rows/16) panels; missing rows are zero. Panels are independent, so
 // packing and computing may be split over threads by panel.
@@ -101,7 +102,15 @@ struct Kernels {
   // Writes one token's key and value (f32, headDim each) at `slot` (0..31) of a block. Storage is f32 or f16.
   void (*writeKv)(uint8_t* kvHead, int slot, const float* k, const float* v, int headDim, bool kvF32);
   void (*attention)(const AttentionJob& job, bool kvF32);
+
+  // The same in parts, with the same result: the state of every query of the job, row * group + head, over the tokens
+  // [partition * kKvPartition, + kKvPartition), attentionStateFloats(headDim) floats each; and of one query, whose states lie
+  // `stride` floats apart, the result (the first state is overwritten).
+  void (*attentionPartition)(const AttentionJob& job, int partition, float* states, bool kvF32);
+  void (*mergeAttention)(float* states, size_t stride, int partitions, int headDim, float* out);
 };
+
+inline size_t attentionStateFloats(int headDim) { return size_t(headDim) + 16; }
 
 // KV storage of one layer and KV head in one block, bytes. K: [headDim][32 tokens], V: [32 tokens][headDim].
 inline size_t kvHeadBytes(int headDim, bool kvF32) { return size_t(headDim) * kKvBlock * 2 * (kvF32 ? 4 : 2); }

@@ -2,6 +2,7 @@
 // Sixteen lanes as two AVX2 registers. Included inside an anonymous namespace by one translation unit.
 constexpr int kRowTile = 4;
 constexpr int kQueryTile = 4;
+constexpr int kAttentionSums = 4;
 
 struct F { __m256 l, h; };
 struct I { __m256i l, h; };

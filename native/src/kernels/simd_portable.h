@@ -2,6 +2,7 @@
 // Sixteen lanes as a GCC/Clang vector type, for any processor. Included inside an anonymous namespace.
 constexpr int kRowTile = 4;
 constexpr int kQueryTile = 4;
+constexpr int kAttentionSums = 4;
 
 typedef float V4 __attribute__((vector_size(16)));
 struct F { V4 v[4]; };

@@ -4,4 +4,4 @@
 #include "rows.inl.h"
 #include "attention.inl.h"
 
-const Kernels table = {DYN_TABLE_NAME, activationRowBytes, prepareRows, gemm, rmsNorm, siluMul, rope, writeKv, attention};
+const Kernels table = {DYN_TABLE_NAME, activationRowBytes, prepareRows, gemm, rmsNorm, siluMul, rope, writeKv, attention, attentionPartition, mergeAttention};
