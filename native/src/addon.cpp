@@ -17,7 +17,7 @@ public:
                         InstanceMethod<&EngineHandle::loadAdapter>("loadAdapter"), InstanceMethod<&EngineHandle::unloadAdapter>("unloadAdapter"), InstanceMethod<&EngineHandle::step>("step"),
                         InstanceMethod<&EngineHandle::cancelStep>("cancelStep"), InstanceMethod<&EngineHandle::openSlot>("openSlot"),
                         InstanceMethod<&EngineHandle::closeSlot>("closeSlot"), InstanceMethod<&EngineHandle::logitsRow>("logitsRow"),
-                        InstanceMethod<&EngineHandle::sampleRow>("sampleRow"), InstanceMethod<&EngineHandle::hidden>("hidden"), InstanceMethod<&EngineHandle::readBlock>("readBlock"),
+                        InstanceMethod<&EngineHandle::sampleRows>("sampleRows"), InstanceMethod<&EngineHandle::hidden>("hidden"), InstanceMethod<&EngineHandle::readBlock>("readBlock"),
                         InstanceMethod<&EngineHandle::writeBlock>("writeBlock"),
                         InstanceMethod<&EngineHandle::close>("close")});
   }
@@ -283,23 +283,28 @@ private:
     return copy;
   }
 
-  // sampleRow(slot, mask?): a Uint32Array with a bit per token.
-  Napi::Value sampleRow(const Napi::CallbackInfo& info) {
-    Engine& e = idleEngine(info.Env());
-    const int slot = slotOf(info);
-    if (!e.slotOpen(slot)) refuse(info.Env(), "slot " + std::to_string(slot) + " is not open");
-    const uint32_t* mask = nullptr;
-    if (!info[1].IsUndefined()) {
-      const size_t words = (size_t(e.vocabSize()) + 31) / 32;
-      if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array || info[1].As<Napi::TypedArray>().ElementLength() != words)
-        refuse(info.Env(), "a mask must be a Uint32Array of " + std::to_string(words) + " words");
-      mask = info[1].As<Napi::Uint32Array>().Data();
+  // sampleRows(slots, masks): each mask undefined or a Uint32Array with a bit per token.
+  Napi::Value sampleRows(const Napi::CallbackInfo& info) {
+    Napi::Env env = info.Env();
+    Engine& e = idleEngine(env);
+    const Napi::Uint32Array slots = idsOf(info[0], "slots");
+    const Napi::Array masks = info[1].As<Napi::Array>();
+    const size_t words = (size_t(e.vocabSize()) + 31) / 32;
+    std::vector<RowToSample> rows;
+    std::vector<bool> used(size_t(e.options().maxSequences));
+    for (uint32_t i = 0; i < slots.ElementLength(); i++) {
+      const uint32_t slot = slots[i];
+      const std::string who = "slot " + std::to_string(slot);
+      if (slot >= used.size()) refuse(env, who + " does not exist");
+      if (!e.slotOpen(int(slot))) refuse(env, who + " is not open");
+      if (used[slot]) refuse(env, who + " is there twice");
+      used[slot] = true;
+      const Napi::Value mask = masks.Get(i);
+      if (!mask.IsUndefined() && (!mask.IsTypedArray() || mask.As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array || mask.As<Napi::TypedArray>().ElementLength() != words))
+        refuse(env, "a mask must be a Uint32Array of " + std::to_string(words) + " words");
+      rows.push_back({int(slot), mask.IsUndefined() ? nullptr : mask.As<Napi::Uint32Array>().Data()});
     }
-    return translated(info.Env(), [&] {
-      StepOutcome outcome;
-      outcome.sampled.push_back(e.sampleRow(slot, mask));
-      return toJs(info.Env(), outcome);
-    });
+    return translated(env, [&] { return toJs(env, e.sampleRows(rows)); });
   }
 
   // Frees the model, the KV blocks and the thread. Views of the logits buffer stay valid memory.

@@ -177,6 +177,13 @@ std::vector<float> Engine::hiddenOf(int slot) const {
   throw NativeError("INVALID_ARGUMENT", "slot " + std::to_string(slot) + " has no hidden states from the last step");
 }
 
+std::vector<Sampled> Engine::sampleRows(const std::vector<RowToSample>& rows) {
+  for (const RowToSample& row : rows) logitsOf(row.slot);
+  std::vector<Sampled> sampled(rows.size());
+  pool_->run(int(rows.size()), [&](int i) { sampled[size_t(i)] = sampleRow(rows[size_t(i)].slot, 0, rows[size_t(i)].mask); });
+  return sampled;
+}
+
 Sampled Engine::sampleRow(int slot, int output, const uint32_t* mask) {
   Sampled sampled = slots_[size_t(slot)]->sample(logitsOf(slot, output), options_.spec.vocabSize, mask);
   sampled.slot = uint32_t(slot);

@@ -37,6 +37,12 @@ struct StepOutcome {
   std::string errorCode, errorMessage; // errorCode empty: no error
 };
 
+// `mask`: see Sampler::sample; null: none.
+struct RowToSample {
+  int slot;
+  const uint32_t* mask;
+};
+
 class Engine {
 public:
   using Done = std::function<void(StepOutcome)>;
@@ -53,7 +59,8 @@ public:
   // The following are for the owner's thread while no step runs.
   void openSlot(int slot, SamplerParams params, const uint32_t* context, size_t length, size_t generated);
   void closeSlot(int slot);
-  Sampled sampleRow(int slot, const uint32_t* mask) { return sampleRow(slot, 0, mask); }
+  // Samples rows that were left for this by the last step, side by side. Throws NativeError, with nothing sampled, when a slot had none.
+  std::vector<Sampled> sampleRows(const std::vector<RowToSample>& rows);
   float* logitsOf(int slot) { return logitsOf(slot, 0); } // of the last step; throws NativeError when the slot had none
   // Copies the hidden states of the slot's rows of the last step; throws NativeError when the slot had none.
   std::vector<float> hiddenOf(int slot) const;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sampler.h"
 
-#include "native_error.h"
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -32,14 +30,15 @@ uint32_t argmax(const float* logits, int n) {
   return found == logits + n ? 0 : uint32_t(found - logits);
 }
 
-void applyMask(float* logits, int n, const uint32_t* mask) {
+// False when it leaves no token.
+bool applyMask(float* logits, int n, const uint32_t* mask) {
   for (int word = 0; word * 32 < n; word++) {
     if (mask[word] == ~0u) continue;
     const int end = std::min(n, word * 32 + 32);
     for (int id = word * 32; id < end; id++)
       if (!(mask[word] >> (id & 31) & 1)) logits[id] = kNever;
   }
-  if (logits[argmax(logits, n)] == kNever) throw NativeError("INVALID_ARGUMENT", "no token is left to choose");
+  return logits[argmax(logits, n)] != kNever;
 }
 
 double logSumExp(const float* logits, int n, float top) {
@@ -84,8 +83,11 @@ Sampler::Sampler(SamplerParams params, const uint32_t* context, size_t length, s
 
 Sampled Sampler::sample(float* logits, int vocabSize, const uint32_t* mask) {
   adjust(logits, vocabSize);
-  if (mask) applyMask(logits, vocabSize, mask);
   Sampled result;
+  if (mask && !applyMask(logits, vocabSize, mask)) {
+    result.tokenId = kNoToken;
+    return result;
+  }
   result.tokenId = choose(logits, vocabSize);
   result.logprob = std::nan("");
   if (params_.logprobs >= 0) result = scoreToken(logits, vocabSize, result.tokenId, params_.logprobs);

@@ -18,6 +18,8 @@ struct SamplerParams {
   std::vector<float> biasValues;
 };
 
+constexpr uint32_t kNoToken = UINT32_MAX; // in place of a token id: none could be chosen
+
 struct Sampled {
   uint32_t slot = 0, tokenId = 0;
   double logprob = 0; // NaN when not asked for
@@ -37,7 +39,7 @@ public:
   Sampler(SamplerParams params, const uint32_t* context, size_t length, size_t generated);
   // Edits `logits` (penalties, bias, suppression, mask), chooses a token and records it as generated.
   // `mask`, if any: a bit per token, the lowest of the first word first; a token whose bit is 0 cannot be chosen.
-  // Throws NativeError INVALID_ARGUMENT, and records nothing, when a mask leaves none.
+  // Gives kNoToken, and records nothing, when a mask leaves none.
   Sampled sample(float* logits, int vocabSize, const uint32_t* mask = nullptr);
 
 private:

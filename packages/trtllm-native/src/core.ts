@@ -5,6 +5,7 @@ export type { LogitsProcessorFactory } from "@dyn/logits";
 export type {
 	BackendInfo,
 	ForwardBackend,
+	RowToSample,
 	SampledToken,
 	SamplerParams,
 	StepResult,

@@ -4,6 +4,7 @@
 export type {
 	BackendInfo,
 	ForwardBackend,
+	RowToSample,
 	SampledToken,
 	SamplerParams,
 	StepResult,

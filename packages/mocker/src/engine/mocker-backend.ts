@@ -2,6 +2,7 @@
 import type {
 	BackendInfo,
 	ForwardBackend,
+	RowToSample,
 	SampledToken,
 	SamplerParams,
 	StepResult,
@@ -102,8 +103,8 @@ export class MockerBackend implements ForwardBackend {
 		return this.#slots.get(slot)!.logits!;
 	}
 
-	sampleRow(slot: number): SampledToken {
-		return this.#sample(slot, this.logits(slot));
+	sampleRows(rows: readonly RowToSample[]): SampledToken[] {
+		return rows.map(({ slot }) => this.#sample(slot, this.logits(slot)));
 	}
 
 	readBlock(): Uint8Array {

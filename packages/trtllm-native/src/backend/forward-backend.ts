@@ -50,7 +50,7 @@ export interface StepSequence {
 	readonly blocks: Uint32Array;
 	/**
 	 * What to do after the last row of this share. `none`: the prompt goes on in a later step.
-	 * `sample`: choose the next token. `logits`: leave the row's logits for JavaScript (processors), which then calls `sampleRow`.
+	 * `sample`: choose the next token. `logits`: leave the row's logits for JavaScript (processors), which then calls `sampleRows`.
 	 * `hidden`: keep the hidden states of all rows of this share, for embeddings.
 	 */
 	readonly output: "none" | "sample" | "logits" | "hidden";
@@ -77,6 +77,16 @@ export interface SampledToken {
 	/** Most likely first, `logprobs` entries (empty for 0 or -1; fewer where a mask leaves fewer). */
 	readonly topIds: Uint32Array;
 	readonly topLogprobs: Float32Array;
+}
+
+/** A row of logits that JavaScript has seen, and from which a token is to be chosen now. */
+export interface RowToSample {
+	readonly slot: number;
+	/**
+	 * A bit per token, ceil(vocabSize / 32) words, the lowest bit of the first word first. A token whose bit is 0 cannot be
+	 * chosen: applied last, after bias and suppression.
+	 */
+	readonly mask?: Uint32Array | undefined;
 }
 
 export interface StepResult {
@@ -124,12 +134,11 @@ export interface ForwardBackend {
 	 */
 	logits(slot: number): Float32Array;
 	/**
-	 * Samples from `logits(slot)` as it is now, applying the slot's parameters; records the token as generated.
-	 * @param mask a bit per token, ceil(vocabSize / 32) words, the lowest bit of the first word first. A token whose bit
-	 * is 0 cannot be chosen: applied last, after bias and suppression.
-	 * @throws DynError INVALID_ARGUMENT when the mask leaves no token
+	 * Samples from the `logits` of each row as they are now, applying its slot's parameters; records the tokens as generated.
+	 * All rows of a step at once: they are sampled side by side.
+	 * @returns one entry per row; null, and nothing recorded, where the mask leaves no token
 	 */
-	sampleRow(slot: number, mask?: Uint32Array): SampledToken;
+	sampleRows(rows: readonly RowToSample[]): readonly (SampledToken | null)[];
 	/**
 	 * Hidden states behind the final norm of every row that the sequence in `slot` had in the last step (output `hidden`): a
 	 * copy, hiddenSize values per row. Absent: the backend computes none, and its engine makes no embeddings.

@@ -12,7 +12,7 @@ import {
 	endedOutput,
 	takeToken,
 } from "./active-request.js";
-import { ChoiceFailure, chooseToken } from "./choose-token.js";
+import { ChoiceFailure, chooseTokens } from "./choose-tokens.js";
 import { GuideWaits } from "./guide-waits.js";
 import type { GuidedChoice } from "./guided-choice.js";
 import type { Pooler } from "./pooler.js";
@@ -197,6 +197,11 @@ export class StepLoop {
 			scheduler.computed(late ? { ...share, count: share.count - 1 } : share);
 			if (late) this.#waits.hold(share.sequence, this.#guideOf(share)!);
 		}
+		const inJavaScript = shares.flatMap(({ sequence, samples }) => {
+			const choice = samples && !sequence.held && !bySlot.has(sequence.slot) && this.#choices.get(sequence);
+			return choice && !choice.pooler && !choice.request.cancellation ? [choice] : [];
+		});
+		const fromJavaScript = chooseTokens(inJavaScript, this.#options.backend);
 		let tokens = 0;
 		for (const share of shares) {
 			const { sequence, samples, guesses } = share;
@@ -207,29 +212,29 @@ export class StepLoop {
 			}
 			if (!samples || !choice || choice.request.cancellation || sequence.held) continue;
 			const { request } = choice;
-			try {
-				const chosen = bySlot.get(sequence.slot) ?? chooseToken(choice, this.#options.backend);
-				if (chosen.length === 0) {
-					request.queue.push(endedOutput(choice));
-					this.#endChoice(choice);
+			const next = fromJavaScript.get(choice);
+			if (next instanceof ChoiceFailure) {
+				this.#finish(request, { how: "failed", error: next.reason });
+				continue;
+			}
+			if (next === null) {
+				request.queue.push(endedOutput(choice));
+				this.#endChoice(choice);
+				continue;
+			}
+			const chosen = next ? [next] : bySlot.get(sequence.slot)!;
+			speculation?.observe(sequence, guesses?.length ?? 0, chosen);
+			for (const [i, token] of chosen.entries()) {
+				if (i > 0) scheduler.computed({ sequence, count: 1 }); // the guess that came true
+				const output = takeToken(choice, token);
+				tokens++;
+				request.queue.push(output);
+				if (!output.finishReason) {
+					choice.guide?.accept(token.tokenId);
 					continue;
 				}
-				speculation?.observe(sequence, guesses?.length ?? 0, chosen);
-				for (const [i, token] of chosen.entries()) {
-					if (i > 0) scheduler.computed({ sequence, count: 1 }); // the guess that came true
-					const output = takeToken(choice, token);
-					tokens++;
-					request.queue.push(output);
-					if (!output.finishReason) {
-						choice.guide?.accept(token.tokenId);
-						continue;
-					}
-					this.#endChoice(choice);
-					break;
-				}
-			} catch (error) {
-				if (!(error instanceof ChoiceFailure)) throw error;
-				this.#finish(request, { how: "failed", error: error.reason });
+				this.#endChoice(choice);
+				break;
 			}
 		}
 		return tokens;

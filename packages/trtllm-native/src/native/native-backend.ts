@@ -3,6 +3,7 @@ import { DynError, ERROR_CODES, type ErrorCode, type Logger } from "@dyn/common"
 import type {
 	BackendInfo,
 	ForwardBackend,
+	RowToSample,
 	SampledToken,
 	SamplerParams,
 	StepResult,
@@ -12,7 +13,7 @@ import { type AdapterPart, PROJECTIONS } from "../lora/adapter-weights.js";
 import type { ModelWeights } from "../model/model-spec.js";
 import { ropeFrequencies } from "../model/rope-frequencies.js";
 import { loadNativeBinding } from "./loader.js";
-import type { NativeEngine, NativeInfo, NativeSamples } from "./native-binding.js";
+import { type NativeEngine, type NativeInfo, type NativeSamples, NO_TOKEN } from "./native-binding.js";
 
 export interface NativeBackendOptions {
 	readonly weights: ModelWeights;
@@ -170,8 +171,11 @@ class NativeBackend implements ForwardBackend {
 		return this.#logits.subarray(row * this.#stride, row * this.#stride + this.#vocabSize);
 	}
 
-	sampleRow(slot: number, mask?: Uint32Array): SampledToken {
-		return sampledTokens(translatedSync(() => this.#engine.sampleRow(slot, mask)))[0]!;
+	sampleRows(rows: readonly RowToSample[]): (SampledToken | null)[] {
+		const slots = Uint32Array.from(rows, ({ slot }) => slot);
+		const masks = rows.map(({ mask }) => mask);
+		const sampled = sampledTokens(translatedSync(() => this.#engine.sampleRows(slots, masks)));
+		return sampled.map((token) => (token.tokenId === NO_TOKEN ? null : token));
 	}
 
 	loadAdapter(id: number, parts: readonly AdapterPart[]): void {

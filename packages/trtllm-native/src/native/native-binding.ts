@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+/** In place of a token id: none could be chosen. */
+export const NO_TOKEN = 0xffff_ffff;
+
 /** Everything that native/src/addon.cpp exports. Errors it throws carry a `code` of the error registry. */
 export interface NativeBinding {
 	readonly NativeEngine: new (options: NativeEngineOptions) => NativeEngine;
@@ -49,7 +52,8 @@ export interface NativeEngine {
 	closeSlot(slot: number): void;
 	/** Row of the logits buffer that holds the slot's logits of the last step. */
 	logitsRow(slot: number): number;
-	sampleRow(slot: number, mask?: Uint32Array): NativeSamples;
+	/** `masks[i]`, if any, is that of `slots[i]`. The token id of a row whose mask leaves none is NO_TOKEN. */
+	sampleRows(slots: Uint32Array, masks: readonly (Uint32Array | undefined)[]): NativeSamples;
 	/** A copy of the slot's hidden states of the last step (output hidden), one row of hiddenSize values per token. */
 	hidden(slot: number): Float32Array;
 	/** A copy of a block's bytes; also while a step runs. */

@@ -145,7 +145,7 @@ describe("a step", () => {
 		await backend.step([share(0, one, 0, one), share(1, one, 0, Uint32Array.of(2), "none")]);
 		expect(() => backend.logits(1)).toThrow(/no logits/);
 		expect(() => backend.logits(7)).toThrow(/slot 7 does not exist/);
-		expect(() => backend.sampleRow(0)).toThrow(/slot 0 is not open/);
+		expect(() => backend.sampleRows([{ slot: 0 }])).toThrow(/slot 0 is not open/);
 	});
 
 	it("is the only one at a time", async () => {

@@ -44,7 +44,7 @@ function sampleNatively(
 	backend.openSlot(0, params, context, generated);
 	const sampled = Array.from({ length: draws }, () => {
 		backend.logits(0).set(logits);
-		return backend.sampleRow(0);
+		return backend.sampleRows([{ slot: 0 }])[0]!;
 	});
 	backend.closeSlot(0);
 	return sampled;
@@ -89,7 +89,7 @@ describe("native sampler against the reference sampler", () => {
 			const logits = bellLogits(seed);
 			const reference = new ReferenceSampler(params, context, 10);
 			for (const [draw, native] of sampleNatively(params, logits, 40, context, 10).entries()) {
-				const expected = reference.sample(0, logits.slice());
+				const expected = reference.sample(0, logits.slice())!;
 				expect([draw, native.tokenId]).toEqual([draw, expected.tokenId]);
 				expect(native.topIds).toEqual(expected.topIds);
 				expect(native.logprob).toBeCloseTo(expected.logprob, 5);
@@ -209,33 +209,58 @@ describe("a mask", () => {
 	/** Allows every seventh token. */
 	const mask = new Uint32Array(Math.ceil(VOCABULARY / 32));
 	for (let id = 3; id < VOCABULARY; id += 7) mask[id >>> 5]! |= 1 << (id & 31);
-	const masked = (params: SamplerParams, logits: Float32Array): SampledToken => {
+	const masked = (params: SamplerParams, logits: Float32Array): SampledToken | null => {
 		backend.openSlot(0, params, NOTHING, 0);
-		try {
-			backend.logits(0).set(logits);
-			return backend.sampleRow(0, mask);
-		} finally {
-			backend.closeSlot(0);
-		}
+		backend.logits(0).set(logits);
+		const [sampled] = backend.sampleRows([{ slot: 0, mask }]);
+		backend.closeSlot(0);
+		return sampled!;
 	};
 
 	it.each(Object.entries(variants))("leaves the same token as in the reference: %s", (_name, variant) => {
 		for (let seedLow = 0; seedLow < 20; seedLow++) {
 			const params = { ...GREEDY, ...variant, seedLow, logprobs: 3 };
 			const logits = bellLogits(seedLow);
-			const expected = new ReferenceSampler(params, NOTHING, 0).sample(0, logits.slice(), mask);
-			const sampled = masked(params, logits);
+			const expected = new ReferenceSampler(params, NOTHING, 0).sample(0, logits.slice(), mask)!;
+			const sampled = masked(params, logits)!;
 			expect(sampled.tokenId % 7).toBe(3);
 			expect(sampled).toMatchObject({ tokenId: expected.tokenId, topIds: expected.topIds });
 		}
 	});
 
-	it("that leaves nothing to choose is refused", () => {
-		expect(() => masked(GREEDY, new Float32Array(VOCABULARY).fill(-Infinity))).toThrow(
-			"no token is left to choose",
-		);
+	it("that leaves nothing to choose gives no token, and one of another size is refused", () => {
+		expect(masked(GREEDY, new Float32Array(VOCABULARY).fill(-Infinity))).toBeNull();
 		backend.openSlot(0, GREEDY, NOTHING, 0);
-		expect(() => backend.sampleRow(0, new Uint32Array(3))).toThrow("a mask must be");
+		expect(() => backend.sampleRows([{ slot: 0, mask: new Uint32Array(3) }])).toThrow("a mask must be");
 		backend.closeSlot(0);
+	});
+});
+
+describe("rows that JavaScript has seen", () => {
+	const params: SamplerParams = { ...GREEDY, temperature: 1, logprobs: 2, seedLow: 7 };
+	const nothing = new Uint32Array(Math.ceil(VOCABULARY / 32));
+
+	it("are sampled side by side, each as it is alone, around one that has no token left", async () => {
+		const slots = [3, 0, 6, 5];
+		const alone = slots.map((slot) => sampleNatively({ ...params, seedHigh: slot }, bellLogits(slot), 1)[0]!);
+		await backend.step(slots.map((slot) => share(slot, Uint32Array.of(1), 0, Uint32Array.of(2 * slot))));
+		for (const slot of slots) {
+			backend.openSlot(slot, { ...params, seedHigh: slot }, NOTHING, 0);
+			backend.logits(slot).set(bellLogits(slot));
+		}
+		const rows = slots.map((slot) => ({ slot, mask: slot === 6 ? nothing : undefined }));
+		expect(backend.sampleRows(rows)).toEqual(
+			alone.map((token, i) => (slots[i] === 6 ? null : { ...token, slot: slots[i] })),
+		);
+		for (const slot of slots) backend.closeSlot(slot);
+	});
+
+	it("are refused when one is there twice, or was in no step", () => {
+		backend.openSlot(0, GREEDY, NOTHING, 0);
+		backend.openSlot(7, GREEDY, NOTHING, 0);
+		expect(() => backend.sampleRows([{ slot: 0 }, { slot: 0 }])).toThrow("slot 0 is there twice");
+		expect(() => backend.sampleRows([{ slot: 0 }, { slot: 7 }])).toThrow("slot 7 has no logits");
+		backend.closeSlot(0);
+		backend.closeSlot(7);
 	});
 });

@@ -106,7 +106,7 @@ describe("the reference backend", () => {
 		await backend.step([share(0, one, 0, one, "logits")]);
 		backend.logits(0).fill(-Infinity, 0, 150);
 		backend.logits(0)[160] = 1000;
-		expect(backend.sampleRow(0).tokenId).toBe(160);
+		expect(backend.sampleRows([{ slot: 0 }])[0]!.tokenId).toBe(160);
 	});
 
 	it("cancels a step between tokens, and only that one", async () => {
@@ -162,8 +162,8 @@ describe("the reference backend", () => {
 		backend.openSlot(1, GREEDY, NOTHING, 0);
 		await backend.step([share(0, one, 0, one, "logits"), share(1, one, 0, Uint32Array.of(2), "none")]);
 		expect(() => backend.logits(1)).toThrow(/slot 1 has no logits/);
-		expect(() => backend.sampleRow(1)).toThrow(/slot 1 has no logits/);
-		expect(() => backend.sampleRow(0)).toThrow(/slot 0 is not open/);
+		expect(() => backend.sampleRows([{ slot: 1 }])).toThrow(/slot 1 has no logits/);
+		expect(() => backend.sampleRows([{ slot: 0 }])).toThrow(/slot 0 is not open/);
 		expect(() => backend.logits(7)).toThrow(/slot 7 does not exist/);
 		expect(() => backend.openSlot(0, GREEDY, one, 2)).toThrow(/generated/);
 		backend.closeSlot(1);

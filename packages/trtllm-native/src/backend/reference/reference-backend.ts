@@ -5,6 +5,7 @@ import type { ModelSpec, ModelWeights } from "../../model/model-spec.js";
 import type {
 	BackendInfo,
 	ForwardBackend,
+	RowToSample,
 	SampledToken,
 	SamplerParams,
 	StepResult,
@@ -145,7 +146,7 @@ class ReferenceBackend implements ForwardBackend {
 	#sampleShare({ slot, tokens, drafts = 0 }: StepSequence): SampledToken[] {
 		const sampled: SampledToken[] = [];
 		for (const guess of [...tokens.subarray(tokens.length - drafts), null]) {
-			const token = this.#sample(slot, sampled.length);
+			const token = this.#sample(slot, sampled.length)!; // only a mask can leave none
 			sampled.push(token);
 			if (token.tokenId !== guess) break;
 		}
@@ -176,14 +177,15 @@ class ReferenceBackend implements ForwardBackend {
 		return this.#rowOf(slot, 0);
 	}
 
-	sampleRow(slot: number, mask?: Uint32Array): SampledToken {
+	sampleRows(rows: readonly RowToSample[]): (SampledToken | null)[] {
 		this.#requireIdle();
-		if (mask && mask.length !== Math.ceil(this.#limits.vocabSize / 32))
-			throw new DynError(
-				"INVALID_ARGUMENT",
-				`a mask must have a bit for each of ${this.#limits.vocabSize} tokens`,
-			);
-		return this.#sample(slot, 0, mask);
+		for (const { mask } of rows)
+			if (mask && mask.length !== Math.ceil(this.#limits.vocabSize / 32))
+				throw new DynError(
+					"INVALID_ARGUMENT",
+					`a mask must have a bit for each of ${this.#limits.vocabSize} tokens`,
+				);
+		return rows.map(({ slot, mask }) => this.#sample(slot, 0, mask));
 	}
 
 	hidden(slot: number): Float32Array {
@@ -195,7 +197,7 @@ class ReferenceBackend implements ForwardBackend {
 		return hidden.slice();
 	}
 
-	#sample(slot: number, output: number, mask?: Uint32Array): SampledToken {
+	#sample(slot: number, output: number, mask?: Uint32Array): SampledToken | null {
 		this.#requireSlot(slot);
 		const sampler = this.#samplers.get(slot);
 		if (!sampler) throw new DynError("INVALID_ARGUMENT", `slot ${slot} is not open`);

@@ -16,13 +16,13 @@ function sample(
 ) {
 	const row = Float32Array.from(logits);
 	const sampler = new ReferenceSampler({ ...GREEDY, ...params }, Uint32Array.from(context), generated);
-	return { ...sampler.sample(3, row), adjusted: [...row] };
+	return { ...sampler.sample(3, row)!, adjusted: [...row] };
 }
 
 /** Ids chosen in a row from the same logits. */
 function draws(params: Partial<SamplerParams>, logits: readonly number[], count: number): number[] {
 	const sampler = new ReferenceSampler({ ...GREEDY, ...params }, NOTHING, 0);
-	return Array.from({ length: count }, () => sampler.sample(0, Float32Array.from(logits)).tokenId);
+	return Array.from({ length: count }, () => sampler.sample(0, Float32Array.from(logits))!.tokenId);
 }
 
 describe("penalties", () => {

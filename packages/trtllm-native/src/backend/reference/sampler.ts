@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { DynError } from "@dyn/common";
 import { argmax, logSumExp, topK } from "@dyn/logits";
 import type { SampledToken, SamplerParams } from "../forward-backend.js";
 import { uniformAt } from "./rng.js";
@@ -33,10 +32,10 @@ export class ReferenceSampler {
 		for (const id of context.subarray(context.length - generated)) this.#count(id);
 	}
 
-	/** Edits `logits`, chooses a token and records it as generated. */
-	sample(slot: number, logits: Float32Array, mask?: Uint32Array): SampledToken {
+	/** Edits `logits`, chooses a token and records it as generated; null, and nothing recorded, when `mask` leaves none. */
+	sample(slot: number, logits: Float32Array, mask?: Uint32Array): SampledToken | null {
 		this.#adjust(logits);
-		if (mask) applyMask(logits, mask);
+		if (mask && !applyMask(logits, mask)) return null;
 		const tokenId = this.#choose(logits);
 		const { logprobs } = this.#params;
 		this.#generated++;
@@ -108,8 +107,8 @@ export class ReferenceSampler {
 	}
 }
 
-function applyMask(logits: Float32Array, mask: Uint32Array): void {
+/** False when it leaves no token. */
+function applyMask(logits: Float32Array, mask: Uint32Array): boolean {
 	for (const id of logits.keys()) if (!((mask[id >>> 5]! >>> (id & 31)) & 1)) logits[id] = -Infinity;
-	if (logits[argmax(logits)] === -Infinity)
-		throw new DynError("INVALID_ARGUMENT", "no token is left to choose");
+	return logits[argmax(logits)] !== -Infinity;
 }

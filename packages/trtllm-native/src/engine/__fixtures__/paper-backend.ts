@@ -2,10 +2,10 @@
 // A backend that computes on paper: the "KV" of a position is a checksum of all tokens up to it, and the next token is
 // a function of that checksum. A block that is mixed up, shared too early, overwritten or read before it was written
 // gives another token or an error, so the engine's bookkeeping can be judged by its output, in no time.
-import { DynError } from "@dyn/common";
 import type {
 	BackendInfo,
 	ForwardBackend,
+	RowToSample,
 	SampledToken,
 	SamplerParams,
 	StepResult,
@@ -124,7 +124,7 @@ export class PaperBackend implements ForwardBackend {
 				const chosen: SampledToken[] = [];
 				for (const guess of share.output === "sample" ? [...guesses, -1] : []) {
 					slot.logits = this.#logitsAfter(share, share.tokens.length - guesses.length + chosen.length);
-					chosen.push(this.#sample(share.slot));
+					chosen.push(this.#sample(share.slot)!);
 					if (chosen.at(-1)!.tokenId !== guess) break;
 				}
 				slot.logits = share.output === "none" ? null : this.#logitsAfter(share, share.tokens.length);
@@ -160,9 +160,9 @@ export class PaperBackend implements ForwardBackend {
 		return this.#slots.get(slot)!.logits!;
 	}
 
-	sampleRow(slot: number, mask?: Uint32Array): SampledToken {
+	sampleRows(rows: readonly RowToSample[]): (SampledToken | null)[] {
 		this.#requireIdle();
-		return this.#sample(slot, mask);
+		return rows.map(({ slot, mask }) => this.#sample(slot, mask));
 	}
 
 	readBlock(block: number): Uint8Array {
@@ -237,7 +237,7 @@ export class PaperBackend implements ForwardBackend {
 	}
 
 	/** The best id that is allowed; with a temperature, the seed moves it. */
-	#sample(index: number, mask?: Uint32Array): SampledToken {
+	#sample(index: number, mask?: Uint32Array): SampledToken | null {
 		const slot = this.#slots.get(index)!;
 		const { params } = slot;
 		const row = slot.logits!.slice();
@@ -247,7 +247,7 @@ export class PaperBackend implements ForwardBackend {
 		const order = Array.from(row.keys()).sort((a, b) => row[b]! - row[a]! || a - b);
 		const best = order[0]!;
 		const allowed = order.filter((id) => row[id]! > -Infinity).sort((a, b) => a - b);
-		if (allowed.length === 0) throw new DynError("INVALID_ARGUMENT", "no token is left to choose");
+		if (allowed.length === 0) return null;
 		const moved = mix(mix(best, params.seedLow), slot.generated) >>> 8;
 		const tokenId = params.temperature === 0 ? best : mask ? allowed[moved % allowed.length]! : moved % SPEC.vocabSize;
 		slot.generated++;

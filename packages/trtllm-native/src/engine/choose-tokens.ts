@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+import { DynError } from "@dyn/common";
+import { applyProcessors, LogitsProcessorError } from "@dyn/logits";
+import type { ForwardBackend, SampledToken } from "../backend/forward-backend.js";
+import type { Choice } from "./active-request.js";
+
+/** A choice cannot go on, through the fault of its own request: nobody else is concerned. */
+export class ChoiceFailure {
+	readonly reason: DynError;
+
+	constructor(reason: DynError) {
+		this.reason = reason;
+	}
+}
+
+/** What follows in a choice; null: nothing, its guide lets no token follow. */
+export type ChosenToken = SampledToken | ChoiceFailure | null;
+
+/**
+ * Chooses the next tokens of the choices of a step whose logits go through JavaScript: first each one's processors, then,
+ * of all rows at once, what their guides let follow. A choice fails alone: when a processor fails, its guide cannot be
+ * honoured, or nothing is left of what both allow.
+ */
+export function chooseTokens(
+	choices: readonly Choice[],
+	backend: ForwardBackend,
+): ReadonlyMap<Choice, ChosenToken> {
+	const chosen = new Map<Choice, ChosenToken>();
+	const open: { readonly choice: Choice; readonly mask: Uint32Array | undefined }[] = [];
+	for (const choice of choices) {
+		const mask = attempt(choice, () => allowedIn(choice, backend));
+		if (mask === null || mask instanceof ChoiceFailure) chosen.set(choice, mask);
+		else open.push({ choice, mask });
+	}
+	if (open.length === 0) return chosen;
+	const sampled = backend.sampleRows(open.map(({ choice, mask }) => ({ slot: choice.sequence.slot, mask })));
+	for (const [i, { choice }] of open.entries()) chosen.set(choice, sampled[i] ?? nothingLeft());
+	return chosen;
+}
+
+/** Runs a choice's processors over its row; returns the mask of its guide, or null where the guide has ended. */
+function allowedIn(
+	{ sequence, processors, guide }: Choice,
+	backend: ForwardBackend,
+): Uint32Array | null | undefined {
+	const mask = guide?.mask(sequence.answered);
+	if (mask !== null && processors.length > 0)
+		applyProcessors(processors, sequence.tokens.view(), backend.logits(sequence.slot));
+	return mask;
+}
+
+function attempt<T>({ guide }: Choice, work: () => T): T | ChoiceFailure {
+	try {
+		return work();
+	} catch (error) {
+		if (error instanceof LogitsProcessorError)
+			return new ChoiceFailure(
+				new DynError("LOGITS_PROCESSOR_FAILED", error.message, {
+					cause: error,
+					details: { processor: error.processor },
+				}),
+			);
+		if (guide && DynError.is(error)) return new ChoiceFailure(error);
+		throw error;
+	}
+}
+
+function nothingLeft(): ChoiceFailure {
+	return new ChoiceFailure(
+		new DynError(
+			"INVALID_ARGUMENT",
+			"the answer's constraint allows only tokens that min_tokens or a logits processor forbids; drop one of them",
+			{ details: { param: "response_format" } },
+		),
+	);
+}
