@@ -65,6 +65,13 @@ async function fill(slot: number, length: number, output: StepSequence["output"]
 	}
 }
 
+/** Gives `slot` blocks of its own with what slot 0 has in its first `length` tokens. */
+function copyBlocks(slot: number, length: number): void {
+	const [from, to] = [blocksOf(0), blocksOf(slot)];
+	for (let index = 0; index * BLOCK < length; index++)
+		backend.writeBlock(to[index]!, backend.readBlock(from[index]!));
+}
+
 let filled = "";
 async function answer(question: DriverQuestion): Promise<object> {
 	if (question.op === "info") return { op: "info", engine: "dyn", ...backend.info };
@@ -77,7 +84,8 @@ async function answer(question: DriverQuestion): Promise<object> {
 	}
 	const { batch, ctx, steps } = question;
 	if (filled !== `${batch} ${ctx}`) {
-		for (let slot = 0; slot < batch; slot++) await fill(slot, ctx, "none");
+		await fill(0, ctx, "none");
+		for (let slot = 1; slot < batch; slot++) copyBlocks(slot, ctx);
 		filled = `${batch} ${ctx}`;
 	}
 	let began = 0;

@@ -9,8 +9,12 @@ interface BenchModule {
 
 const commands: Record<string, () => Promise<BenchModule>> = {
 	engine: async () => {
-		const { engineBench, usage } = await import("./engine-bench.js");
+		const { engineBench, usage } = await import("./engine/engine-bench.js");
 		return { run: engineBench, usage };
+	},
+	http: async () => {
+		const { httpBench, usage } = await import("./http/http-bench.js");
+		return { run: httpBench, usage };
 	},
 	startup: async () => {
 		const { startupBench, usage } = await import("./startup-bench.js");

@@ -21,6 +21,10 @@ export interface CompletionEnd {
 	readonly status: number;
 	/** As the server counted; of a stream that was left, the events that came. */
 	readonly tokens: number;
+	/** Of the prompt, as the server counted; null when it did not say. */
+	readonly promptTokens: number | null;
+	/** When text came, `performance.now()`. */
+	readonly textsMs: readonly number[];
 	readonly left: boolean;
 	/** Null when there is nothing to complain of. */
 	readonly error: string | null;
@@ -40,6 +44,8 @@ export function streamCompletion({
 	let status = 0;
 	let events = 0;
 	let usage: number | null = null;
+	let promptTokens: number | null = null;
+	const textsMs: number[] = [];
 	let isDone = false;
 	let left = false;
 	let error: string | null = null;
@@ -50,7 +56,9 @@ export function streamCompletion({
 			const data = JSON.parse(event.slice(6));
 			if (data.error) error ??= `error in the stream: ${data.error.message}`;
 			usage = data.usage?.completion_tokens ?? usage;
+			promptTokens = data.usage?.prompt_tokens ?? promptTokens;
 			if (data.choices?.length) events++;
+			if (data.choices?.[0]?.text || data.choices?.[0]?.delta?.content) textsMs.push(performance.now());
 		}
 	}
 
@@ -60,7 +68,8 @@ export function streamCompletion({
 				if (!isDone) error = "the stream broke off";
 				else if (usage !== body.max_tokens) error = "other than the asked number of tokens";
 			}
-			resolve({ status, tokens: usage ?? events, left, error, beganMs, endedMs: performance.now() });
+			const tokens = usage ?? events;
+			resolve({ status, tokens, promptTokens, textsMs, left, error, beganMs, endedMs: performance.now() });
 		};
 		const call = request(
 			{

@@ -8,6 +8,8 @@ it("counts a request in the phase in which it ended", () => {
 	const end = (endedMs: number, error: string | null = null): CompletionEnd => ({
 		status: 200,
 		tokens: 1,
+		promptTokens: 1,
+		textsMs: [],
 		left: false,
 		error,
 		beganMs: endedMs - 5,

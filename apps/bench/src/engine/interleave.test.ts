@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterEach, describe, expect, it } from "vitest";
-import { DriverProcess } from "./driver-process.js";
+import { DriverProcess } from "../driver-process.js";
+import { BusyProcesses } from "./busy-processes.js";
 import { interleave } from "./interleave.js";
 
 /** A driver that claims a fixed speed. */
@@ -35,6 +36,16 @@ describe("interleave", () => {
 			["peer", 1, 100, 3],
 			["ours", 2.5, 250, 3],
 		]);
+	});
+
+	it("asks again beside busy processes, and tells what is kept", async () => {
+		const busy = await BusyProcesses.start(1);
+		const engine = start("ours", 250);
+		const results = [];
+		for await (const result of interleave([engine], [{ op: "pp", n: 512 }], 2, busy)) results.push(result);
+		await busy.close();
+		expect(results[0]!.busy).toMatchObject({ processes: 1, kept: 1, speed: { runs: 2 } });
+		expect(results[0]!.speed.runs).toBe(2);
 	});
 
 	it("fails when a driver dies", async () => {
