@@ -30,15 +30,13 @@ uint32_t argmax(const float* logits, int n) {
   return found == logits + n ? 0 : uint32_t(found - logits);
 }
 
-// False when it leaves no token.
-bool applyMask(float* logits, int n, const uint32_t* mask) {
+void applyMask(float* logits, int n, const uint32_t* mask) {
   for (int word = 0; word * 32 < n; word++) {
     if (mask[word] == ~0u) continue;
     const int end = std::min(n, word * 32 + 32);
     for (int id = word * 32; id < end; id++)
       if (!(mask[word] >> (id & 31) & 1)) logits[id] = kNever;
   }
-  return logits[argmax(logits, n)] != kNever;
 }
 
 double logSumExp(const float* logits, int n, float top) {
@@ -79,12 +77,15 @@ Sampler::Sampler(SamplerParams params, const uint32_t* context, size_t length, s
     for (size_t i = 0; i < length; i++) seen_[context[i]] = true;
   if (params_.presencePenalty != 0 || params_.frequencyPenalty != 0)
     for (size_t i = length - generated; i < length; i++) outputCounts_[context[i]]++;
+  for (const std::vector<uint32_t>& word : params_.badWords) longestWord_ = std::max(longestWord_, word.size());
+  if (longestWord_ > 0) end_.assign(context + length - std::min(length, longestWord_ - 1), context + length);
 }
 
 Sampled Sampler::sample(float* logits, int vocabSize, const uint32_t* mask) {
   adjust(logits, vocabSize);
   Sampled result;
-  if (mask && !applyMask(logits, vocabSize, mask)) {
+  if (mask) applyMask(logits, vocabSize, mask);
+  if ((mask || longestWord_ > 0) && logits[argmax(logits, vocabSize)] == kNever) {
     result.tokenId = kNoToken;
     return result;
   }
@@ -94,6 +95,10 @@ Sampled Sampler::sample(float* logits, int vocabSize, const uint32_t* mask) {
   generated_++;
   if (params_.repetitionPenalty != 1) seen_[result.tokenId] = true;
   if (params_.presencePenalty != 0 || params_.frequencyPenalty != 0) outputCounts_[result.tokenId]++;
+  if (longestWord_ > 1) {
+    if (end_.size() >= 2 * longestWord_) end_.erase(end_.begin(), end_.begin() + std::ptrdiff_t(longestWord_));
+    end_.push_back(result.tokenId);
+  }
   return result;
 }
 
@@ -107,6 +112,10 @@ void Sampler::adjust(float* logits, int vocabSize) const {
   for (size_t i = 0; i < params_.biasIds.size(); i++) logits[params_.biasIds[i]] += params_.biasValues[i];
   if (generated_ < uint64_t(params_.minTokens))
     for (uint32_t id : params_.suppressIds) logits[id] = kNever;
+  for (const std::vector<uint32_t>& word : params_.badWords) {
+    const size_t before = word.size() - 1;
+    if (before <= end_.size() && std::equal(word.begin(), word.end() - 1, end_.end() - std::ptrdiff_t(before))) logits[word.back()] = kNever;
+  }
 }
 
 // Temperature, then top-k, top-p and min-p over what is left, then one draw from the renormalised rest. Without

@@ -16,6 +16,7 @@ struct SamplerParams {
   uint64_t seed = 0;
   std::vector<uint32_t> biasIds, suppressIds;
   std::vector<float> biasValues;
+  std::vector<std::vector<uint32_t>> badWords; // none is empty
 };
 
 constexpr uint32_t kNoToken = UINT32_MAX; // in place of a token id: none could be chosen
@@ -37,9 +38,9 @@ class Sampler {
 public:
   // `context`: everything the sequence holds so far; the last `generated` of it count as output.
   Sampler(SamplerParams params, const uint32_t* context, size_t length, size_t generated);
-  // Edits `logits` (penalties, bias, suppression, mask), chooses a token and records it as generated.
+  // Edits `logits` (penalties, bias, suppression, bad words, mask), chooses a token and records it as generated.
   // `mask`, if any: a bit per token, the lowest of the first word first; a token whose bit is 0 cannot be chosen.
-  // Gives kNoToken, and records nothing, when a mask leaves none.
+  // Gives kNoToken, and records nothing, when mask and bad words leave none.
   Sampled sample(float* logits, int vocabSize, const uint32_t* mask = nullptr);
 
 private:
@@ -50,6 +51,8 @@ private:
   uint64_t generated_;
   std::unordered_map<uint32_t, uint32_t> outputCounts_; // kept only when a penalty needs it
   std::unordered_map<uint32_t, bool> seen_;             // prompt and output, for the repetition penalty
+  size_t longestWord_ = 0;
+  std::vector<uint32_t> end_; // of prompt and output: at least as many tokens as a bad word has before its last, if there are
   std::vector<uint32_t> candidates_; // reused from token to token
   std::vector<double> weights_;      // by id, e^((logit - largest) / temperature)
 };

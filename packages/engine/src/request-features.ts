@@ -5,6 +5,7 @@ import type { GenerateRequest } from "@dyn/protocols";
 /** Name of something that an engine says it can do (`EngineCapabilities.features`); also names the field in errors. */
 export type RequestFeature =
 	| "logit_bias"
+	| "bad_words"
 	| "best_of"
 	| "beam_search"
 	| "length_penalty"
@@ -32,6 +33,7 @@ export type RequestFeature =
 /** What a request may ask for and not every engine can do, and how a request asks for it. Everything else every engine does. */
 const FEATURES: Readonly<Record<RequestFeature, (request: GenerateRequest) => boolean>> = {
 	logit_bias: ({ sampling }) => sampling.logitBias !== null,
+	bad_words: ({ sampling }) => sampling.badWords.length > 0,
 	best_of: ({ sampling }) => sampling.bestOf !== null && sampling.bestOf !== (sampling.n ?? 1),
 	beam_search: ({ sampling }) => sampling.beamWidth !== null,
 	length_penalty: ({ sampling }) => sampling.lengthPenalty !== null && sampling.lengthPenalty !== 1,

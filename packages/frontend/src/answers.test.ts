@@ -50,6 +50,11 @@ describe("answers", () => {
 		for (const event of events) expect(event).not.toHaveProperty("error");
 	});
 
+	it("keep to words, each of which stands for its tokens with and without a space before it", async () => {
+		await served.chat({ bad_words: ["ab", [1, 2]], bad_words_token_ids: [[3]] });
+		expect(served.seen[0]!.sampling.badWords).toEqual([[97, 98], [32, 97, 98], [1, 2], [3]]);
+	});
+
 	it("cut at a stop string, across deltas, and cancel the engine", async () => {
 		let cancelled = false;
 		served.answer = async function* (_request, { signal }) {

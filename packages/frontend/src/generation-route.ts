@@ -20,6 +20,7 @@ import type { AnswerFormat } from "./openai/answer-format.js";
 import { chatFormat } from "./openai/chat-format.js";
 import { completionFormat } from "./openai/completion-format.js";
 import type { ResolvedFrontendOptions } from "./options.js";
+import { badWordTokens } from "./pipeline/bad-words.js";
 import { checkTextLength } from "./pipeline/context-check.js";
 import { deliverStream, deliverWhole } from "./pipeline/deliver.js";
 import { Generation } from "./pipeline/generation.js";
@@ -151,7 +152,9 @@ export async function serveGeneration(
 	let failure: unknown = null;
 	try {
 		const began = performance.now();
-		const prompts = await metrics.stages.within("preprocess", () => parsed.tokenize(model));
+		const [prompts, badWords] = await metrics.stages.within("preprocess", () =>
+			Promise.all([parsed.tokenize(model), badWordTokens(model.tokenizer, fields.badWords)]),
+		);
 		metrics.tokenized(performance.now() - began);
 		generation = new Generation({
 			model,
@@ -159,6 +162,7 @@ export async function serveGeneration(
 			logprobs,
 			echo,
 			bestOf,
+			badWords,
 			prompts,
 			promptField: endpoint.promptField,
 			migration: {

@@ -26,6 +26,7 @@ describe("createGenerateRequest", () => {
 			seed: null,
 			logitBias: null,
 			bestOf: null,
+			badWords: [],
 			beamWidth: null,
 			lengthPenalty: null,
 		});

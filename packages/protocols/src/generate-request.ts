@@ -25,6 +25,11 @@ export interface SamplingOptions {
 	readonly seed: number | null;
 	/** Added to the logits: token id to -100..100. */
 	readonly logitBias: ReadonlyMap<number, number> | null;
+	/**
+	 * Token sequences that are not to come about: where all but the last token of one stand at the end of what there is, prompt
+	 * included, its last cannot be chosen. One of a single token is never chosen. Default: none.
+	 */
+	readonly badWords: readonly (readonly number[])[];
 	/** Candidates to generate, of which the best `n` are answered; >= n. Default n. */
 	readonly bestOf: number | null;
 	/** > 1: beam search of this width, which answers `n` beams. Default: no beam search. */
@@ -147,6 +152,7 @@ export function createGenerateRequest(init: GenerateRequestInit): GenerateReques
 		repetitionPenalty: null,
 		seed: null,
 		logitBias: null,
+		badWords: [],
 		bestOf: null,
 		beamWidth: null,
 		lengthPenalty: null,

@@ -224,6 +224,13 @@ export const REQUEST_ROWS: readonly RequestRow[] = [
 		...unimplemented("length_penalty"),
 	},
 	{
+		field: "`bad_words_token_ids`",
+		request: sampling({ bad_words_token_ids: [[5], [6, 7]] }),
+		sidecar: "–",
+		ours: "refused: OpenEngine has no field for it",
+		...unimplemented("bad_words"),
+	},
+	{
 		field: "`output_options.logprobs: 0`",
 		request: output({ logprobs: 0 }),
 		sidecar: "`top_n` 1; the alternatives are dropped",

@@ -6,6 +6,7 @@ const session = { sessionId: "1", transferBackend: "X", endpoints: [], dpRank: 0
 /** The smallest request for each feature. */
 export const EXAMPLES: Readonly<Record<RequestFeature, Omit<GenerateRequestInit, "tokenIds">>> = {
 	logit_bias: { sampling: { logitBias: new Map([[1, 1]]) } },
+	bad_words: { sampling: { badWords: [[1, 2]] } },
 	best_of: { sampling: { n: 2, bestOf: 3 } },
 	beam_search: { sampling: { beamWidth: 2 } },
 	length_penalty: { sampling: { lengthPenalty: 2 } },

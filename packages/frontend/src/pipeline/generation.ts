@@ -31,6 +31,8 @@ export interface GenerationOptions {
 	readonly bestOf: number | null;
 	/** The request's field that prompts come from, for errors. */
 	readonly promptField: string;
+	/** Token sequences that no answer may contain. */
+	readonly badWords: readonly (readonly number[])[];
 	/** Token ids, one list per prompt. */
 	readonly prompts: readonly Uint32Array[];
 	readonly migration: Migration;
@@ -185,13 +187,13 @@ export class Generation {
 	}
 
 	#engineRequest({ promptIndex, firstChoice, choices }: Part): GenerateRequest {
-		const { fields, logprobs, echo, bestOf, prompts } = this.#options;
+		const { fields, logprobs, echo, bestOf, badWords, prompts } = this.#options;
 		// As an engine does it that makes all choices of a request: each has a seed of its own.
 		const seed = fields.seed === null ? null : fields.seed + firstChoice;
 		return createGenerateRequest({
 			model: fields.model,
 			tokenIds: prompts[promptIndex]!,
-			sampling: { ...fields, n: choices, bestOf, seed },
+			sampling: { ...fields, n: choices, badWords, bestOf, seed },
 			stop: fields,
 			output: { logprobs, promptLogprobs: echo ? logprobs : null },
 			routing: fields,

@@ -48,22 +48,28 @@ export function fromLogits(row: Float32Array): Map<number, number> {
 
 /**
  * Chooses a token: the best id when greedy, else one drawn by temperature with a number that only context and seed decide.
- * Bias and minimum length count; what else narrows a real sampler (top-k, top-p, min-p, penalties) does not.
+ * Bias, bad words and minimum length count; what else narrows a real sampler (top-k, top-p, min-p, penalties) does not.
  * @param generated tokens of the answer so far
  */
 export function sampleMock(
 	slot: number,
 	logits: ReadonlyMap<number, number>,
 	params: SamplerParams,
-	context: number,
+	{ context, tokens }: { readonly context: number; readonly tokens: readonly number[] },
 	generated: number,
 ): SampledToken {
 	const values = new Map(logits);
 	for (const [k, id] of params.biasIds.entries())
 		values.set(id, (values.get(id) ?? UNLIKELY) + params.biasValues[k]!);
-	if (generated < params.minTokens) for (const id of params.suppressIds) values.delete(id);
+	const never = new Set(generated < params.minTokens ? params.suppressIds : []);
+	for (const word of params.badWords ?? []) {
+		const end = tokens.slice(tokens.length - word.length + 1);
+		if (end.every((id, i) => id === word[i])) never.add(word.at(-1)!);
+	}
+	for (const id of never) values.delete(id);
+	// Whatever is forbidden, some token is not.
+	for (let id = 0; values.size === 0; id++) if (!never.has(id)) values.set(id, UNLIKELY);
 	const ranked = [...values].sort(([a, x], [b, y]) => y - x || a - b);
-	if (ranked.length === 0) throw new Error("no token is left to choose from");
 	const best = ranked[0]![1];
 	const logSum = best + Math.log(ranked.reduce((sum, [, value]) => sum + Math.exp(value - best), 0));
 	const [tokenId, value] = ranked[params.temperature === 0 ? 0 : draw(ranked, params, context)]!;

@@ -149,7 +149,7 @@ export class MockerBackend implements ForwardBackend {
 	#sample(index: number, row: Float32Array | null): SampledToken {
 		const slot = this.#slots.get(index)!;
 		const values = row ? fromLogits(row) : this.#candidates(slot);
-		const token = sampleMock(index, values, slot.params, slot.context, slot.generated);
+		const token = sampleMock(index, values, slot.params, slot, slot.generated);
 		slot.context = extendContext(slot.context, token.tokenId);
 		slot.tokens.push(token.tokenId);
 		slot.generated++;

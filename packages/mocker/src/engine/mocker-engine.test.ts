@@ -52,6 +52,32 @@ describe.each([1, 2])("with %i ranks it keeps the Engine contract", (dpSize) => 
 	}
 });
 
+describe("bad words", () => {
+	it("do not come about, alone or behind others, nor through a logits processor", async () => {
+		const engine = await started({
+			vocabSize: 140,
+			logitsProcessors: { same: () => ({ process() {} }) },
+		});
+		const stop = { maxTokens: 60, ignoreEos: true };
+		const free = tokensOf(await ask(engine, { stop, sampling: { temperature: 0 } }));
+		const badWords = [[free[0]!], free.slice(1, 3), [...PROMPT.slice(-2), free[1]!]];
+		for (const logitsProcessors of [[], [{ name: "same", args: null }]]) {
+			const answer = tokensOf(
+				await ask(engine, { stop, sampling: { temperature: 0, badWords }, logitsProcessors }),
+			);
+			expect(answer).toHaveLength(60);
+			expect(answer).not.toContain(free[0]);
+			expect(answer.join()).not.toContain(free.slice(1, 3).join());
+			expect(answer[0]).not.toBe(free[1]);
+		}
+		const all = Array.from({ length: 139 }, (_, id) => [id]);
+		expect(new Set(tokensOf(await ask(engine, { stop, sampling: { badWords: all } })))).toEqual(
+			new Set([139]),
+		);
+		await expect(ask(engine, { sampling: { badWords: [...all, [139]] } })).rejects.toThrow("leaves no token");
+	});
+});
+
 describe("tokens", () => {
 	it("are the same in every engine, for a context and a seed", async () => {
 		const sampling = { temperature: 1, seed: 7 };

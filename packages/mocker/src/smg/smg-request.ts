@@ -44,6 +44,7 @@ export function fromSmgRequest(request: SmgGenerateRequest, info: EngineInfo): G
 			lengthPenalty: sampling?.lengthPenalty,
 			// Ours are exact up to 2^53; equal seeds stay equal.
 			seed: sampling?.seed === undefined ? undefined : Number(BigInt.asUintN(53, sampling.seed)),
+			badWords: request.badTokenIds.map((id) => [id]),
 			logitBias: bias.length > 0 ? new Map(bias) : undefined,
 		},
 		stop: {

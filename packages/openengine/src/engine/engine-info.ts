@@ -19,6 +19,7 @@ export interface EngineInfoParts {
 /** What the contract has no word for. */
 const INEXPRESSIBLE: readonly RequestFeature[] = [
 	"logit_bias",
+	"bad_words",
 	"best_of",
 	"beam_search",
 	"length_penalty",

@@ -32,6 +32,7 @@ export const FULL_REQUEST: GenerateRequestInit = {
 		repetitionPenalty: 1.5,
 		seed: 7,
 		logitBias: new Map([[4, -1]]),
+		badWords: [[5], [6, 7]],
 		bestOf: 3,
 		beamWidth: 4,
 		lengthPenalty: 0.5,

@@ -9,7 +9,7 @@ import type { Disaggregation } from "../kv-session.js";
 import { decodeGuidedDecoding, encodeGuidedDecoding } from "./guided-decoding.js";
 import { decodeKvSession, encodeKvSession } from "./kv-session.js";
 import { decodeMedia, encodeMedia } from "./media.js";
-import { PlainData } from "./plain-data.js";
+import { isTokenIds, PlainData } from "./plain-data.js";
 
 /** Marks a canary: Dynamo's health payloads carry it, whatever its value. */
 const HEALTH_CHECK = "_HEALTH_CHECK";
@@ -55,6 +55,7 @@ export function encodePreprocessedRequest(request: GenerateRequest): Record<stri
 			seed: sampling.seed,
 			include_stop_str_in_output: null,
 			guided_decoding: guided === null ? null : encodeGuidedDecoding(guided),
+			...(sampling.badWords.length > 0 ? { bad_words_token_ids: sampling.badWords } : {}),
 		},
 		output_options: {
 			logprobs: output.logprobs,
@@ -119,6 +120,7 @@ export function decodePreprocessedRequest(data: unknown): GenerateRequest {
 			repetitionPenalty: sampling.number("repetition_penalty"),
 			seed: seed === null ? null : Number(BigInt.asIntN(53, seed)),
 			logitBias: logitBias(extra.array("logit_bias")),
+			badWords: badWords(sampling),
 			bestOf: sampling.number("best_of"),
 			beamWidth: beamWidth(sampling, extra),
 			lengthPenalty: sampling.number("length_penalty"),
@@ -170,6 +172,12 @@ function disaggregation(prefillResult: PlainData): Disaggregation | null {
 	if (!prefillResult.has("disaggregated_params")) return null;
 	const where = `${prefillResult.where}.disaggregated_params`;
 	return { role: "decode", session: decodeKvSession(prefillResult.raw("disaggregated_params"), where) };
+}
+
+function badWords(sampling: PlainData): readonly (readonly number[])[] {
+	const words = sampling.array("bad_words_token_ids") ?? [];
+	if (words.every(isTokenIds)) return words;
+	throw new DynError("INVALID_ARGUMENT", `${sampling.where}.bad_words_token_ids must be arrays of token ids`);
 }
 
 /** Pairs of token id and bias. */

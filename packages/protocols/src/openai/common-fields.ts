@@ -2,6 +2,7 @@
 import { invalidArgument } from "@dyn/common";
 import type { LogitsProcessorRequest } from "../generate-request.js";
 import type { GuidedDecoding } from "../guided-decoding.js";
+import { readBadWords } from "./bad-words-fields.js";
 import { readGuidedDecoding } from "./guided-fields.js";
 import type { ObjectReader } from "./object-reader.js";
 
@@ -21,6 +22,8 @@ export interface CommonFields {
 	readonly frequencyPenalty: number | null;
 	readonly repetitionPenalty: number | null;
 	readonly logitBias: ReadonlyMap<number, number> | null;
+	/** Texts, or sequences of token ids, that must not be in the answer. */
+	readonly badWords: readonly (string | readonly number[])[];
 	readonly minTokens: number | null;
 	readonly ignoreEos: boolean;
 	readonly skipSpecialTokens: boolean;
@@ -105,6 +108,7 @@ export function readCommonFields(reader: ObjectReader): CommonFields {
 			(value) => `Repetition penalty must be between 0 and 2, got ${value}`,
 		),
 		logitBias: readLogitBias(reader),
+		badWords: readBadWords(reader),
 		minTokens: reader.integer("min_tokens", 0, MAX_TOKENS, between("min_tokens", 0, MAX_TOKENS)),
 		ignoreEos: reader.boolean("ignore_eos") ?? false,
 		skipSpecialTokens: reader.boolean("skip_special_tokens") ?? true,
@@ -126,7 +130,6 @@ const REFUSED = [
 	"prompt_logprobs",
 	"detokenize",
 	"allowed_token_ids",
-	"bad_words_token_ids",
 	"logprob_token_ids",
 	"return_tokens_as_token_ids",
 	"mm_processor_kwargs",

@@ -59,6 +59,7 @@ const samplingOptions = fields({
 	use_beam_search: flag,
 	length_penalty: number(),
 	seed: { type: "integer" },
+	bad_words_token_ids: list(list(u32)),
 	guided_decoding: fields({
 		json: anything,
 		json_object: flag,

@@ -9,7 +9,7 @@ import type { AdapterPart } from "../lora/adapter-weights.js";
 /**
  * Sampling parameters of one sequence, every default resolved. They apply in this order: repetition penalty (over prompt
  * and output: divides logits above 0, multiplies the others), presence and frequency penalty (over the output:
- * subtracted, the latter once per occurrence), bias, suppression; then the best id if greedy, else temperature, top-k,
+ * subtracted, the latter once per occurrence), bias, suppression, bad words; then the best id if greedy, else temperature, top-k,
  * top-p of what is left, min-p (relative to the most likely), and one draw. Log-probabilities are those before temperature.
  */
 export interface SamplerParams {
@@ -34,6 +34,11 @@ export interface SamplerParams {
 	/** Ids that cannot be chosen while fewer than `minTokens` tokens were generated. */
 	readonly suppressIds: Uint32Array;
 	readonly minTokens: number;
+	/**
+	 * Token sequences. Where all but the last of one stand at the end of the context, prompt included, its last cannot be
+	 * chosen. None is empty; they must leave a token. Default: none.
+	 */
+	readonly badWords?: readonly Uint32Array[];
 	/** Number of alternatives to report per token, 0..20; -1 = no log-probabilities at all. */
 	readonly logprobs: number;
 }
@@ -136,7 +141,7 @@ export interface ForwardBackend {
 	/**
 	 * Samples from the `logits` of each row as they are now, applying its slot's parameters; records the tokens as generated.
 	 * All rows of a step at once: they are sampled side by side.
-	 * @returns one entry per row; null, and nothing recorded, where the mask leaves no token
+	 * @returns one entry per row; null, and nothing recorded, where mask and bad words leave no token
 	 */
 	sampleRows(rows: readonly RowToSample[]): readonly (SampledToken | null)[];
 	/**

@@ -34,7 +34,7 @@ export function chooseTokens(
 	}
 	if (open.length === 0) return chosen;
 	const sampled = backend.sampleRows(open.map(({ choice, mask }) => ({ slot: choice.sequence.slot, mask })));
-	for (const [i, { choice }] of open.entries()) chosen.set(choice, sampled[i] ?? nothingLeft());
+	for (const [i, { choice }] of open.entries()) chosen.set(choice, sampled[i] ?? nothingLeft(choice));
 	return chosen;
 }
 
@@ -65,12 +65,13 @@ function attempt<T>({ guide }: Choice, work: () => T): T | ChoiceFailure {
 	}
 }
 
-function nothingLeft(): ChoiceFailure {
+function nothingLeft({ guide }: Choice): ChoiceFailure {
+	const what = guide
+		? "the answer's constraint allows only tokens that bad_words, min_tokens or a logits processor forbids"
+		: "the logits processors leave only tokens that bad_words or min_tokens forbids";
 	return new ChoiceFailure(
-		new DynError(
-			"INVALID_ARGUMENT",
-			"the answer's constraint allows only tokens that min_tokens or a logits processor forbids; drop one of them",
-			{ details: { param: "response_format" } },
-		),
+		new DynError("INVALID_ARGUMENT", `${what}; drop one of them`, {
+			details: { param: guide ? "response_format" : "bad_words" },
+		}),
 	);
 }

@@ -8,6 +8,7 @@ import { MAX_LOGPROBS, type ResolvedSampling, resolveSampling } from "../samplin
 /** What this engine can do beyond what every engine can. */
 export const FEATURES: readonly RequestFeature[] = [
 	"logit_bias",
+	"bad_words",
 	"best_of",
 	"logits_processors",
 	"visible_stop_token_ids",

@@ -205,6 +205,42 @@ describe("a seed", () => {
 	});
 });
 
+describe("bad words", () => {
+	it("are what the reference sampler makes of them, and matter", () => {
+		const logits = bellLogits(4, 12);
+		const params = { ...GREEDY, temperature: 1, seedLow: 9 };
+		const free = sampleNatively(params, logits, 200).map(({ tokenId }) => tokenId);
+		expect(new Set(free).size).toBeLessThan(150);
+		// What came without them: single tokens, and runs of two to four.
+		const badWords = [0, 30, 60, 90, 120, 150].map((at, i) =>
+			Uint32Array.from(free.slice(at, at + 1 + (i % 4))),
+		);
+		const context = Uint32Array.from(free.slice(40, 50));
+		const banned = { ...params, badWords };
+		const reference = new ReferenceSampler(banned, context, 3);
+		const expected = Array.from({ length: 200 }, () => reference.sample(0, logits.slice())!.tokenId);
+		const sampled = sampleNatively(banned, logits, 200, context, 3).map(({ tokenId }) => tokenId);
+		expect(sampled).toEqual(expected);
+		const all = `,${sampled.join()},`;
+		expect(badWords.filter((word) => free.join().includes(word.join()))).toHaveLength(6);
+		for (const word of badWords.filter(({ length }) => length === 2))
+			expect(all).not.toContain(`,${word.join()},`);
+	});
+
+	it("leave no token when they are all that a row has", () => {
+		backend.openSlot(0, { ...GREEDY, badWords: [Uint32Array.of(5)] }, NOTHING, 0);
+		const logits = new Float32Array(VOCABULARY).fill(-Infinity);
+		backend.logits(0).set(logits.fill(1, 5, 6));
+		expect(backend.sampleRows([{ slot: 0 }])).toEqual([null]);
+		backend.closeSlot(0);
+	});
+
+	it("of tokens that are not there, or of none, are refused", () => {
+		for (const word of [Uint32Array.of(1, VOCABULARY), NOTHING])
+			expect(() => backend.openSlot(0, { ...GREEDY, badWords: [word] }, NOTHING, 0)).toThrow(/badWords/);
+	});
+});
+
 describe("a mask", () => {
 	/** Allows every seventh token. */
 	const mask = new Uint32Array(Math.ceil(VOCABULARY / 32));

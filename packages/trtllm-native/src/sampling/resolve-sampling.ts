@@ -6,6 +6,8 @@ import type { SamplerParams } from "../backend/forward-backend.js";
 
 export const MAX_CHOICES = 128;
 export const MAX_LOGPROBS = 20;
+/** Two for each of the words that a request may name. */
+export const MAX_BAD_WORDS = 2048;
 
 /** Parameters of choice `index` of a request; ranges as documented on SamplingOptions. */
 export interface ResolvedSampling {
@@ -52,6 +54,7 @@ export function resolveSampling(
 		biasIds: Uint32Array.from(bias, ([id]) => id),
 		biasValues: Float32Array.from(bias, ([, value]) => value),
 		suppressIds: Uint32Array.from(endTokenIds.filter((id) => id < vocabSize)),
+		badWords: badWordsOf(sampling.badWords, vocabSize, endTokenIds.length),
 		minTokens: resumed + minTokens, // the sampler counts from the answer's beginning
 		logprobs:
 			output.logprobs === null ? (ranked ? 0 : -1) : integer("logprobs", output.logprobs, 0, MAX_LOGPROBS),
@@ -64,6 +67,26 @@ export function resolveSampling(
 			return { ...shared, seedLow: Number(own & 0xffff_ffffn), seedHigh: Number(own >> 32n) };
 		},
 	};
+}
+
+/** @param ends how many tokens besides may not be chosen */
+function badWordsOf(
+	words: readonly (readonly number[])[],
+	vocabSize: number,
+	ends: number,
+): readonly Uint32Array[] {
+	if (words.length > MAX_BAD_WORDS)
+		throw invalidArgument(
+			"bad_words",
+			`bad_words has ${words.length} token sequences, but at most ${MAX_BAD_WORDS} are possible`,
+		);
+	for (const word of words) {
+		if (word.length === 0) throw invalidArgument("bad_words", "bad_words has a word without tokens");
+		for (const id of word) integer("bad_words", id, 0, vocabSize - 1);
+	}
+	if (new Set(words.map((word) => word.at(-1))).size + ends >= vocabSize)
+		throw invalidArgument("bad_words", "bad_words leaves no token to choose; name fewer words");
+	return words.map((word) => Uint32Array.from(word));
 }
 
 function number(field: string, value: number, low: number, high: number): number {

@@ -66,6 +66,35 @@ describe("suppressed ids", () => {
 	});
 });
 
+describe("bad words", () => {
+	const words = (...words: readonly number[][]) => ({
+		badWords: words.map((word) => Uint32Array.from(word)),
+	});
+
+	it("of one token are never chosen, whatever a bias says", () => {
+		const bias = { biasIds: Uint32Array.of(0), biasValues: Float32Array.of(100) };
+		expect(sample({ ...words([0]), ...bias, logprobs: 3 }, [5, 1, 0])).toMatchObject({
+			tokenId: 1,
+			topIds: Uint32Array.of(1, 2),
+		});
+	});
+
+	it("of several are not completed, over prompt and answer", () => {
+		expect(draws(words([0, 0]), [5, 1], 4)).toEqual([0, 1, 0, 1]);
+		expect(draws(words([0, 0, 0], [1, 0]), [5, 1], 6)).toEqual([0, 0, 1, 1, 1, 1]);
+		expect(sample(words([7, 8, 0]), [5, 1], [7, 8]).tokenId).toBe(1);
+		expect(sample(words([7, 8, 0]), [5, 1], [8]).tokenId).toBe(0);
+		expect(sample(words([7, 8, 0]), [5, 1], [8, 7]).tokenId).toBe(0);
+	});
+
+	it("leave no token when the others cannot be", () => {
+		const sampler = new ReferenceSampler({ ...GREEDY, ...words([0]) }, NOTHING, 0);
+		expect(sampler.sample(0, Float32Array.of(5, -Infinity))).toBeNull();
+		expect(sampler.sample(0, Float32Array.of(5, 1), Uint32Array.of(0b01))).toBeNull();
+		expect(sampler.sample(0, Float32Array.of(5, 1), Uint32Array.of(0b11))?.tokenId).toBe(1);
+	});
+});
+
 describe("a draw", () => {
 	/** The ids that ever come out of 400 draws. */
 	const support = (params: Partial<SamplerParams>, logits: readonly number[]) =>

@@ -22,6 +22,8 @@ export function scoreToken(slot: number, logits: Float32Array, tokenId: number, 
 export class ReferenceSampler {
 	readonly #params: SamplerParams;
 	readonly #seen: Set<number>;
+	/** Prompt and output. */
+	readonly #tokens: number[];
 	readonly #outputCounts = new Map<number, number>();
 	#generated: number;
 
@@ -29,17 +31,20 @@ export class ReferenceSampler {
 		this.#params = params;
 		this.#generated = generated;
 		this.#seen = new Set(context);
+		this.#tokens = [...context];
 		for (const id of context.subarray(context.length - generated)) this.#count(id);
 	}
 
-	/** Edits `logits`, chooses a token and records it as generated; null, and nothing recorded, when `mask` leaves none. */
+	/** Edits `logits`, chooses a token and records it as generated; null, and nothing recorded, when mask and bad words leave none. */
 	sample(slot: number, logits: Float32Array, mask?: Uint32Array): SampledToken | null {
 		this.#adjust(logits);
-		if (mask && !applyMask(logits, mask)) return null;
+		if (mask) applyMask(logits, mask);
+		if (logits[argmax(logits)] === -Infinity) return null;
 		const tokenId = this.#choose(logits);
 		const { logprobs } = this.#params;
 		this.#generated++;
 		this.#seen.add(tokenId);
+		this.#tokens.push(tokenId);
 		this.#count(tokenId);
 		if (logprobs >= 0) return scoreToken(slot, logits, tokenId, logprobs);
 		return { slot, tokenId, logprob: Number.NaN, topIds: NO_IDS, topLogprobs: new Float32Array(0) };
@@ -58,6 +63,7 @@ export class ReferenceSampler {
 			biasValues,
 			suppressIds,
 			minTokens,
+			badWords = [],
 		} = this.#params;
 		if (repetitionPenalty !== 1) {
 			for (const id of this.#seen)
@@ -69,6 +75,11 @@ export class ReferenceSampler {
 		}
 		for (const [i, id] of biasIds.entries()) logits[id]! += biasValues[i]!;
 		if (this.#generated < minTokens) for (const id of suppressIds) logits[id] = -Infinity;
+		for (const word of badWords) {
+			const before = word.subarray(0, -1);
+			const end = this.#tokens.slice(this.#tokens.length - before.length);
+			if (before.every((id, i) => end[i] === id)) logits[word.at(-1)!] = -Infinity;
+		}
 	}
 
 	/** Temperature, then top-k, top-p and min-p over what is left, then one draw from the renormalised rest. */
@@ -107,8 +118,6 @@ export class ReferenceSampler {
 	}
 }
 
-/** False when it leaves no token. */
-function applyMask(logits: Float32Array, mask: Uint32Array): boolean {
+function applyMask(logits: Float32Array, mask: Uint32Array): void {
 	for (const id of logits.keys()) if (!((mask[id >>> 5]! >>> (id & 31)) & 1)) logits[id] = -Infinity;
-	return logits[argmax(logits)] !== -Infinity;
 }

@@ -51,6 +51,7 @@ export function termsOf(
 	within("prompt", tokenIds);
 	within("stop_token_ids", [...stop.stopTokenIds, ...stop.visibleStopTokenIds]);
 	within("logit_bias", sampling.logitBias?.keys() ?? []);
+	within("bad_words", sampling.badWords.flat());
 	for (const [param, name, lowest, highest] of RANGES)
 		inRange(param, sampling[name] as number | null, lowest, highest, INTEGERS.has(param));
 	inRange("logprobs", output.logprobs, 0, 20, true);

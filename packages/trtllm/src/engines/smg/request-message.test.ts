@@ -72,6 +72,7 @@ const rows: readonly [name: string, init: Omit<GenerateRequestInit, "tokenIds">,
 		{ outputConfig: { promptLogprobs: 2 }, streaming: false },
 	],
 	["beams, in one piece", { sampling: { beamWidth: 2 } }, { streaming: false }],
+	["bad words of one token", { sampling: { badWords: [[1], [7]] } }, { badTokenIds: [1, 7] }],
 	[
 		"logit_bias",
 		{
@@ -169,6 +170,8 @@ describe("a request over SMG", () => {
 		],
 		[{ lora: "other" }, "NOT_FOUND", '"other"'],
 		[{ sampling: { logitBias: new Map([[8, 1]]) } }, "INVALID_ARGUMENT", "logit_bias"],
+		[{ sampling: { badWords: [[8]] } }, "INVALID_ARGUMENT", "bad_words"],
+		[{ sampling: { badWords: [[1], [2, 3]] } }, "UNIMPLEMENTED", "a word of 2 tokens"],
 		[{ sampling: { temperature: 2.5 } }, "INVALID_ARGUMENT", "temperature"],
 		[{ sampling: { topP: 0 } }, "INVALID_ARGUMENT", "top_p"],
 		[{ sampling: { n: 0 } }, "INVALID_ARGUMENT", "n is 0"],

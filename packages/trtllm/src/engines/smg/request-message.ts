@@ -59,6 +59,7 @@ export function toSmgRequest(
 		embeddingBias: sampling.logitBias ? biasOf(sampling.logitBias, context.vocabSize) : [],
 		loraConfig: lora === null ? undefined : { taskId: taskIdOf(lora, context.loraTaskIds) },
 		multimodalInput: media.length === 0 ? undefined : { imageData: media.map(imageBytes) },
+		badTokenIds: sampling.badWords.map(onlyToken),
 		stopTokenIds: stopIdsOf(terms),
 		ignoreEos: stop.ignoreEos,
 		includeStopTokenInOutput: terms.showsStopTokens,
@@ -84,6 +85,16 @@ function guidedParams(guided: GuidedDecoding): SmgGuidedDecodingParams {
 		case "choice":
 			return { guideType: SmgGuideType.REGEX, guide: choicePattern(guided.choices) };
 	}
+}
+
+/** The server takes ids of bad tokens, not sequences of them, and texts only where it has the tokenizer. */
+function onlyToken(word: readonly number[]): number {
+	if (word.length === 1) return word[0]!;
+	throw new DynError(
+		"UNIMPLEMENTED",
+		`bad_words has a word of ${word.length} tokens, and SMG carries single tokens; leave it out`,
+		{ details: { param: "bad_words" } },
+	);
 }
 
 /** One number per id of the vocabulary: the server takes no other length. */

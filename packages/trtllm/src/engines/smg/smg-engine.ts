@@ -8,7 +8,7 @@ import { CONTROL_TIMEOUT_MS, clientMethod, MAX_MESSAGE_BYTES, SmgServer } from "
 
 /** What the protocol can carry: `configurable` works only on a server that was started for it. */
 export const SMG_FEATURES: Readonly<Record<"always" | "configurable", readonly RequestFeature[]>> = {
-	always: ["logit_bias", "length_penalty", "visible_stop_token_ids", "prompt_logprobs"],
+	always: ["logit_bias", "bad_words", "length_penalty", "visible_stop_token_ids", "prompt_logprobs"],
 	configurable: [
 		"beam_search",
 		"guided_json_schema",
