@@ -31,6 +31,7 @@ const SAMPLES: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 		repetitionPenalty: 1.5,
 		seed: 3,
 		logitBias: new Map([[1, 1]]),
+		badWords: [[4]],
 		bestOf: 2,
 		beamWidth: 2,
 		lengthPenalty: 2,
