@@ -12,6 +12,7 @@
 #include <string>
 
 #include "engine.h"
+#include "kernels/quantise.h"
 #include "native_error.h"
 
 namespace dyn {
@@ -79,6 +80,14 @@ inline TensorType tensorTypeOf(Napi::Env env, const std::string& name) {
   throw toJs(env, "MODEL_FORMAT", "unknown tensor type " + name);
 }
 
+inline TensorSource tensorOf(const Napi::Object& from) {
+  const TensorType type = tensorTypeOf(from.Env(), textOf(from, "type"));
+  const TensorType packed = from.Get("quantizeTo").IsString() ? tensorTypeOf(from.Env(), textOf(from, "quantizeTo")) : type;
+  const std::string name = textOf(from, "name");
+  if (packed != type && !(canQuantiseFrom(type) && canQuantiseTo(packed))) refuse(from.Env(), "tensor " + name + " cannot be quantised to " + textOf(from, "quantizeTo"));
+  return {name, textOf(from, "file"), bytesOf(from, "offset"), bytesOf(from, "byteLength"), type, packed, positiveOf(from, "rows"), positiveOf(from, "cols"), countOf(from, "permutedHeads")};
+}
+
 // A dimension that every product of two fits into an int.
 inline int dimensionOf(const Napi::Object& spec, const char* name) {
   const double value = numberOf(spec.Get(name), name);
@@ -114,12 +123,7 @@ inline EngineOptions optionsOf(const Napi::Object& from) {
   EngineOptions options;
   options.spec = specOf(from.Get("spec").ToObject(), floatsOf(from.Get("inverseFrequencies"), "inverseFrequencies"));
   const Napi::Array tensors = from.Get("tensors").As<Napi::Array>();
-  for (uint32_t i = 0; i < tensors.Length(); i++) {
-    const Napi::Object tensor = tensors.Get(i).ToObject();
-    options.tensors.push_back({textOf(tensor, "name"), textOf(tensor, "file"), bytesOf(tensor, "offset"), bytesOf(tensor, "byteLength"),
-                               tensorTypeOf(from.Env(), textOf(tensor, "type")), positiveOf(tensor, "rows"), positiveOf(tensor, "cols"),
-                               countOf(tensor, "permutedHeads")});
-  }
+  for (uint32_t i = 0; i < tensors.Length(); i++) options.tensors.push_back(tensorOf(tensors.Get(i).ToObject()));
   options.numBlocks = positiveOf(from, "numKvBlocks");
   options.maxSequences = positiveOf(from, "maxSequences");
   options.maxRows = positiveOf(from, "maxBatchedTokens");

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "kernels/quantise.h"
 #include "native_error.h"
 
 namespace dyn {
@@ -72,7 +73,7 @@ public:
   PackedMatrix matrix(const std::string& name, int rows, int cols, std::vector<AlignedBytes>& storage) {
     const TensorSource& tensor = find(name, rows, cols);
     const uint8_t* source = bytesOf(tensor);
-    PackedMatrix packed = describePacked(tensor.type, rows, cols, forceF32_);
+    PackedMatrix packed = describePacked(tensor.packed, rows, cols, forceF32_);
     if (packed.panelBytes == 0) throw NativeError("MODEL_FORMAT", "tensor " + name + " has " + std::to_string(cols) + " columns, which its type cannot hold");
     storage.push_back(allocateAligned(packed.bytes(), "weights"));
     packed.data = storage.back().get();
@@ -85,8 +86,10 @@ public:
     const int panels = packed.panels();
     constexpr int perChunk = 4;
     pool_.run((panels + perChunk - 1) / perChunk, [&](int chunk) {
-      for (int p = chunk * perChunk; p < panels && p < (chunk + 1) * perChunk; p++)
-        packPanel(source, tensor.type, order.empty() ? nullptr : order.data(), p, packed);
+      for (int p = chunk * perChunk; p < panels && p < (chunk + 1) * perChunk; p++) {
+        if (tensor.packed == tensor.type) packPanel(source, tensor.type, order.empty() ? nullptr : order.data(), p, packed);
+        else packQuantised(source, tensor, order, p, packed);
+      }
     });
     return packed;
   }
@@ -120,6 +123,24 @@ private:
       file->read(source_.get() + from, std::min(kReadBytes, needed - from), tensor.offset + from);
     });
     return source_.get();
+  }
+
+  // Quantises the rows of one panel into blocks, in their order, and packs these: no more than a panel is ever there twice.
+  static void packQuantised(const uint8_t* source, const TensorSource& tensor, const std::vector<uint32_t>& order, int panel, PackedMatrix& packed) {
+    const size_t cols = size_t(tensor.cols), sourceBytes = sourceRowBytes(tensor.type, tensor.cols), rowBytes = sourceRowBytes(tensor.packed, tensor.cols);
+    const int first = panel * kPanelRows, rows = std::min(kPanelRows, tensor.rows - first);
+    std::vector<float> values(cols);
+    std::vector<uint8_t> blocks(rowBytes * size_t(rows));
+    for (int i = 0; i < rows; i++) {
+      const size_t row = order.empty() ? size_t(first + i) : order[size_t(first + i)];
+      dequantise(tensor.type, source + row * sourceBytes, cols, values.data());
+      quantise(tensor.packed, values.data(), cols, blocks.data() + size_t(i) * rowBytes);
+    }
+    // A matrix of this panel alone.
+    PackedMatrix alone = packed;
+    alone.rows = rows;
+    alone.data += size_t(panel) * packed.panelBytes;
+    packPanel(blocks.data(), tensor.packed, nullptr, 0, alone);
   }
 
   // Source row of each matrix row; see TensorSource.permutedHeads.

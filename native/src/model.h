@@ -25,7 +25,8 @@ struct ModelSpec {
 struct TensorSource {
   std::string name, file;
   size_t offset, byteLength;
-  TensorType type;
+  TensorType type;   // as stored
+  TensorType packed; // what it is turned into while it is loaded: `type`, or Q8_0 or Q4_1 of a plain type
   int rows, cols, permutedHeads;
 };
 

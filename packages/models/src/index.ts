@@ -2,6 +2,7 @@
 export type { Checkpoint, GgufValue, TensorInfo, TensorType } from "./checkpoint/checkpoint.js";
 export { dequantize } from "./checkpoint/dequantize.js";
 export { openCheckpoint } from "./checkpoint/open-checkpoint.js";
+export { type QuantizedType, quantize } from "./checkpoint/quantize.js";
 export { readTensor } from "./checkpoint/read-tensor.js";
 export { readSafetensors } from "./checkpoint/safetensors.js";
 export { tensorByteLength } from "./checkpoint/tensor-type.js";

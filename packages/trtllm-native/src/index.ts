@@ -13,8 +13,9 @@ export type {
 export { createEmbeddedEngine } from "./engine/embedded-engine.js";
 export type { EmbeddedEngineOptions, IterationStats } from "./engine/options.js";
 export type { Pooling } from "./engine/pooler.js";
-export { loadModelWeights } from "./model/load-model-weights.js";
+export { type LoadModelOptions, loadModelWeights } from "./model/load-model-weights.js";
 export type { ModelSpec, ModelWeights, RopeScaling, TensorSource } from "./model/model-spec.js";
+export type { Quantization } from "./model/quantize-weights.js";
 export {
 	BUILD_COMMAND,
 	findNativeBinding,

@@ -362,6 +362,7 @@ describe("engine arguments", () => {
 			{ kv_cache_config: { free_gpu_memory_fraction: 90 } },
 			"kv_cache_config.free_gpu_memory_fraction must be a number above 0 and at most 1, got 90",
 		],
+		[{ quantization: "fp8" }, 'quantization must be one of int8, int4, got "fp8"'],
 		[{ embedding_pooling: "cls" }, 'embedding_pooling must be one of mean, last, got "cls"'],
 		[{ precision: "fp4" }, 'precision must be one of auto, f32, got "fp4"'],
 	])("refuse %j", (args, message) => {

@@ -99,6 +99,7 @@ export async function startWorker(
 			max_num_tokens: values["maxNumTokens"],
 			max_seq_len: values["maxSeqLen"],
 			threads: values["threads"],
+			quantization: values["quantization"],
 			attention_dp_size: values["attentionDpSize"],
 			speculative_mode: values["speculativeMode"],
 			speculative_tokens: values["speculativeTokens"],

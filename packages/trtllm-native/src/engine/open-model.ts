@@ -17,7 +17,7 @@ import { type EmbeddedEngineOptions, type EngineLimits, resolveLimits } from "./
 
 /** Reads the checkpoint, settles the limits and loads the backend that was asked for: one of each for every rank. */
 export async function openModel(options: EmbeddedEngineOptions): Promise<readonly OpenEngine[]> {
-	const weights = await loadModelWeights(options.modelPath);
+	const weights = await loadModelWeights(options.modelPath, { quantization: options.quantization });
 	const { spec } = weights;
 	const pooling = options.embeddingPooling ?? (await poolingMode(options.modelPath));
 	const bytesPerValue = options.precision === "f32" || options.backend === "reference" ? 4 : 2;

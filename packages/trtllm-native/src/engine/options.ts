@@ -4,6 +4,7 @@ import { DynError, invalidArgument, type Logger, type Metrics } from "@dyn/commo
 import type { KvTransferAgent } from "@dyn/kvbm/transfer";
 import type { LogitsProcessorFactory } from "@dyn/logits";
 import type { ModelSpec } from "../model/model-spec.js";
+import type { Quantization } from "../model/quantize-weights.js";
 import type { Pooling } from "./pooler.js";
 
 /** What one step was, for whoever watches the engine. */
@@ -51,6 +52,11 @@ export interface EmbeddedEngineOptions {
 	readonly isa?: string | undefined;
 	/** "auto" computes as the checkpoint is stored, "f32" in full precision. Default "auto". */
 	readonly precision?: "auto" | "f32" | undefined;
+	/**
+	 * "int8" or "int4": quantises weights that the checkpoint stores as F32, F16 or BF16 while it loads them. Default: none, as
+	 * stored. vLLM: quantization; TensorRT-LLM: quant_config.
+	 */
+	readonly quantization?: Quantization | undefined;
 	/** "native" (C++) or "reference" (TypeScript, for tiny models). Default "native". */
 	readonly backend?: "native" | "reference" | undefined;
 	/** A native binary to load instead of the package's own. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { TensorType } from "@dyn/models";
+import type { QuantizedType, TensorType } from "@dyn/models";
 
 /**
  * What RoPE's frequencies go through: the parameters of Llama 3's formula, as config.json gives them, or its outcome,
@@ -48,6 +48,8 @@ export interface TensorSource {
 	readonly offset: number;
 	readonly byteLength: number;
 	readonly type: TensorType;
+	/** What the values are turned into while they are loaded. Absent: they stay as stored. */
+	readonly quantizeTo?: QuantizedType;
 	/** Output features; 1 for vectors. */
 	readonly rows: number;
 	/** Input features, contiguous. */

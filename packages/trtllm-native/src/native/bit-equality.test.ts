@@ -3,6 +3,8 @@
 import type { TensorType } from "@dyn/models";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ForwardBackend, StepSequence } from "../backend/forward-backend.js";
+import type { ModelWeights } from "../model/model-spec.js";
+import { type Quantization, quantizeWeights } from "../model/quantize-weights.js";
 import { blockRange, logitsInChunks, randomTokens, share } from "./__fixtures__/steps.js";
 import { buildNative, type TinyModel, tinyModel, WIDE } from "./__fixtures__/tiny-model.js";
 import { loadNativeBinding } from "./loader.js";
@@ -17,18 +19,22 @@ const BLOCKS_PER_SEQUENCE = 18;
 const SEQUENCES = 16;
 const own = blockRange(0, BLOCKS_PER_SEQUENCE);
 
+type Stored = readonly [type: TensorType, quantization?: Quantization];
 const cases = isas.flatMap((isa) =>
-	(["F32", "BF16", "Q4_1", "Q6_K"] as const).map((type): [string, TensorType] => [isa, type]),
+	([["F32"], ["BF16"], ["Q4_1"], ["Q6_K"], ["BF16", "int8"], ["BF16", "int4"]] as const).map(
+		(stored): [string, string, Stored] => [isa, stored.join(" as "), stored],
+	),
 );
 
-describe.each(cases)("%s, %s weights", (isa, type) => {
+describe.each(cases)("%s, %s weights", (isa, _, [type, quantization]) => {
 	let model: TinyModel;
+	let weights: ModelWeights;
 	let backend: ForwardBackend;
 	let expected: Float32Array;
 
 	const create = (threads: number) =>
 		createNativeBackend({
-			weights: model.weights,
+			weights,
 			isa,
 			threads,
 			numKvBlocks: SEQUENCES * BLOCKS_PER_SEQUENCE,
@@ -38,6 +44,7 @@ describe.each(cases)("%s, %s weights", (isa, type) => {
 
 	beforeAll(async () => {
 		model = tinyModel(WIDE, type);
+		weights = quantization ? quantizeWeights(model.weights, quantization) : model.weights;
 		backend = await create(2);
 		await backend.step([share(0, tokens, 0, own)]);
 		expected = backend.logits(0).slice();

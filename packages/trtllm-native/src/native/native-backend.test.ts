@@ -5,6 +5,7 @@ import type { ForwardBackend } from "../backend/forward-backend.js";
 import { kvBlockBytes } from "../backend/kv-block.js";
 import { createReferenceBackend } from "../backend/reference/reference-backend.js";
 import type { ModelSpec } from "../model/model-spec.js";
+import { type Quantization, quantizeWeights } from "../model/quantize-weights.js";
 import { blockRange, cosine, randomTokens, relativeError, share } from "./__fixtures__/steps.js";
 import { buildNative, FAMILIES, type TinyModel, tinyModel, UNEVEN, WIDE } from "./__fixtures__/tiny-model.js";
 import { loadNativeBinding } from "./loader.js";
@@ -37,12 +38,14 @@ async function script(backend: ForwardBackend, vocabSize: number): Promise<Float
 async function withModel(
 	spec: ModelSpec,
 	type: TensorType,
-	use: (model: TinyModel, expected: Float32Array[]) => Promise<void>,
+	use: (model: Pick<TinyModel, "weights">, expected: Float32Array[]) => Promise<void>,
+	quantization?: Quantization,
 ): Promise<void> {
 	const model = tinyModel(spec, type);
-	const reference = await createReferenceBackend({ weights: model.weights, ...LIMITS });
+	const weights = quantization ? quantizeWeights(model.weights, quantization) : model.weights;
+	const reference = await createReferenceBackend({ weights, ...LIMITS });
 	try {
-		await use(model, await script(reference, spec.vocabSize));
+		await use({ weights }, await script(reference, spec.vocabSize));
 	} finally {
 		await reference.close();
 		model.dispose();
@@ -100,6 +103,27 @@ describe.each(isas)("%s against the reference", (isa) => {
 			});
 		},
 	);
+
+	it.each<[TensorType, Quantization]>([
+		["F32", "int8"],
+		["F32", "int4"],
+		["F16", "int4"],
+		["BF16", "int8"],
+		["BF16", "int4"],
+	])("quantises %s weights to %s as the reference does, and exactly in f32", async (type, quantization) => {
+		const compare = async ({ weights }: Pick<TinyModel, "weights">, expected: Float32Array[]) => {
+			for (const precision of ["auto", "f32"] as const) {
+				const backend = await createNativeBackend({ weights, isa, precision, ...LIMITS });
+				const actual = await script(backend, WIDE.vocabSize);
+				await backend.close();
+				for (const [i, row] of expected.entries()) {
+					if (precision === "f32") expect(relativeError(actual[i]!, row)).toBeLessThan(1e-4);
+					else expect(cosine(actual[i]!, row)).toBeGreaterThan(0.999);
+				}
+			}
+		};
+		await withModel(WIDE, type, compare, quantization);
+	});
 });
 
 describe("createNativeBackend", () => {
@@ -116,6 +140,19 @@ describe("createNativeBackend", () => {
 			else expect(bytesPerWeight).toBeLessThan(0.7); // kept in 4 bits
 			await backend.close();
 		}
+		model.dispose();
+	});
+
+	it.each([
+		["int8", 8.6],
+		["int4", 5.6],
+	] as const)("keeps what it quantises to %s in %d bits", async (quantization, bits) => {
+		const model = tinyModel(WIDE, "BF16");
+		const weights = quantizeWeights(model.weights, quantization);
+		const backend = await createNativeBackend({ weights, ...LIMITS });
+		const parameters = weights.tensors.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
+		expect((backend.info.weightBytes * 8) / parameters).toBeLessThan(bits);
+		await backend.close();
 		model.dispose();
 	});
 

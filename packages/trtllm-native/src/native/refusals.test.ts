@@ -75,6 +75,7 @@ describe("loading", () => {
 		["layers.0.q", { offset: Number.NaN }],
 		["layers.0.q", { rows: 2 ** 40 }],
 		["layers.0.q", { permutedHeads: -3 }],
+		["layers.0.q", { type: "Q8_0", quantizeTo: "Q4_1" }],
 	])("refuses numbers that are none: %s %j", async (name, change) => {
 		await expect(load(altered(name, change))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
 	});

@@ -37,6 +37,13 @@ it("follows the reference as a bf16 safetensors checkpoint", async () => {
 	await expectScore({ modelPath: folder }, LIMITS.bf16);
 });
 
+it.each(["int8", "int4"] as const)(
+	"follows the reference as a bf16 checkpoint quantised to %s", // int4: onto the very grid that the file's weights are on
+	async (quantization) => {
+		await expectScore({ modelPath: folder, quantization }, LIMITS.q4);
+	},
+);
+
 it.each(["avx2", "portable"])(
 	"follows the reference on %s kernels, as far as a few tokens tell",
 	async (isa) => {

@@ -14,6 +14,7 @@ type Limits = Pick<
 	| "dpSize"
 	| "isa"
 	| "precision"
+	| "quantization"
 	| "embeddingPooling"
 	| "speculativeMode"
 	| "speculativeTokens"
@@ -51,6 +52,7 @@ const KNOWN: ReadonlyMap<string, Known> = new Map<string, Known>([
 	["attention_dp_size", { option: "dpSize", must: COUNT }],
 	["isa", { option: "isa", must: oneOf("amx", "avx512", "avx2", "portable") }],
 	["precision", { option: "precision", must: oneOf("auto", "f32") }],
+	["quantization", { option: "quantization", must: oneOf("int8", "int4") }],
 	["embedding_pooling", { option: "embeddingPooling", must: oneOf("mean", "last") }],
 	["speculative_mode", { option: "speculativeMode", must: oneOf("off", "prompt-lookup", "draft") }],
 	["speculative_tokens", { option: "speculativeTokens", must: COUNT }],

@@ -1,8 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { OptionSpec } from "@dyn/common";
 
+export const quantization: OptionSpec = {
+	name: "quantization",
+	flags: ["quantization"],
+	env: ["DYN_QUANTIZATION"],
+	type: "string",
+	choices: ["int8", "int4"],
+	value: "TYPE",
+	help: "Quantises F32, F16 and BF16 checkpoints while the embedded engine loads them (default: as stored)",
+	group: "Engine",
+};
+
 /** How the embedded engine runs it. */
 export const engine: readonly OptionSpec[] = [
+	quantization,
 	{
 		name: "maxBatchSize",
 		flags: ["max-batch-size"],

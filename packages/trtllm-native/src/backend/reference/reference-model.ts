@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readTensor } from "@dyn/models";
+import { dequantize, quantize, readTensor } from "@dyn/models";
 import type { ModelSpec, ModelWeights, TensorSource } from "../../model/model-spec.js";
 import { ropeFrequencies } from "../../model/rope-frequencies.js";
 import type { ReferenceAdapter } from "./reference-forward.js";
@@ -38,7 +38,7 @@ export async function loadReferenceModel({ spec, tensors }: ModelWeights): Promi
 	const values = new Map<string, Float32Array>();
 	let bytes = 0;
 	for (const tensor of tensors) {
-		const value = unpermute(tensor, await readTensor(tensor, tensor.rows * tensor.cols));
+		const value = unpermute(tensor, await weightsOf(tensor));
 		values.set(tensor.name, value);
 		bytes += value.byteLength;
 	}
@@ -72,6 +72,13 @@ export async function loadReferenceModel({ spec, tensors }: ModelWeights): Promi
 		bytes,
 		adapters: new Map(),
 	};
+}
+
+/** Values of a tensor as f32; those of its blocks where it is to be quantised. */
+async function weightsOf(tensor: TensorSource): Promise<Float32Array> {
+	const { quantizeTo, rows, cols } = tensor;
+	const values = await readTensor(tensor, rows * cols);
+	return quantizeTo ? dequantize(quantizeTo, quantize(quantizeTo, values), values.length) : values;
 }
 
 /** Undoes the row order of GGUF's llama q and k matrices; see TensorSource.permutedHeads. */

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+import { afterAll, describe, expect, it } from "vitest";
+import { tinyModel, WIDE } from "../native/__fixtures__/tiny-model.js";
+import { checkpointFolder, huggingFace } from "./__fixtures__/tiny-checkpoint.js";
+import { loadModelWeights } from "./load-model-weights.js";
+import { type Quantization, quantizeWeights } from "./quantize-weights.js";
+
+const files = checkpointFolder();
+const plain = tinyModel({ ...WIDE, tiedHead: false, numLayers: 1 }, "F16");
+const quantised = tinyModel(WIDE, "Q8_0");
+afterAll(() => {
+	files.dispose();
+	plain.dispose();
+	quantised.dispose();
+});
+
+const targets = (quantization: Quantization) =>
+	Object.fromEntries(
+		quantizeWeights(plain.weights, quantization).tensors.map(({ name, quantizeTo }) => [
+			name.replace("layers.0.", ""),
+			quantizeTo,
+		]),
+	);
+
+describe("quantizeWeights", () => {
+	it("makes 8-bit weights of every matrix and leaves vectors alone", () => {
+		const { attnNorm, mlpNorm, finalNorm, ...matrices } = targets("int8");
+		expect([attnNorm, mlpNorm, finalNorm]).toEqual([undefined, undefined, undefined]);
+		expect(Object.keys(matrices).sort()).toEqual(
+			["down", "embed", "gate", "head", "k", "o", "q", "up", "v"].sort(),
+		);
+		expect(new Set(Object.values(matrices))).toEqual(new Set(["Q8_0"]));
+	});
+
+	it("keeps 8 bits where 4 cost most", () => {
+		const all = targets("int4");
+		expect(Object.keys(all).filter((name) => all[name] === "Q8_0")).toEqual(["embed", "head", "v"]);
+		expect(Object.keys(all).filter((name) => all[name] === "Q4_1")).toEqual([
+			"q",
+			"k",
+			"o",
+			"gate",
+			"up",
+			"down",
+		]);
+	});
+
+	it("refuses weights that are quantised already, naming the file", () => {
+		expect(() => quantizeWeights(quantised.weights, "int8")).toThrow(
+			expect.objectContaining({
+				code: "INVALID_ARGUMENT",
+				message: expect.stringMatching(/weights\.bin is quantised already \(embed is Q8_0\)/),
+			}),
+		);
+	});
+});
+
+describe("loadModelWeights with a quantization", () => {
+	it.each([
+		["int8", /rows of layers\.0\.down have 48 values, which is no multiple of 32/],
+		["int5", /quantization must be "int8" or "int4", got "int5"/],
+	])("refuses what it cannot do: %s", async (quantization, message) => {
+		const path = await files.saveHuggingFace(huggingFace("llama"));
+		await expect(
+			loadModelWeights(path, { quantization: quantization as Quantization }),
+		).rejects.toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringMatching(message) });
+	});
+});
