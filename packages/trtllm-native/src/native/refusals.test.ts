@@ -70,7 +70,7 @@ describe("loading", () => {
 		short.dispose();
 	});
 
-	it.each([
+	it.each<[string, Partial<TensorSource>]>([
 		["layers.0.q", { offset: -1 }],
 		["layers.0.q", { offset: Number.NaN }],
 		["layers.0.q", { rows: 2 ** 40 }],
