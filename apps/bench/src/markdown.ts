@@ -10,3 +10,7 @@ export function markdownTable(header: readonly string[], lines: readonly (readon
 export function spreadText({ median, min, max }: Spread): string {
 	return `${Math.round(median)} (${Math.round(min)}..${Math.round(max)})`;
 }
+
+export function threadsText(count: string): string {
+	return count === "1" ? "1 thread" : `${count} threads`;
+}

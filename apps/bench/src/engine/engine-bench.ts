@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { numbers, readOptions } from "../arguments.js";
 import { type DriverAnswer, DriverProcess } from "../driver-process.js";
 import { describeMachine } from "../machine.js";
+import { threadsText } from "../markdown.js";
 import { BusyProcesses } from "./busy-processes.js";
 import { type Ceiling, ceiling, type SpeedQuestion, workOf } from "./ceiling.js";
 import { type EngineResult, engineTable } from "./engine-table.js";
@@ -64,7 +65,7 @@ export async function engineBench(argv: readonly string[]): Promise<void> {
 		console.log(JSON.stringify(results.at(-1)));
 	}
 	await Promise.all([...engines.map((engine) => engine.close()), busy?.close()]);
-	const title = `${basename(model, ".gguf")}, ${options.threads} threads, ${isa ?? `best (${used})`}, tok/s`;
+	const title = `${basename(model, ".gguf")}, ${threadsText(options.threads)}, ${isa ?? `best (${used})`}, tok/s`;
 	console.error(engineTable(title, results));
 }
 

@@ -36,7 +36,7 @@ it("has a line per question", () => {
 });
 
 it("says what each keeps beside busy processes", () => {
-	const busy = (kept: number) => ({ busy: { processes: 1, speed: spread(50), kept } });
+	const busy = (kept: number) => ({ busy: { processes: 1, speed: spread(50), kept, foreign: 0.5 } });
 	const table = engineTable("m", [
 		result(decode, "llama.cpp", 100, busy(0.1)),
 		result(decode, "dyn", 300, busy(0.45)),

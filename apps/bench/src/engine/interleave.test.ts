@@ -10,7 +10,8 @@ const fake = (tokensPerSecond: number) => `
 		const question = JSON.parse(line);
 		if (question.op === "quit") process.exit(0);
 		if (question.n === 13) process.exit(3);
-		console.log(JSON.stringify({ op: question.op, ms: 1000, tokens: ${tokensPerSecond} }));
+		const answer = JSON.stringify({ op: question.op, ms: 1000, tokens: ${tokensPerSecond} });
+		setTimeout(() => console.log(answer), question.n === 2048 ? 200 : 0);
 	});`;
 
 const engines: DriverProcess[] = [];
@@ -42,9 +43,10 @@ describe("interleave", () => {
 		const busy = await BusyProcesses.start(1);
 		const engine = start("ours", 250);
 		const results = [];
-		for await (const result of interleave([engine], [{ op: "pp", n: 512 }], 2, busy)) results.push(result);
+		for await (const result of interleave([engine], [{ op: "pp", n: 2048 }], 2, busy)) results.push(result);
 		await busy.close();
 		expect(results[0]!.busy).toMatchObject({ processes: 1, kept: 1, speed: { runs: 2 } });
+		expect(results[0]!.busy!.foreign).toBeGreaterThan(0);
 		expect(results[0]!.speed.runs).toBe(2);
 	});
 

@@ -27,6 +27,8 @@ export interface BusyResult {
 	readonly speed: Spread;
 	/** Of this engine's own speed without them, medians, 0..1. */
 	readonly kept: number;
+	/** Smallest share of the CPU that these and all other processes used during a run, 0..1. */
+	readonly foreign: number;
 }
 
 /** A run with more foreign load than this is repeated, at most twice. */
@@ -63,14 +65,16 @@ export async function* interleave(
 				ratio: speed.median / first.median,
 				foreign: Math.max(...own.quiet.map((run) => run.foreign)),
 				steal: Math.max(...own.quiet.map((run) => run.steal)),
-				...(busy && { busy: busyResult(busy.count, speedOf(own.busy), speed) }),
+				...(busy && { busy: busyResult(busy.count, own.busy, speed) }),
 			};
 		}
 	}
 }
 
-function busyResult(processes: number, speed: Spread, quiet: Spread): BusyResult {
-	return { processes, speed, kept: speed.median / quiet.median };
+function busyResult(processes: number, runs: readonly Run[], quiet: Spread): BusyResult {
+	const speed = speedOf(runs);
+	const foreign = Math.min(...runs.map((run) => run.foreign));
+	return { processes, speed, kept: speed.median / quiet.median, foreign };
 }
 
 interface Run {

@@ -21,9 +21,14 @@ export async function modelVariant(model: string): Promise<string> {
 	const original =
 		base === RANDOM_QWEN3 ? await made(`${base}.gguf`, writeRandomQwen3) : await modelFile(base);
 	if (format === undefined) return original;
-	return made(`${basename(original, ".gguf")}-${format}.gguf`, (path) => {
+	return made(`${nameWithoutFormat(original)}-${format}.gguf`, (path) => {
 		execFileSync(buildLlamaCpp("requantize"), [original, path, format], { stdio: "inherit" });
 	});
+}
+
+/** "x/Some-Model.Q4_1.gguf" -> "Some-Model" */
+export function nameWithoutFormat(path: string): string {
+	return basename(path, ".gguf").replace(/[.-](b?f\d+|i?q\d\w*)$/i, "");
 }
 
 /** The file of that name in the cache, made by `make` if it is not there: under another name until it is whole. */

@@ -5,6 +5,7 @@ import { numbers, readOptions } from "../arguments.js";
 import type { Child } from "../endurance/child.js";
 import { modelVariant } from "../engine/model-variant.js";
 import { describeMachine } from "../machine.js";
+import { threadsText } from "../markdown.js";
 import { closedLoop, type Target } from "./closed-loop.js";
 import { type HttpResult, httpTable } from "./http-table.js";
 import { type LoadRun, loadFigures } from "./load-figures.js";
@@ -64,7 +65,7 @@ export async function httpBench(argv: readonly string[]): Promise<void> {
 		}
 	}
 	await Promise.all(servers.map((server) => server.kill("SIGTERM")));
-	console.error(httpTable(`${basename(model, ".gguf")}, ${options.threads} threads`, results));
+	console.error(httpTable(`${basename(model, ".gguf")}, ${threadsText(options.threads)}`, results));
 }
 
 async function target(child: Child): Promise<Target> {
