@@ -127,7 +127,7 @@ bool Forward::run(const Step& step, const std::atomic<bool>& cancel) {
 void Forward::attentionBlock(const Layer& layer, int index, const Step& step, int rows) {
   const ModelSpec& spec = model_.spec;
   const Kernels& kernels = model_.kernels;
-  const int dim = spec.headDim, group = spec.numHeads / spec.numKvHeads;
+  const int dim = spec.headDim;
 
   Activations& input = prepared(layer.q.type, spec.hiddenSize);
   forRows(rows, [&](int row) {

@@ -12,6 +12,16 @@ struct QuantFormat {
   static constexpr size_t recordBytes = codeBytes + scaleBytes * (Halves + (HasMin ? 1 : 0));
 };
 
+// Weights come from memory once per step. So far ahead they arrive in time: the hardware alone looks a page ahead at most, and
+// loses its way at every row tile after the first. 16 rows with weights out of memory, GOPS with 8 KiB and with the 1 KiB (bf16:
+// nothing) before: Q4_1 308 and 270, Q8_0 335 and 215, bf16 285 and 175.
+constexpr size_t kFetchAhead = 8192;
+template <size_t Bytes>
+inline void fetchAhead(const void* weights) {
+#pragma GCC unroll 18
+  for (size_t at = 0; at < Bytes; at += 64) __builtin_prefetch(static_cast<const uint8_t*>(weights) + kFetchAhead + at);
+}
+
 template <bool Wide>
 inline F loadScales(const uint8_t* p) {
   if constexpr (Wide) return load(reinterpret_cast<const float*>(p));
@@ -35,6 +45,7 @@ inline void finish(const Output& o, int row, F acc) {
 inline const int8_t* codesOf(const uint8_t* row) { return reinterpret_cast<const int8_t*>(row); }
 inline const float* scalesOf(const uint8_t* row, int cols) { return reinterpret_cast<const float*>(row + 2 * cols); }
 inline const int32_t* sumsOf(const uint8_t* row, int cols) { return reinterpret_cast<const int32_t*>(row + 2 * cols + cols / kQuantGroup * 4); }
+inline const float* totalsOf(const uint8_t* row, int cols) { return reinterpret_cast<const float*>(sumsOf(row, cols) + cols / kQuantGroup * 2); }
 
 template <class Format, int Rows>
 void quantTile(const uint8_t* panel, int cols, const uint8_t* x, size_t rowBytes, const Output& o) {
@@ -42,11 +53,7 @@ void quantTile(const uint8_t* panel, int cols, const uint8_t* x, size_t rowBytes
   for (int r = 0; r < Rows; r++) acc[r] = zero();
   const int groups = cols / kQuantGroup;
   for (int g = 0; g < groups; g++, panel += Format::recordBytes) {
-    __builtin_prefetch(panel + 4 * Format::recordBytes);
-    __builtin_prefetch(panel + 4 * Format::recordBytes + 64);
-    __builtin_prefetch(panel + 4 * Format::recordBytes + 128);
-    __builtin_prefetch(panel + 4 * Format::recordBytes + 192);
-    __builtin_prefetch(panel + 4 * Format::recordBytes + 256);
+    fetchAhead<Format::recordBytes>(panel);
     Codes codes[8];
     if constexpr (Format::bits == 4) {
       for (int j = 0; j < 4; j++) {
@@ -76,7 +83,7 @@ void quantTile(const uint8_t* panel, int cols, const uint8_t* x, size_t rowBytes
         const I dot = dotGroup<Format::zeroCode, Format::bits == 4>(codes, h * perHalf, (h + 1) * perHalf, coarse, fine, sumOfCodes);
         acc[r] = fma(mul(toFloat(dot), activationScale), scale[h], acc[r]);
       }
-      if constexpr (Format::hasMin) acc[r] = fma(mul(splat(float(sums[0] + sums[1])), activationScale), minimum, acc[r]);
+      if constexpr (Format::hasMin) acc[r] = fma(splat(totalsOf(row, cols)[g]), minimum, acc[r]);
     }
   }
   for (int r = 0; r < Rows; r++) finish(o, r, acc[r]);
@@ -88,6 +95,7 @@ void f32Tile(const uint8_t* panel, int cols, const uint8_t* x, size_t rowBytes, 
   F acc[Rows];
   for (int r = 0; r < Rows; r++) acc[r] = zero();
   for (int k = 0; k < cols; k++, w += kPanelRows) {
+    fetchAhead<64>(w);
     const F weights = load(w);
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; r++) acc[r] = fma(splat(reinterpret_cast<const float*>(x + size_t(r) * rowBytes)[k]), weights, acc[r]);
@@ -101,6 +109,7 @@ void f16Tile(const uint8_t* panel, int cols, const uint8_t* x, size_t rowBytes, 
   F acc[Rows];
   for (int r = 0; r < Rows; r++) acc[r] = zero();
   for (int k = 0; k < cols; k++, w += kPanelRows) {
+    if (k % 2 == 0) fetchAhead<64>(w);
     const F weights = loadHalf(w);
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; r++) acc[r] = fma(splat(reinterpret_cast<const float*>(x + size_t(r) * rowBytes)[k]), weights, acc[r]);
@@ -114,6 +123,7 @@ void bf16Tile(const uint8_t* panel, int cols, const uint8_t* x, size_t rowBytes,
   F acc[Rows];
   for (int r = 0; r < Rows; r++) acc[r] = zero();
   for (int k = 0; k < cols; k += 2, w += 2 * kPanelRows) {
+    fetchAhead<64>(w);
     const Pairs pairs = loadPairs(w);
 #if DYN_BF16_DOT
 #pragma GCC unroll 8

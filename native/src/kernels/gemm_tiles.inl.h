@@ -39,7 +39,7 @@ inline void multiplyGroup(const uint8_t* codes, const uint8_t* x, size_t rowByte
 template <int Rows>
 struct GroupFactors {
   float scale[Rows];
-  float sum[Rows];   // of the activations: what a weight's minimum is multiplied by
+  float total[Rows]; // of the activations: what a weight's minimum is multiplied by
   int32_t zero[Rows]; // of the codes, times the weights' zero point: what is subtracted
 };
 
@@ -48,41 +48,43 @@ void gatherFactors(const uint8_t* x, size_t rowBytes, int cols, GroupFactors<Row
   for (int r = 0; r < Rows; r++) {
     const uint8_t* row = x + size_t(r) * rowBytes;
     const float* scales = scalesOf(row, cols);
+    const float* totals = totalsOf(row, cols);
     const int32_t* sums = sumsOf(row, cols);
     for (int g = 0; g < cols / kQuantGroup; g++) {
-      const int32_t sum = sums[2 * g] + sums[2 * g + 1];
       factors[g].scale[r] = scales[g];
-      if constexpr (Format::hasMin) factors[g].sum[r] = float(sum) * scales[g];
-      if constexpr (Format::zeroCode != 0) factors[g].zero[r] = Format::zeroCode * sum;
+      if constexpr (Format::hasMin) factors[g].total[r] = totals[g];
+      if constexpr (Format::zeroCode != 0) factors[g].zero[r] = Format::zeroCode * (sums[2 * g] + sums[2 * g + 1]);
     }
   }
 }
 
 // `Rows` rows times one panel. `codes` has the panel's codes as bytes, groups `codeStride` apart. All uses of a sum name it
 // by a constant: g++ leaves arrays that a loop indexes in memory.
-template <class Format, int Rows, int... R>
+// Fetch: the weights are not in the cache yet.
+template <class Format, int Rows, bool Fetch, int... R>
 void quantRows(std::integer_sequence<int, R...>, const uint8_t* panel, const uint8_t* codes, size_t codeStride, int groups, const uint8_t* x, size_t rowBytes,
                const GroupFactors<Rows>* factors, const Output& o) {
   GroupDots<Rows> even, odd;
   F acc[Rows] = {((void)R, zero())...};
-  const auto addRow = [](F sum, const int32_t* coarse, const int32_t* fine, F scale, F minimum, float rowScale, float rowSum, int32_t rowZero) __attribute__((always_inline)) {
+  const auto addRow = [](F sum, const int32_t* coarse, const int32_t* fine, F scale, F minimum, float rowScale, float rowTotal, int32_t rowZero) __attribute__((always_inline)) {
     I dot = _mm512_add_epi32(_mm512_slli_epi32(_mm512_load_si512(coarse), 8), _mm512_load_si512(fine));
     if constexpr (Format::zeroCode != 0) dot = _mm512_sub_epi32(dot, splatInt(rowZero));
     sum = fma(mul(toFloat(dot), splat(rowScale)), scale, sum);
-    if constexpr (Format::hasMin) sum = fma(splat(rowSum), minimum, sum);
+    if constexpr (Format::hasMin) sum = fma(splat(rowTotal), minimum, sum);
     return sum;
   };
 #define DYN_ADD_GROUP(dots, values, factor)                                                                                              \
   {                                                                                                                                      \
     const F scale = loadScales<Format::wide>(values);                                                                                    \
     const F minimum = Format::hasMin ? loadScales<Format::wide>((values) + Format::scaleBytes) : zero();                                 \
-    ((acc[R] = addRow(acc[R], dots.coarse[R], dots.fine[R], scale, minimum, (factor).scale[R], (factor).sum[R], (factor).zero[R])), ...); \
+    ((acc[R] = addRow(acc[R], dots.coarse[R], dots.fine[R], scale, minimum, (factor).scale[R], (factor).total[R], (factor).zero[R])), ...); \
   }
   const uint8_t* values = panel + Format::codeBytes;
   // A group's sums are added while the tiles work on the next one.
   multiplyGroup<0>(codes, x, rowBytes, even);
   int g = 1;
   for (; g + 1 < groups; g += 2, values += 2 * Format::recordBytes) {
+    if constexpr (Fetch) fetchAhead<2 * Format::recordBytes>(values);
     multiplyGroup<1>(codes + size_t(g) * codeStride, x + 2 * g * kQuantGroup, rowBytes, odd);
     DYN_ADD_GROUP(even, values, factors[g - 1])
     multiplyGroup<0>(codes + size_t(g + 1) * codeStride, x + 2 * (g + 1) * kQuantGroup, rowBytes, even);
@@ -97,12 +99,14 @@ void quantRows(std::integer_sequence<int, R...>, const uint8_t* panel, const uin
 
 // 4-bit codes of a panel as bytes, 512 per group.
 inline void widenCodes(const uint8_t* panel, size_t recordBytes, int groups, uint8_t* out) {
-  for (int g = 0; g < groups; g++, panel += recordBytes, out += 512)
+  for (int g = 0; g < groups; g++, panel += recordBytes, out += 512) {
+    fetchAhead<320>(panel);
     for (int j = 0; j < 4; j++) {
       const Codes both = loadCodes(panel + 64 * j);
       _mm512_store_si512(out + 64 * j, lowNibbles(both));
       _mm512_store_si512(out + 64 * (j + 4), highNibbles(both));
     }
+  }
 }
 
 // One thread's memory, 64-byte aligned.
@@ -126,16 +130,18 @@ void quantTiles(const PackedMatrix& w, const Activations& x, int panel0, int pan
   for (int p = panel0; p < panel1; p++) {
     const uint8_t* panel = w.data + size_t(p) * w.panelBytes;
     if constexpr (widen) widenCodes(panel, Format::recordBytes, groups, widened);
-    for (int t = 0; t < tiles; t++) {
+    const auto multiply = [&](auto fetch, int t) {
       const Output o{out + size_t(row0 + t * Rows) * outStride + size_t(p) * kPanelRows, outStride, bias ? bias + p * kPanelRows : nullptr, store};
-      quantRows<Format, Rows>(std::make_integer_sequence<int, Rows>(), panel, widen ? widened : panel, widen ? 512 : Format::recordBytes, groups, rowsOf(t), x.rowBytes, factors + t * groups, o);
-    }
+      quantRows<Format, Rows, decltype(fetch)::value>(std::make_integer_sequence<int, Rows>(), panel, widen ? widened : panel, widen ? 512 : Format::recordBytes, groups, rowsOf(t), x.rowBytes, factors + t * groups, o);
+    };
+    multiply(std::bool_constant<!widen>(), 0);
+    for (int t = 1; t < tiles; t++) multiply(std::false_type(), t);
   }
   tile::release();
 }
 
-// MTiles x NPanels tiles of results at once; `rows` of the last tile of rows count.
-template <int MTiles, int NPanels>
+// MTiles x NPanels tiles of results at once; `rows` of the last tile of rows count. Fetch: the weights are not in the cache yet.
+template <int MTiles, int NPanels, bool Fetch>
 inline void bf16Tiles(const PackedMatrix& w, int p, const uint8_t* x, size_t rowBytes, int rows, float* out, size_t outStride, const float* bias, Store store) {
   const uint8_t* first = w.data + size_t(p) * w.panelBytes;
   const uint8_t* second = first + w.panelBytes;
@@ -144,6 +150,10 @@ inline void bf16Tiles(const PackedMatrix& w, int p, const uint8_t* x, size_t row
   if constexpr (MTiles == 2) tile::zero<2>();
   if constexpr (MTiles == 2 && NPanels == 2) tile::zero<3>();
   for (int k = 0; k < w.cols; k += 32) {
+    if constexpr (Fetch) {
+      fetchAhead<1024>(first + size_t(k) * 32);
+      if constexpr (NPanels == 2) fetchAhead<1024>(second + size_t(k) * 32);
+    }
     tile::load<4>(x + size_t(k) * 2, rowBytes);
     tile::load<6>(first + size_t(k) * 32, 64);
     tile::multiplyBf16<0, 4, 6>();
@@ -169,13 +179,13 @@ inline void bf16Tiles(const PackedMatrix& w, int p, const uint8_t* x, size_t row
   }
 }
 
-template <int MTiles>
+template <int MTiles, bool Fetch>
 void bf16TileRows(const PackedMatrix& w, const Activations& x, int panel0, int panel1, int row, int rows, float* out, size_t outStride, const float* bias, Store store) {
   const uint8_t* activations = x.data + size_t(row) * x.rowBytes;
   float* to = out + size_t(row) * outStride;
   int p = panel0;
-  for (; p + 2 <= panel1; p += 2) bf16Tiles<MTiles, 2>(w, p, activations, x.rowBytes, rows, to, outStride, bias, store);
-  if (p < panel1) bf16Tiles<MTiles, 1>(w, p, activations, x.rowBytes, rows, to, outStride, bias, store);
+  for (; p + 2 <= panel1; p += 2) bf16Tiles<MTiles, 2, Fetch>(w, p, activations, x.rowBytes, rows, to, outStride, bias, store);
+  if (p < panel1) bf16Tiles<MTiles, 1, Fetch>(w, p, activations, x.rowBytes, rows, to, outStride, bias, store);
 }
 
 // What multiplyBf16 does, in vectors: for fewer rows than a tile is worth.
@@ -189,6 +199,7 @@ void bf16FewRows(const uint8_t* panel, int cols, const uint8_t* x, size_t rowByt
     for (int r = 0; r < Rows; r++) even[r] = odd[r] = zero();
 #pragma GCC unroll 4
     for (int pair = 0; pair < 16; pair++, w += 2 * kPanelRows) {
+      fetchAhead<64>(w);
       const Pairs weights = loadPairs(w);
       const F evenWeights = evenOfPairs(weights), oddWeights = oddOfPairs(weights);
 #pragma GCC unroll 4
@@ -213,13 +224,20 @@ void bf16Gemm(const PackedMatrix& w, const Activations& x, int panel0, int panel
   int row = row0;
   if (row1 - row >= kTileRows) {
     tile::configure(tileShapes(kTileRows, 64, 16));
-    for (; row + 2 * kTileRows <= row1; row += 2 * kTileRows) bf16TileRows<2>(w, x, panel0, panel1, row, kTileRows, out, outStride, bias, store);
-    for (; row + kTileRows <= row1; row += kTileRows) bf16TileRows<1>(w, x, panel0, panel1, row, kTileRows, out, outStride, bias, store);
+    for (; row + 2 * kTileRows <= row1; row += 2 * kTileRows) {
+      if (row == row0) bf16TileRows<2, true>(w, x, panel0, panel1, row, kTileRows, out, outStride, bias, store);
+      else bf16TileRows<2, false>(w, x, panel0, panel1, row, kTileRows, out, outStride, bias, store);
+    }
+    if (row + kTileRows <= row1) {
+      if (row == row0) bf16TileRows<1, true>(w, x, panel0, panel1, row, kTileRows, out, outStride, bias, store);
+      else bf16TileRows<1, false>(w, x, panel0, panel1, row, kTileRows, out, outStride, bias, store);
+      row += kTileRows;
+    }
   }
   const int rest = row1 - row;
   if (rest >= kBf16RowsWorthTiles) {
     tile::configure(tileShapes(rest, 64, 16));
-    bf16TileRows<1>(w, x, panel0, panel1, row, rest, out, outStride, bias, store);
+    bf16TileRows<1, true>(w, x, panel0, panel1, row, rest, out, outStride, bias, store);
   }
   if (row1 - row0 >= kBf16RowsWorthTiles) tile::release();
   if (rest < kBf16RowsWorthTiles)

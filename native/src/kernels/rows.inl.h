@@ -21,7 +21,7 @@ inline F exponential(F x) {
 
 size_t activationRowBytes(PackedType type, int cols) {
   size_t bytes = size_t(cols) * 4;
-  if (type == PackedType::U4 || type == PackedType::U8) bytes = size_t(cols) * 2 + size_t(cols / kQuantGroup) * 12;
+  if (type == PackedType::U4 || type == PackedType::U8) bytes = size_t(cols) * 2 + size_t(cols / kQuantGroup) * 16;
 #if DYN_BF16_DOT
   if (type == PackedType::BF16) bytes = size_t(cols) * 2;
 #endif
@@ -32,6 +32,7 @@ size_t activationRowBytes(PackedType type, int cols) {
 inline void quantiseRow(const float* x, int cols, uint8_t* row) {
   float* scales = reinterpret_cast<float*>(row + 2 * cols);
   int32_t* sums = reinterpret_cast<int32_t*>(row + 2 * cols + cols / kQuantGroup * 4);
+  float* totals = reinterpret_cast<float*>(sums + cols / kQuantGroup * 2);
   constexpr float top = 126.0f * 256;
   for (int g = 0; g < cols / kQuantGroup; g++) {
     int8_t* coarse = reinterpret_cast<int8_t*>(row) + 2 * g * kQuantGroup;
@@ -50,6 +51,7 @@ inline void quantiseRow(const float* x, int cols, uint8_t* row) {
       for (int i = 0; i < 16; i++) total += 256 * coarse[16 * half + i] + fine[16 * half + i];
       sums[2 * g + half] = total;
     }
+    totals[g] = float(sums[2 * g] + sums[2 * g + 1]) * scales[g];
   }
 }
 
