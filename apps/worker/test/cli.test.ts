@@ -44,7 +44,7 @@ describe("usage", () => {
 		[["serve"], {}, '"serve" is no command'],
 		[["--override-engine-args", "[1]"], {}, "--override-engine-args must be a JSON object"],
 		[["--kv-block-size", "64"], {}, "tokens_per_block: 64; it is always 32"],
-		[["model", "fetch"], {}, "model needs one of pull, list, path, remove, not fetch"],
+		[["model", "fetch"], {}, "model needs one of pull, list, path, remove, quantize, not fetch"],
 	])("refuses %j %j with exit code 2", async (args, env, message) => {
 		const { code, stderr } = await run(args, { env });
 		expect(stderr).toContain(message);

@@ -32,3 +32,9 @@ export type {
 	NativeSamples,
 	NativeStep,
 } from "./native/native-binding.js";
+export {
+	type CheckProgress,
+	type CheckQuantizationOptions,
+	checkQuantization,
+	type QuantizationMeasure,
+} from "./quantization/check-quantization.js";

@@ -4,9 +4,10 @@ import { openModelStore } from "../options/assemble.js";
 import type { Values } from "../options/values.js";
 import { terminalLogger } from "../terminal/terminal.js";
 
-/** model pull|list|path|remove */
+/** model pull|list|path|remove|quantize */
 export async function model(values: Values, [action, name, ...rest]: readonly string[]): Promise<number> {
-	const store = openModelStore(values, terminalLogger(values, "warn"));
+	const logger = terminalLogger(values, "warn");
+	const store = openModelStore(values, logger);
 	const need = (): string => {
 		if (name !== undefined && rest.length === 0) return name;
 		throw new DynError(
@@ -35,10 +36,15 @@ export async function model(values: Values, [action, name, ...rest]: readonly st
 			await store.remove(need());
 			process.stdout.write(`removed ${name}\n`);
 			return 0;
+		case "quantize": {
+			const { quantize } = await import("./quantize.js");
+			const { path } = await store.resolve(need(), { pull: true });
+			return quantize(values, need(), path, logger);
+		}
 		default:
 			throw new DynError(
 				"INVALID_ARGUMENT",
-				`model needs one of pull, list, path, remove${action ? `, not ${action}` : ""}`,
+				`model needs one of pull, list, path, remove, quantize${action ? `, not ${action}` : ""}`,
 			);
 	}
 }

@@ -13,6 +13,7 @@ import { mocker } from "./tables/mocker.js";
 import { model } from "./tables/model.js";
 import { store } from "./tables/model-store.js";
 import { planes } from "./tables/planes.js";
+import { quantize } from "./tables/quantize.js";
 import { requestLimit } from "./tables/request-limit.js";
 import { telemetry } from "./tables/telemetry.js";
 import { engineKind, trtllm, workerEngine } from "./tables/trtllm.js";
@@ -205,15 +206,20 @@ export const MOCKER: CommandTable = {
 
 export const MODEL: CommandTable = {
 	name: "model",
-	summary: "Pull, list, find and remove models",
-	usage: "dyn-worker model pull|list|path|remove [MODEL] [options]",
+	summary: "Pull, list, find and remove models, and measure what quantising one costs",
+	usage: "dyn-worker model pull|list|path|remove|quantize [MODEL] [options]",
 	examples: [
 		["dyn-worker model pull smollm2-135m-instruct", "get a model before it is needed"],
 		["dyn-worker model list", "what is in the store"],
 		["dyn-worker model path smollm2-135m-instruct", "where a model is"],
 		["dyn-worker model remove smollm2-135m-instruct", "delete it"],
+		["dyn-worker model quantize --check ./Qwen3-0.6B", "what int8 and int4 cost in perplexity"],
+		[
+			"dyn-worker model quantize --check ./Qwen3-0.6B --quantization int4 --text my.txt",
+			"int4, on a text of yours",
+		],
 	],
-	options: [...store, ...general],
+	options: [...quantize, ...store, ...general],
 	takesWords: true,
 };
 

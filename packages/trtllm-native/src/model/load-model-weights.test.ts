@@ -320,9 +320,9 @@ describe("what would load and answer nonsense is refused", () => {
 		],
 		[
 			"blk.1.ffn_up.weight",
-			[32, 48],
+			[32, 64],
 			new Array(32 * 48).fill(1),
-			"has shape [32, 48], but the model needs [48, 32]",
+			"has shape [32, 64], but the model needs [64, 32]",
 		],
 	])("the tensor %s of shape %j", async (name, shape, values, message) => {
 		expect(

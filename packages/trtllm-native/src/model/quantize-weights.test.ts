@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterAll, describe, expect, it } from "vitest";
-import { tinyModel, WIDE } from "../native/__fixtures__/tiny-model.js";
+import { tinyModel, UNEVEN, WIDE } from "../native/__fixtures__/tiny-model.js";
 import { checkpointFolder, huggingFace } from "./__fixtures__/tiny-checkpoint.js";
 import { loadModelWeights } from "./load-model-weights.js";
 import { type Quantization, quantizeWeights } from "./quantize-weights.js";
@@ -53,16 +53,29 @@ describe("quantizeWeights", () => {
 			}),
 		);
 	});
+
+	it("refuses rows that are no whole groups", () => {
+		const odd = tinyModel(UNEVEN);
+		odd.dispose();
+		expect(() => quantizeWeights(odd.weights, "int8")).toThrow(
+			/rows of embed have 74 values, which is no multiple of 32/,
+		);
+	});
 });
 
 describe("loadModelWeights with a quantization", () => {
-	it.each([
-		["int8", /rows of layers\.0\.down have 48 values, which is no multiple of 32/],
-		["int5", /quantization must be "int8" or "int4", got "int5"/],
-	])("refuses what it cannot do: %s", async (quantization, message) => {
+	it("says what the tensors become", async () => {
+		const path = await files.saveHuggingFace(huggingFace("qwen2"));
+		const { tensors } = await loadModelWeights(path, { quantization: "int8" });
+		expect(tensors.find(({ name }) => name === "layers.1.q")?.quantizeTo).toBe("Q8_0");
+		expect(tensors.find(({ name }) => name === "layers.1.qBias")?.quantizeTo).toBeUndefined();
+	});
+
+	it("refuses one that there is not", async () => {
 		const path = await files.saveHuggingFace(huggingFace("llama"));
-		await expect(
-			loadModelWeights(path, { quantization: quantization as Quantization }),
-		).rejects.toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringMatching(message) });
+		await expect(loadModelWeights(path, { quantization: "int5" as Quantization })).rejects.toMatchObject({
+			code: "INVALID_ARGUMENT",
+			message: expect.stringContaining('quantization must be "int8" or "int4", got "int5"'),
+		});
 	});
 });

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { GgufValue } from "@dyn/models";
 import { float32Tensor, type TensorData, writeGguf, writeSafetensors } from "@dyn/models/testing";
 
-const SIZES = { layers: 2, hidden: 32, heads: 4, kvHeads: 2, headDim: 16, ffn: 48, vocab: 40 } as const;
+const SIZES = { layers: 2, hidden: 32, heads: 4, kvHeads: 2, headDim: 16, ffn: 64, vocab: 40 } as const;
 
 /** Llama 3's frequency scaling with borders inside what 8 pairs of theta 10,000 span. */
 export const LLAMA3 = {
