@@ -129,7 +129,11 @@ async function tokenLosses(
 	return losses;
 }
 
-async function decodeSpeed(engine: Engine, tokenIds: readonly number[] | Uint32Array, maxSeqLen: number): Promise<number> {
+async function decodeSpeed(
+	engine: Engine,
+	tokenIds: readonly number[] | Uint32Array,
+	maxSeqLen: number,
+): Promise<number> {
 	const prompt = tokenIds.slice(0, Math.min(DECODED.prompt, maxSeqLen / 2));
 	const maxTokens = Math.min(DECODED.tokens, maxSeqLen - prompt.length);
 	let decoded = 0;
