@@ -41,6 +41,7 @@ describe("usage", () => {
 			{},
 			"TensorRT-LLM no longer serves prebuilt engines; pass the checkpoint with --model",
 		],
+		[["--enable-lora"], {}, "--enable-lora needs a --system-port"],
 		[["serve"], {}, '"serve" is no command'],
 		[["--override-engine-args", "[1]"], {}, "--override-engine-args must be a JSON object"],
 		[["--kv-block-size", "64"], {}, "tokens_per_block: 64; it is always 32"],

@@ -18,6 +18,7 @@ export type {
 export type { EventSourceRecord } from "./event-plane/event-source.js";
 export { type Canary, type CanaryOptions, createCanary } from "./health/canary.js";
 export type { Reachability, RequestPlane, ServedTarget, Traffic } from "./request-plane/request-plane.js";
+export type { Control, ControlAnswer, ControlRequest } from "./status-server/control.js";
 export {
 	createStatusServer,
 	type StatusServer,

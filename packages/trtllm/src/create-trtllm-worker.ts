@@ -3,10 +3,12 @@ import { DynError, type Logger, silentLogger } from "@dyn/common";
 import type { Engine } from "@dyn/engine";
 import { createTcpKvTransfer } from "@dyn/kvbm/transfer";
 import { createModelStore, DEFAULT_MODEL } from "@dyn/models/store";
-import { type GenerateRequest, isEmbedRequest, type ModelCard } from "@dyn/protocols";
+import { type GenerateRequest, isEmbedRequest } from "@dyn/protocols";
 import { generateCodec } from "@dyn/protocols/dynamo";
-import { createCanary, createRuntime, type Instance, type Runtime } from "@dyn/runtime";
-import { adapterCard, loadAdapters } from "./adapters.js";
+import { createCanary, createRuntime } from "@dyn/runtime";
+import { loadAdapters } from "./adapters/adapters.js";
+import { WorkerAdapters } from "./adapters/worker-adapters.js";
+import { WorkerCards } from "./adapters/worker-cards.js";
 import { cardFiles } from "./card/card-files.js";
 import { modelCard } from "./card/model-card.js";
 import { roleOf } from "./disaggregation-mode.js";
@@ -19,7 +21,7 @@ import { touchCanary } from "./health/canary-traffic.js";
 import { healthCheckPayload } from "./health/health-check-payload.js";
 import { askThroughPrefill } from "./health/prefill-canary.js";
 import { showCacheUse } from "./kv-events/cache-gauges.js";
-import { createKvEventPublisher, type KvEventPublisher } from "./kv-events/kv-event-publisher.js";
+import { createKvEventPublisher } from "./kv-events/kv-event-publisher.js";
 import { kvEventsOf } from "./kv-events/kv-events-of.js";
 import { Presence } from "./presence.js";
 import { ServingWorker, type TrtllmWorker } from "./trtllm-worker.js";
@@ -164,22 +166,19 @@ async function assemble(
 		? { publishesKvEvents: true, ...(answersQueries ? { answersKvQueries: true } : {}) }
 		: {};
 	const card = modelCard({ name, modelPath: model.path, files, role, info, engine, routing }, options);
-	const presence = new Presence({
-		served,
-		publishCard: () =>
-			publishCards(
-				runtime,
-				[card, ...loras.map((lora) => adapterCard(card, lora))],
-				served.instance,
-				kvEventPublisher,
-			),
-		logger,
+	const cards = new WorkerCards({
+		card,
+		adapters: loras,
+		publish: (each) => runtime.models.publish(each, served.instance),
+		kvEvents: kvEventPublisher,
 	});
+	const presence = new Presence({ served, publishCard: () => cards.publish(), logger });
 	await presence.begin();
 	return new ServingWorker({
 		engine,
 		info,
 		card,
+		adapters: new WorkerAdapters(engine, name, cards, logger),
 		runtime,
 		served,
 		handler,
@@ -195,22 +194,4 @@ async function assemble(
 		ownsRuntime: options.runtime === undefined,
 		logger,
 	});
-}
-
-/** A worker is in discovery with its KV events or not at all: a router that knew it without would not listen. */
-async function publishCards(
-	runtime: Runtime,
-	cards: readonly ModelCard[],
-	instance: Instance,
-	kvEvents: KvEventPublisher | null,
-): Promise<{ withdraw(): Promise<void> }> {
-	await kvEvents?.announce();
-	const published: { withdraw(): Promise<void> }[] = [];
-	for (const card of cards) published.push(await runtime.models.publish(card, instance));
-	return {
-		withdraw: async () => {
-			for (const each of published.reverse()) await each.withdraw();
-			await kvEvents?.withdraw();
-		},
-	};
 }

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+export { type LoraControlOptions, loraControl } from "./adapters/lora-control.js";
+export type { WorkerAdapter, WorkerAdapters } from "./adapters/worker-adapters.js";
 export type { MetadataOptions } from "./card/card-files.js";
 export { createTrtllmWorker } from "./create-trtllm-worker.js";
 export { DISAGGREGATION_MODES, type DisaggregationMode } from "./disaggregation-mode.js";

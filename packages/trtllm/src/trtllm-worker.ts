@@ -3,6 +3,7 @@ import { createRequestContext, DynError, type Logger, type RequestContext } from
 import type { Engine, EngineInfo } from "@dyn/engine";
 import type { EngineOutput, GenerateRequest, ModelCard } from "@dyn/protocols";
 import type { Canary, Runtime, ServedEndpoint } from "@dyn/runtime";
+import type { WorkerAdapters } from "./adapters/worker-adapters.js";
 import type { Handler } from "./handlers/handler.js";
 import { watchEngine } from "./health/watch-engine.js";
 import type { KvEventPublisher } from "./kv-events/kv-event-publisher.js";
@@ -12,6 +13,8 @@ export interface TrtllmWorker {
 	readonly engine: Engine;
 	readonly info: EngineInfo;
 	readonly card: ModelCard;
+	/** LoRA adapters, which come and go while the worker serves; those of its start among them. */
+	readonly adapters: WorkerAdapters;
 	readonly runtime: Runtime;
 	readonly served: ServedEndpoint;
 	/** The engine is alive, the canary, if any, was answered, and the worker is not on its way out. */
@@ -31,6 +34,7 @@ export interface WorkerParts {
 	readonly engine: Engine;
 	readonly info: EngineInfo;
 	readonly card: ModelCard;
+	readonly adapters: WorkerAdapters;
 	readonly runtime: Runtime;
 	readonly served: ServedEndpoint;
 	readonly handler: Handler;
@@ -51,6 +55,7 @@ export class ServingWorker implements TrtllmWorker {
 	readonly engine: Engine;
 	readonly info: EngineInfo;
 	readonly card: ModelCard;
+	readonly adapters: WorkerAdapters;
 	readonly runtime: Runtime;
 	readonly served: ServedEndpoint;
 	readonly closed: Promise<void>;
@@ -65,6 +70,7 @@ export class ServingWorker implements TrtllmWorker {
 		this.engine = parts.engine;
 		this.info = parts.info;
 		this.card = parts.card;
+		this.adapters = parts.adapters;
 		this.runtime = parts.runtime;
 		this.served = parts.served;
 		this.closed = new Promise((resolve) => {

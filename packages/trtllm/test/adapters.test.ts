@@ -7,7 +7,7 @@ import { float32Tensor, writeSafetensors } from "@dyn/models/testing";
 import { createGenerateRequest } from "@dyn/protocols";
 import { createRuntime, type Runtime } from "@dyn/runtime";
 import { createTrtllmWorker, type TrtllmWorker } from "@dyn/trtllm";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 
 /** A worker with the real model and two made-up adapters. */
 const root = mkdtempSync(join(tmpdir(), "dyn-adapters-"));
@@ -75,6 +75,42 @@ it("the real model answers with each, side by side, and one that adds nothing ch
 	expect(strong).not.toEqual(plain);
 	expect(await tokens("strong")).toEqual(strong);
 	await expect(tokens("nobody")).rejects.toMatchObject({ code: "NOT_FOUND" });
+});
+
+it("one comes and goes while the worker serves; what runs with it ends first", async () => {
+	const names = () => runtime.models.list().map(({ card }) => card.name);
+	const strong = await tokens("strong");
+	const { adapter, known } = await worker.adapters.load("late", join(root, "strong"));
+	expect([adapter.name, known]).toEqual(["late", false]);
+	expect(names()).toContain("late");
+	const request = createGenerateRequest({
+		tokenIds: [1, 2, 3],
+		lora: "late",
+		stop: { maxTokens: 30, ignoreEos: true },
+	});
+	const answer = worker.generate(request, createRequestContext())[Symbol.asyncIterator]();
+	await answer.next();
+	const unloaded = worker.adapters.unload("late");
+	await vi.waitFor(() => expect(names()).not.toContain("late"));
+	await expect(tokens("late")).rejects.toMatchObject({ code: "NOT_FOUND" });
+	await expect(worker.adapters.unload("late")).rejects.toMatchObject({ code: "OVERLOADED" });
+	let count = 1;
+	for (let next = await answer.next(); !next.done; next = await answer.next())
+		count += next.value.tokenIds.length;
+	expect(count).toBe(30);
+	await unloaded;
+	// The name is free: nothing of what it meant is left, in the cache neither.
+	await worker.adapters.load("late", join(root, "empty"));
+	expect(await tokens("late")).toEqual(await tokens(null));
+	expect(await tokens("strong")).toEqual(strong);
+	await worker.adapters.unload("late");
+	await expect(worker.adapters.load("smollm2-135m-instruct", root)).rejects.toThrow(
+		"is the name of the model",
+	);
+	await expect(worker.adapters.load("late", join(root, "nowhere"))).rejects.toMatchObject({
+		code: "NOT_FOUND",
+	});
+	expect(names()).toEqual(["smollm2-135m-instruct", "strong", "empty"]);
 });
 
 it("an adapter that cannot be served ends the start", async () => {

@@ -3,7 +3,9 @@ import { consoleDirectory } from "@dyn/console";
 import { createFrontend } from "@dyn/frontend";
 import { createRuntime, createStatusServer, formatEndpointPath } from "@dyn/runtime";
 import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
+import type { TrtllmWorker } from "@dyn/trtllm";
 import { startWorker } from "../options/assemble.js";
+import { loraControlOf } from "../options/lora-control.js";
 import { openTelemetry } from "../options/telemetry.js";
 import type { Values } from "../options/values.js";
 import { untilSignal } from "../terminal/shutdown.js";
@@ -11,6 +13,8 @@ import { terminalLogger, usesColour } from "../terminal/terminal.js";
 
 /** Worker and frontend in one process. */
 export async function run(values: Values): Promise<number> {
+	let served: TrtllmWorker | null = null;
+	const control = loraControlOf(values, () => served);
 	const logger = terminalLogger(values, "warn");
 	const metrics = createPrometheusMetrics();
 	const telemetry = await openTelemetry(values, logger);
@@ -43,6 +47,7 @@ export async function run(values: Values): Promise<number> {
 		await frontend.close();
 		throw error;
 	});
+	served = worker;
 	const systemPort = (values["systemPort"] as number | undefined) ?? -1;
 	const status =
 		systemPort < 0
@@ -50,6 +55,7 @@ export async function run(values: Values): Promise<number> {
 			: await createStatusServer({
 					port: systemPort,
 					metrics,
+					control,
 					endpoints: () => ({ [formatEndpointPath(worker.served.instance.path)]: worker.healthy }),
 				});
 	await frontend.ready;

@@ -6,6 +6,7 @@ import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
 import { forwardEngineMetrics, type TrtllmWorker } from "@dyn/trtllm";
 import { startWorker } from "../options/assemble.js";
 import { joinDeployment } from "../options/deployment.js";
+import { loraControlOf } from "../options/lora-control.js";
 import { openTelemetry } from "../options/telemetry.js";
 import type { Values } from "../options/values.js";
 import { untilSignal } from "../terminal/shutdown.js";
@@ -13,6 +14,8 @@ import { terminalLogger } from "../terminal/terminal.js";
 
 /** A worker without HTTP, found by the frontends of its deployment. */
 export async function worker(values: Values): Promise<number> {
+	let started: TrtllmWorker | null = null;
+	const control = loraControlOf(values, () => started);
 	const logger = terminalLogger(values);
 	const metrics = createPrometheusMetrics();
 	const telemetry = await openTelemetry(values, logger);
@@ -23,13 +26,12 @@ export async function worker(values: Values): Promise<number> {
 		tracer,
 	});
 	const files = new Map<string, string>();
-	let started: TrtllmWorker | null = null;
 	const endpoints = (): Record<string, boolean> =>
 		started ? { [formatEndpointPath(started.served.instance.path)]: started.healthy } : {};
 	// Before the model: the port that serves its files is named in its card.
 	const engineMetrics = values["engineMetricsUrl"] as string | undefined;
 	const shown = engineMetrics === undefined ? metrics : forwardEngineMetrics(metrics, engineMetrics, logger);
-	const status = await openStatusServer(values, { metrics: shown, endpoints, files });
+	const status = await openStatusServer(values, { metrics: shown, endpoints, files, control });
 	try {
 		started = await startWorker(values, {
 			runtime: deployment.runtime,
@@ -66,7 +68,7 @@ export async function worker(values: Values): Promise<number> {
 
 function openStatusServer(
 	values: Values,
-	served: Pick<Parameters<typeof createStatusServer>[0], "metrics" | "endpoints" | "files">,
+	served: Pick<Parameters<typeof createStatusServer>[0], "metrics" | "endpoints" | "files" | "control">,
 ): Promise<StatusServer> | null {
 	const port = (values["systemPort"] as number | undefined) ?? -1;
 	return port < 0

@@ -5,7 +5,7 @@ import { conformance } from "./tables/conformance.js";
 import { deployment, graceSeconds } from "./tables/deployment.js";
 import { disaggregation, kvTransfer } from "./tables/disaggregation.js";
 import { discovery } from "./tables/discovery.js";
-import { naming, status } from "./tables/endpoint.js";
+import { control, naming, status } from "./tables/endpoint.js";
 import { engine } from "./tables/engine.js";
 import { general } from "./tables/general.js";
 import { http } from "./tables/http.js";
@@ -41,7 +41,17 @@ export const RUN: CommandTable = {
 		["dyn-worker --model ./Qwen3-0.6B --http-port 9000", "serve a local checkpoint"],
 		["dyn-worker --model org/name:file.gguf", "pull a GGUF file from the Hugging Face hub and serve it"],
 	],
-	options: [...model, ...engine, ...http, ...naming, ...status, ...store, ...telemetry, ...general],
+	options: [
+		...model,
+		...engine,
+		...http,
+		...naming,
+		...status,
+		...control,
+		...store,
+		...telemetry,
+		...general,
+	],
 };
 
 const ofWorkers: readonly OptionSpec[] = [
@@ -72,6 +82,7 @@ export const WORKER: CommandTable = {
 		...requestLimit,
 		...disaggregation,
 		...kvTransfer,
+		...control,
 		...ofWorkers,
 	],
 	withTrtllm: {

@@ -2,6 +2,7 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { DynError, type Metrics } from "@dyn/common";
+import { type Control, controlRequest } from "./control.js";
 import { sendFile } from "./send-file.js";
 
 export interface StatusServerOptions {
@@ -13,6 +14,8 @@ export interface StatusServerOptions {
 	readonly endpoints: () => Readonly<Record<string, boolean>>;
 	/** URL path → file that is served there; entries may come and go. No other file can be reached. */
 	readonly files?: ReadonlyMap<string, string>;
+	/** Answers other paths; asked first. Default: there are none. */
+	readonly control?: Control | undefined;
 }
 
 export interface StatusServer {
@@ -22,7 +25,7 @@ export interface StatusServer {
 
 /**
  * A worker's own port: `/health` and `/live` (200 when every endpoint is ready, else 503, with Dynamo's JSON),
- * `/metrics` (Prometheus text) and the files that a model card names.
+ * `/metrics` (Prometheus text), the files that a model card names and what `control` answers.
  * @throws DynError INVALID_ARGUMENT when it cannot listen there, because the port is taken for example
  */
 export async function createStatusServer({
@@ -31,10 +34,17 @@ export async function createStatusServer({
 	metrics,
 	endpoints,
 	files,
+	control,
 }: StatusServerOptions): Promise<StatusServer> {
 	const began = performance.now();
 	const server = createServer((request, response) => {
 		const path = request.url?.split("?", 1)[0] ?? "";
+		const controlled = control?.(controlRequest(request, path));
+		if (controlled)
+			return controlled.then(
+				({ status, body }) => answer(response, status, body),
+				() => answer(response, 500, { message: `${path} failed` }),
+			);
 		if (request.method !== "GET" && request.method !== "HEAD")
 			return answer(response.setHeader("allow", "GET, HEAD"), 405, { message: "only GET is served here" });
 		if (path === "/health" || path === "/live") return health(response);

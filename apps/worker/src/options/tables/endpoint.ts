@@ -59,3 +59,15 @@ export const status: readonly OptionSpec[] = [
 		group: "Endpoint",
 	},
 ];
+
+/** What its operator may do while it runs. */
+export const control: readonly OptionSpec[] = [
+	{
+		name: "enableLora",
+		flags: ["enable-lora"],
+		env: ["DYN_LORA_ENABLED"],
+		type: "boolean",
+		help: "Serve /v1/loras on --system-port: adapters are loaded and unloaded while the model is served",
+		group: "Endpoint",
+	},
+];
