@@ -12,15 +12,15 @@ avx512="$x86 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni"
 build_and_run() { # name, flags
   local objects=()
   local flags
-  for source in packing portable select avx2 avx512 avx512_bf16 amx; do
+  for source in packing portable select quantise quantise_avx2 avx2 avx512 avx512_bf16 amx; do
     flags=""
     if [ "$(uname -m)" = x86_64 ]; then
       case $source in
-        avx2) flags=$x86 ;;
+        avx2 | quantise_avx2) flags=$x86 ;;
         avx512) flags=$avx512 ;;
         avx512_bf16 | amx) flags="$avx512 -mavx512bf16" ;;
       esac
-    elif [[ $source == avx* || $source == amx ]]; then
+    elif [[ $source == *avx* || $source == amx ]]; then
       continue
     fi
     # shellcheck disable=SC2086
@@ -29,8 +29,11 @@ build_and_run() { # name, flags
   done
   # shellcheck disable=SC2086
   "$cxx" -std=c++17 -w $2 test/kernel-test.cpp "${objects[@]}" -o "$out/$1"
+  # shellcheck disable=SC2086
+  "$cxx" -std=c++17 -ffp-contract=off -w -Wno-psabi $2 test/quantise-test.cpp "${objects[@]}" -o "$out/$1-quantise"
   echo "$1:"
   "$out/$1"
+  "$out/$1-quantise"
 }
 
 build_and_run plain "-O3"

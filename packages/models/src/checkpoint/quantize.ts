@@ -10,7 +10,7 @@ const f32 = Math.fround;
 
 /**
  * Values as blocks of a quantised type, layouts as in GGML (gguf v3). Every operation is rounded to f32 as in
- * native/src/kernels/quantise.cpp, so both give the same blocks.
+ * native/src/kernels/quantise.inl.h, so both give the same blocks.
  * @throws RangeError when the values are not whole groups of 32
  */
 export function quantize(type: QuantizedType, values: Float32Array): Uint8Array {
@@ -95,11 +95,8 @@ function codesOf(x: Float32Array, { scale, min }: Line): Uint8Array {
 	return Uint8Array.from(x, (value) => f32(clamp(f32(f32(value - min) * factor), 0, 15) + 0.5));
 }
 
-/** In four lanes, as a vector unit adds. */
 function sum(x: Float32Array): number {
-	const lanes = new Float32Array(4);
-	for (const [i, value] of x.entries()) lanes[i % 4]! += value;
-	return f32(f32(lanes[0]! + lanes[2]!) + f32(lanes[1]! + lanes[3]!));
+	return x.reduce((total, value) => f32(total + value), 0);
 }
 
 function inverse(scale: number): number {
