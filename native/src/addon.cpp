@@ -382,9 +382,17 @@ void EngineHandle::deliver(Napi::Env env, Napi::Function, EngineHandle* handle, 
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("NativeEngine", EngineHandle::define(env));
-  Napi::Array isas = Napi::Array::New(env);
-  for (const char* name : {"amx", "avx512", "avx2", "portable"})
+#if defined(__x86_64__)
+  const std::vector<const char*> built = {"amx", "avx512", "avx2", "portable"};
+#else
+  const std::vector<const char*> built = {"portable"};
+#endif
+  Napi::Array families = Napi::Array::New(env), isas = Napi::Array::New(env);
+  for (const char* name : built) {
+    families.Set(families.Length(), name);
     if (selectKernels(name)) isas.Set(isas.Length(), name);
+  }
+  exports.Set("families", families);
   exports.Set("isas", isas);
   return exports;
 }

@@ -97,6 +97,7 @@ describe("commands", () => {
 	it("checks the machine", async () => {
 		const { code, stdout } = await run(["doctor", "--http-port", "0"]);
 		expect([code, stdout]).toEqual([0, expect.stringMatching(/ok {4}native engine: .*portable/)]);
+		expect(stdout).toMatch(/^(ok|tip) +kernels: (amx|(avx512|avx2|portable); not amx: )/m);
 		const broken = await run(["doctor", "--native-path", "/nowhere.node", "--http-port", "0"]);
 		expect([broken.code, broken.stdout]).toEqual([
 			1,

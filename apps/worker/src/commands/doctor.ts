@@ -6,6 +6,7 @@ import { openModelStore } from "../options/assemble.js";
 import type { Values } from "../options/values.js";
 import { terminalLogger, usesColour } from "../terminal/terminal.js";
 import { type Finding, firstLine, portIsFree, showFindings } from "./doctor-checks.js";
+import { cpuFlags, kernels } from "./doctor-kernels.js";
 
 const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 
@@ -24,8 +25,8 @@ export async function doctor(values: Values): Promise<number> {
 	return failed ? 1 : 0;
 }
 
-function thisMachine(values: Values): Promise<readonly Finding[]> {
-	return Promise.all([
+async function thisMachine(values: Values): Promise<readonly Finding[]> {
+	const findings = await Promise.all([
 		node(),
 		compiler(),
 		python(),
@@ -40,6 +41,7 @@ function thisMachine(values: Values): Promise<readonly Finding[]> {
 		models(values),
 		proxies(),
 	]);
+	return findings.flat();
 }
 
 async function node(): Promise<Finding> {
@@ -72,15 +74,19 @@ async function python(): Promise<Finding> {
 	};
 }
 
-async function native(values: Values): Promise<Finding> {
+/** The binary, and which of its kernels are used. */
+async function native(values: Values): Promise<readonly Finding[]> {
 	try {
 		const { binding, from } = findNativeBinding({ nativePath: values["nativePath"] as string | undefined });
-		return {
-			level: "ok",
-			what: `native engine: ${binding.isas.join(", ")} on ${cpus()[0]?.model.trim()}, ${availableParallelism()} cores; from ${from}`,
-		};
+		return [
+			{
+				level: "ok",
+				what: `native engine: ${binding.isas.join(", ")} on ${cpus()[0]?.model.trim()}, ${availableParallelism()} cores; from ${from}`,
+			},
+			kernels(binding, process.arch, await cpuFlags()),
+		];
 	} catch (error) {
-		return { level: "fail", what: (error as Error).message, fix: BUILD_COMMAND };
+		return [{ level: "fail", what: (error as Error).message, fix: BUILD_COMMAND }];
 	}
 }
 

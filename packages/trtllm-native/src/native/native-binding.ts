@@ -6,7 +6,9 @@ export const NO_TOKEN = 0xffff_ffff;
 /** Everything that native/src/addon.cpp exports. Errors it throws carry a `code` of the error registry. */
 export interface NativeBinding {
 	readonly NativeEngine: new (options: NativeEngineOptions) => NativeEngine;
-	/** Instruction sets that this CPU can run, best first. */
+	/** Kernel families that this binary has, best first. */
+	readonly families: readonly string[];
+	/** Those that this CPU can run and its system permits, best first. */
 	readonly isas: readonly string[];
 }
 
