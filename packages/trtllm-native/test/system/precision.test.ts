@@ -40,7 +40,7 @@ it("follows the reference as a bf16 safetensors checkpoint", async () => {
 it.each(["int8", "int4"] as const)(
 	"follows the reference as a bf16 checkpoint quantised to %s", // int4: onto the very grid that the file's weights are on
 	async (quantization) => {
-		await expectScore({ modelPath: folder, quantization }, LIMITS.q4);
+		await expectScore({ modelPath: folder, quantization }, LIMITS.quantised);
 	},
 );
 
