@@ -7,6 +7,7 @@ import { readPeftAdapter } from "../lora/read-peft-adapter.js";
 import { loadModelWeights } from "../model/load-model-weights.js";
 import type { ModelSpec, ModelWeights } from "../model/model-spec.js";
 import { poolingMode } from "../model/pooling-mode.js";
+import type { Quantization } from "../model/quantize-weights.js";
 import type { Drafter } from "../speculation/drafter.js";
 import { openDraftModel } from "../speculation/open-draft-model.js";
 import { PromptLookup } from "../speculation/prompt-lookup.js";
@@ -32,7 +33,7 @@ export async function openModel(options: EmbeddedEngineOptions): Promise<readonl
 		const adapters = openAdapters(backends[0]!, spec);
 		return backends.map((backend, rank) => {
 			const speculation = guessing && { ...guessing, drafter: drafters[rank]! };
-			const description = describe(backend.info, backends.length);
+			const description = describe(backend.info, options.quantization, backends.length);
 			return {
 				spec,
 				limits,
@@ -82,9 +83,14 @@ function openAdapters(backend: ForwardBackend, spec: ModelSpec): Adapters | null
 	});
 }
 
-function describe({ isa, threads }: BackendInfo, ranks: number): string {
+function describe(
+	{ isa, threads }: BackendInfo,
+	quantization: Quantization | undefined,
+	ranks: number,
+): string {
 	const each = `${threads} thread${threads === 1 ? "" : "s"}`;
-	return `embedded, ${isa}, ${ranks === 1 ? each : `${ranks} ranks of ${each}`}`;
+	const weights = quantization === undefined ? "" : ` ${quantization} weights,`;
+	return `embedded,${weights} ${isa}, ${ranks === 1 ? each : `${ranks} ranks of ${each}`}`;
 }
 
 async function openBackends(

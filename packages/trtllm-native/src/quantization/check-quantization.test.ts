@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterAll, describe, expect, it } from "vitest";
+import { createEmbeddedEngine } from "../engine/embedded-engine.js";
 import { checkpointFolder, gguf, huggingFace } from "../model/__fixtures__/tiny-checkpoint.js";
 import { type CheckProgress, checkQuantization } from "./check-quantization.js";
 
@@ -8,6 +9,15 @@ afterAll(() => files.dispose());
 
 /** More than one piece. */
 const tokenIds = Array.from({ length: 700 }, (_, i) => (i * i + 3 * i) % 40);
+
+describe("an engine of quantised weights", () => {
+	it("says that they are", async () => {
+		const modelPath = await files.saveHuggingFace(huggingFace("qwen2"));
+		const engine = createEmbeddedEngine({ modelPath, quantization: "int4", backend: "reference" });
+		expect((await engine.start()).description).toMatch(/^embedded, int4 weights, reference/);
+		await engine.close();
+	});
+});
 
 describe("checkQuantization", () => {
 	it("measures the checkpoint as it is, in 8 and in 4 bits", async () => {
