@@ -44,7 +44,12 @@ export async function httpBench(argv: readonly string[]): Promise<void> {
 		slots: Math.max(...loads),
 		tokens: promptTokens + tokens,
 	};
-	const servers = [await startLlamaServer(limits), await startDynServer(limits)];
+	const servers = [
+		await startLlamaServer(limits),
+		await startDynServer(limits),
+		// A small model repeats itself: what guessing gains then is shown, and what there is without it.
+		await startDynServer(limits, "--speculative-mode", "off"),
+	];
 	const targets = await Promise.all(servers.map(target));
 
 	const results: HttpResult[] = [];

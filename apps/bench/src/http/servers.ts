@@ -27,23 +27,15 @@ export function startLlamaServer({ model, threads, slots, tokens }: ServerLimits
 	});
 }
 
-/** As a user starts it. */
-export function startDynServer({ model, threads, slots }: ServerLimits): Promise<Child> {
+/** As a user starts it, but for the limits and what `args` say. */
+export function startDynServer({ model, threads, slots }: ServerLimits, ...args: string[]): Promise<Child> {
 	return Child.start({
-		name: "dyn-worker",
+		name: ["dyn-worker", ...args].join(" "),
 		command: process.execPath,
 		args: [
-			dynWorker,
-			"run",
-			"--model",
-			model,
-			"--http-port",
-			"0",
-			"--threads",
-			threads,
-			"--max-batch-size",
-			String(slots),
-		],
+			[dynWorker, "run", "--model", model, "--http-port", "0"],
+			["--threads", threads, "--max-batch-size", String(slots), ...args],
+		].flat(),
 		ready: /(http:\/\/[\w.:[\]]+:\d+)/,
 	});
 }
