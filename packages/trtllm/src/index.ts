@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 export { type LoraControlOptions, loraControl } from "./adapters/lora-control.js";
+export { serveLoraEndpoints } from "./adapters/lora-endpoints.js";
+export type { ManagedAdapters } from "./adapters/lora-operations.js";
 export type { WorkerAdapter, WorkerAdapters } from "./adapters/worker-adapters.js";
 export type { MetadataOptions } from "./card/card-files.js";
 export { createTrtllmWorker } from "./create-trtllm-worker.js";

@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { createStatusServer, formatEndpointPath, type StatusServer } from "@dyn/runtime";
 import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
-import { forwardEngineMetrics, type TrtllmWorker } from "@dyn/trtllm";
+import { forwardEngineMetrics, serveLoraEndpoints, type TrtllmWorker } from "@dyn/trtllm";
 import { startWorker } from "../options/assemble.js";
 import { joinDeployment } from "../options/deployment.js";
 import { loraControlOf } from "../options/lora-control.js";
@@ -32,6 +32,7 @@ export async function worker(values: Values): Promise<number> {
 	const engineMetrics = values["engineMetricsUrl"] as string | undefined;
 	const shown = engineMetrics === undefined ? metrics : forwardEngineMetrics(metrics, engineMetrics, logger);
 	const status = await openStatusServer(values, { metrics: shown, endpoints, files, control });
+	let loras: { close(): Promise<void> } | null = null;
 	try {
 		started = await startWorker(values, {
 			runtime: deployment.runtime,
@@ -44,7 +45,9 @@ export async function worker(values: Values): Promise<number> {
 				files,
 			},
 		});
+		if (control) loras = await serveLoraEndpoints(started);
 	} catch (error) {
+		await started?.close();
 		await deployment.close();
 		await status?.close();
 		throw error;
@@ -54,6 +57,7 @@ export async function worker(values: Values): Promise<number> {
 		`${worker.card.name} is served as ${formatEndpointPath(worker.served.instance.path)} (${worker.info.description})${status ? `, status at ${status.address}/health` : ""}\n`,
 	);
 	const close = async () => {
+		await loras?.close();
 		await worker.close();
 		await deployment.close();
 		await status?.close();
