@@ -42,52 +42,11 @@ inline void finish(const Output& o, int row, F acc) {
 }
 
 // Parts of a quantised activation row; see Activations.
-inline const int8_t* codesOf(const uint8_t* row) { return reinterpret_cast<const int8_t*>(row); }
 inline const float* scalesOf(const uint8_t* row, int cols) { return reinterpret_cast<const float*>(row + 2 * cols); }
 inline const int32_t* sumsOf(const uint8_t* row, int cols) { return reinterpret_cast<const int32_t*>(row + 2 * cols + cols / kQuantGroup * 4); }
 inline const float* totalsOf(const uint8_t* row, int cols) { return reinterpret_cast<const float*>(sumsOf(row, cols) + cols / kQuantGroup * 2); }
 
-template <class Format, int Rows>
-void quantTile(const uint8_t* panel, int cols, const uint8_t* x, size_t rowBytes, const Output& o) {
-  F acc[Rows];
-  for (int r = 0; r < Rows; r++) acc[r] = zero();
-  const int groups = cols / kQuantGroup;
-  for (int g = 0; g < groups; g++, panel += Format::recordBytes) {
-    fetchAhead<Format::recordBytes>(panel);
-    Codes codes[8];
-    if constexpr (Format::bits == 4) {
-      for (int j = 0; j < 4; j++) {
-        const Codes both = loadCodes(panel + 64 * j);
-        codes[j] = lowNibbles(both);
-        codes[j + 4] = highNibbles(both);
-      }
-    } else {
-      for (int j = 0; j < 8; j++) codes[j] = loadCodes(panel + 64 * j);
-    }
-    const uint8_t* values = panel + Format::codeBytes;
-    F scale[Format::halves];
-    for (int h = 0; h < Format::halves; h++) scale[h] = loadScales<Format::wide>(values + size_t(h) * Format::scaleBytes);
-    F minimum = zero();
-    if constexpr (Format::hasMin) minimum = loadScales<Format::wide>(values + Format::halves * Format::scaleBytes);
-#pragma GCC unroll 8
-    for (int r = 0; r < Rows; r++) {
-      const uint8_t* row = x + size_t(r) * rowBytes;
-      const int8_t* coarse = codesOf(row) + 2 * g * kQuantGroup;
-      const int8_t* fine = coarse + kQuantGroup;
-      const int32_t* sums = sumsOf(row, cols) + 2 * g;
-      const F activationScale = splat(scalesOf(row, cols)[g]);
-      constexpr int perHalf = 8 / Format::halves;
-#pragma GCC unroll 2
-      for (int h = 0; h < Format::halves; h++) {
-        const int32_t sumOfCodes = Format::halves == 1 ? sums[0] + sums[1] : sums[h];
-        const I dot = dotGroup<Format::zeroCode, Format::bits == 4>(codes, h * perHalf, (h + 1) * perHalf, coarse, fine, sumOfCodes);
-        acc[r] = fma(mul(toFloat(dot), activationScale), scale[h], acc[r]);
-      }
-      if constexpr (Format::hasMin) acc[r] = fma(splat(totalsOf(row, cols)[g]), minimum, acc[r]);
-    }
-  }
-  for (int r = 0; r < Rows; r++) finish(o, r, acc[r]);
-}
+#include DYN_ACTIVATIONS
 
 template <int Rows>
 void f32Tile(const uint8_t* panel, int cols, const uint8_t* x, size_t rowBytes, const Output& o) {

@@ -49,8 +49,8 @@ struct PackedMatrix {
 };
 
 // Activations prepared for one PackedType: rows of `rowBytes` bytes, 64-byte aligned, owned by the caller.
-//  U4/U8: per group of 32, s8 coarse codes then s8 fine codes, x = scale * (256 * coarse + fine); f32 scale [cols/32];
-//         i32 sums of 256 * coarse + fine [cols/16]; f32 sums of x [cols/32]. With 8 bits alone, greedy text of a 135M model left the f32 reference
+//  U4/U8: 16-bit codes in the order that the instructions want (activations_*.inl.h), x = scale * code; f32 scale [cols/32];
+//         i32 sums of codes [cols/16]; f32 sums of x [cols/32]. With 8 bits alone, greedy text of a 135M model left the f32 reference
 //         at gaps of 0.5; with 16 it follows it as far as bf16 does (docs/decisions/0004).
 //  Others: f32 or bf16 values.
 struct Activations {

@@ -28,29 +28,19 @@ size_t activationRowBytes(PackedType type, int cols) {
   return (bytes + 63) / 64 * 64;
 }
 
-// 16-bit precision in two s8 codes: x = scale * (256 * coarse + fine), |coarse| <= 126, |fine| <= 127.
+// 16-bit precision: |x / scale| <= 126 * 256.
 inline void quantiseRow(const float* x, int cols, uint8_t* row) {
   float* scales = reinterpret_cast<float*>(row + 2 * cols);
   int32_t* sums = reinterpret_cast<int32_t*>(row + 2 * cols + cols / kQuantGroup * 4);
   float* totals = reinterpret_cast<float*>(sums + cols / kQuantGroup * 2);
   constexpr float top = 126.0f * 256;
   for (int g = 0; g < cols / kQuantGroup; g++) {
-    int8_t* coarse = reinterpret_cast<int8_t*>(row) + 2 * g * kQuantGroup;
-    int8_t* fine = coarse + kQuantGroup;
     const F low = load(x + g * kQuantGroup), high = load(x + g * kQuantGroup + 16);
     const float magnitude = largest(max(abs(low), abs(high)));
     const F inverse = splat(magnitude > 0 ? top / magnitude : 0.0f);
     scales[g] = magnitude / top;
-    for (int half = 0; half < 2; half++) {
-      const F scaled = mul(half ? high : low, inverse);
-      const F whole = roundNearest(mul(scaled, splat(1.0f / 256)));
-      const F rest = max(min(roundNearest(fma(whole, splat(-256.0f), scaled)), splat(127.0f)), splat(-127.0f));
-      storeCodes(coarse + 16 * half, whole);
-      storeCodes(fine + 16 * half, rest);
-      int32_t total = 0;
-      for (int i = 0; i < 16; i++) total += 256 * coarse[16 * half + i] + fine[16 * half + i];
-      sums[2 * g + half] = total;
-    }
+    sums[2 * g] = storeActivations(row, g, 0, mul(low, inverse));
+    sums[2 * g + 1] = storeActivations(row, g, 1, mul(high, inverse));
     totals[g] = float(sums[2 * g] + sums[2 * g + 1]) * scales[g];
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sixteen lanes as two AVX2 registers. Included inside an anonymous namespace by one translation unit.
 constexpr int kRowTile = 4;
+#define DYN_ACTIVATIONS "activations_s16.inl.h"
 constexpr int kQueryTile = 4;
 constexpr int kAttentionSums = 4;
 
@@ -63,69 +64,6 @@ inline F scaleByPowerOfTwo(F a, F n) { return {_mm256_mul_ps(a.l, powerOfTwo(n.l
 
 inline I splatInt(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
 inline F toFloat(I a) { return {_mm256_cvtepi32_ps(a.l), _mm256_cvtepi32_ps(a.h)}; }
-inline void storeCodes(int8_t* p, F x) {
-  alignas(32) int32_t v[16];
-  _mm256_store_si256(reinterpret_cast<__m256i*>(v), _mm256_cvtps_epi32(x.l));
-  _mm256_store_si256(reinterpret_cast<__m256i*>(v + 8), _mm256_cvtps_epi32(x.h));
-  for (int i = 0; i < 16; i++) p[i] = int8_t(v[i]);
-}
-
-struct Codes { __m256i l, h; };
-inline Codes loadCodes(const uint8_t* p) {
-  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)), _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))};
-}
-inline Codes lowNibbles(Codes c) {
-  const __m256i mask = _mm256_set1_epi8(15);
-  return {_mm256_and_si256(c.l, mask), _mm256_and_si256(c.h, mask)};
-}
-inline Codes highNibbles(Codes c) { return lowNibbles({_mm256_srli_epi16(c.l, 4), _mm256_srli_epi16(c.h, 4)}); }
-
-// u8 x s8 products summed in pairs to i16. Codes up to 63 cannot overflow (63*127*2 = 16,002); codes around a zero of 128
-// become signed first: |w| * sign(a, w), at most 128*127*2 = 32,512 (activation codes stay within +-127).
-template <int Zero>
-inline __m256i pairProducts(__m256i codes, __m256i a) {
-  if constexpr (Zero == 128) {
-    const __m256i w = _mm256_xor_si256(codes, _mm256_set1_epi8(char(0x80)));
-    return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w));
-  } else {
-    return _mm256_maddubs_epi16(codes, a);
-  }
-}
-
-// codes . a over the 4-k vectors [from, to); codes around a zero of 128 count less that zero.
-template <int Zero, bool SmallCodes>
-inline I dotCodes(const Codes* codes, int from, int to, const int8_t* a) {
-  const __m256i ones = _mm256_set1_epi16(1);
-  I acc = splatInt(0);
-  if constexpr (SmallCodes) { // codes <= 15: eight pair sums stay below 8*15*127*2 = 30,480
-    __m256i low = _mm256_setzero_si256(), high = low;
-    for (int j = from; j < to; j++) {
-      int32_t four;
-      __builtin_memcpy(&four, a + 4 * j, 4);
-      const __m256i x = _mm256_set1_epi32(four);
-      low = _mm256_add_epi16(low, _mm256_maddubs_epi16(codes[j].l, x));
-      high = _mm256_add_epi16(high, _mm256_maddubs_epi16(codes[j].h, x));
-    }
-    acc = {_mm256_madd_epi16(low, ones), _mm256_madd_epi16(high, ones)};
-  } else {
-    for (int j = from; j < to; j++) {
-      int32_t four;
-      __builtin_memcpy(&four, a + 4 * j, 4);
-      const __m256i x = _mm256_set1_epi32(four);
-      acc.l = _mm256_add_epi32(acc.l, _mm256_madd_epi16(pairProducts<Zero>(codes[j].l, x), ones));
-      acc.h = _mm256_add_epi32(acc.h, _mm256_madd_epi16(pairProducts<Zero>(codes[j].h, x), ones));
-    }
-  }
-  return acc;
-}
-
-template <int Zero, bool SmallCodes>
-inline I dotGroup(const Codes* codes, int from, int to, const int8_t* coarse, const int8_t* fine, int32_t sumOfCodes) {
-  const I high = dotCodes<Zero, SmallCodes>(codes, from, to, coarse), low = dotCodes<Zero, SmallCodes>(codes, from, to, fine);
-  const __m256i offset = _mm256_set1_epi32(Zero == 128 ? 0 : -Zero * sumOfCodes);
-  return {_mm256_add_epi32(_mm256_add_epi32(_mm256_slli_epi32(high.l, 8), low.l), offset),
-          _mm256_add_epi32(_mm256_add_epi32(_mm256_slli_epi32(high.h, 8), low.h), offset)};
-}
 
 struct Pairs { __m256i l, h; };
 inline Pairs loadPairs(const uint16_t* p) {

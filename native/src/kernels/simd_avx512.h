@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sixteen lanes as one AVX-512 register. Included inside an anonymous namespace by one translation unit per table.
 constexpr int kRowTile = 8;   // activation rows computed together
+#define DYN_ACTIVATIONS "activations_s8.inl.h"
 constexpr int kQueryTile = 8; // attention queries computed together
 constexpr int kAttentionSums = 16; // of attention that stay in registers
 

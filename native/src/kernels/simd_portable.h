@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sixteen lanes as a GCC/Clang vector type, for any processor. Included inside an anonymous namespace.
 constexpr int kRowTile = 4;
+#define DYN_ACTIVATIONS "activations_s8.inl.h"
 constexpr int kQueryTile = 4;
 constexpr int kAttentionSums = 4;
 
