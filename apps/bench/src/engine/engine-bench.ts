@@ -103,9 +103,17 @@ async function ceilingsOf(
 		isa,
 		works.map(({ bytes }) => bytes),
 	);
-	const reading = works.map(({ bytes }) => [bytes, limits.bytesPerSecond(bytes)]);
 	console.log(
-		JSON.stringify({ limits: { ...limits.operationsPerSecond, bytesAndBytesPerSecond: reading }, shape }),
+		JSON.stringify({
+			ceiling: "tokens / max(bytes / bytesPerSecond, operations / operationsPerSecond)",
+			operationsPerSecond: limits.operationsPerSecond,
+			shape,
+			cells: works.map((work, index) => ({
+				question: questions[index],
+				...work,
+				bytesPerSecond: limits.bytesPerSecond(work.bytes),
+			})),
+		}),
 	);
 	return new Map(
 		questions.map((question, index) => [question, ceiling(works[index]!, shape.numbers, limits)]),
