@@ -176,9 +176,32 @@ describe("guided answers", () => {
 		expect(answer(await collect(engine, asked("prefersB"))).text).toBe("bbbb");
 		await expect(collect(engine, asked("only"))).rejects.toMatchObject({
 			code: "INVALID_ARGUMENT",
-			message: expect.stringContaining("allows only tokens that min_tokens or a logits processor forbids"),
+			message: expect.stringContaining(
+				"allows only tokens that bad_words, min_tokens or a logits processor forbids",
+			),
 		});
 		expect(engine.health()).toEqual({ status: "healthy" });
+	});
+
+	it("keep to bad words too, and end with an error when these leave nothing", async () => {
+		const { engine } = await guidedEngine();
+		const ask = (badWords: readonly number[][]) =>
+			collect(
+				engine,
+				greedy({ tokenIds: [4], guided: { kind: "choice", choices: ["a", "b"] }, sampling: { badWords } }),
+			);
+		const [a, b] = [spell("a"), spell("b")];
+		const [first, second, none, other] = await Promise.allSettled([ask([a]), ask([b]), ask([a, b]), ask([])]);
+		expect(first.status === "fulfilled" && spelled(tokensOf(first.value))).toBe("b");
+		expect(second.status === "fulfilled" && spelled(tokensOf(second.value))).toBe("a");
+		expect(none).toMatchObject({
+			reason: {
+				code: "INVALID_ARGUMENT",
+				message: expect.stringContaining("tokens that bad_words, min_tokens or a logits processor forbids"),
+				details: { param: "response_format" },
+			},
+		});
+		expect(other.status).toBe("fulfilled");
 	});
 
 	it("are refused when they cannot be honoured, naming the keyword", async () => {

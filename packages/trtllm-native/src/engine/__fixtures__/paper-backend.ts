@@ -236,13 +236,14 @@ export class PaperBackend implements ForwardBackend {
 		return blocks[Math.floor(position / KV_BLOCK_SIZE)]! * KV_BLOCK_SIZE + (position % KV_BLOCK_SIZE);
 	}
 
-	/** The best id that is allowed; with a temperature, the seed moves it. */
+	/** The best id that is allowed; with a temperature, the seed moves it. Of bad words it knows those of one token. */
 	#sample(index: number, mask?: Uint32Array): SampledToken | null {
 		const slot = this.#slots.get(index)!;
 		const { params } = slot;
 		const row = slot.logits!.slice();
 		if (slot.generated < params.minTokens) for (const id of params.suppressIds) row[id] = -Infinity;
 		for (const [k, id] of params.biasIds.entries()) row[id]! += params.biasValues[k]!;
+		for (const word of params.badWords ?? []) if (word.length === 1) row[word[0]!] = -Infinity;
 		if (mask) for (const id of row.keys()) if (!((mask[id >>> 5]! >>> (id & 31)) & 1)) row[id] = -Infinity;
 		const order = Array.from(row.keys()).sort((a, b) => row[b]! - row[a]! || a - b);
 		const best = order[0]!;
