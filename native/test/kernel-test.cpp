@@ -173,9 +173,10 @@ void testRows(const Kernels& kernels) {
   }
 }
 
-void testAttention(const Kernels& kernels, int dim, int group, bool kvF32, int tokens) {
+// The last `rows` of so many tokens.
+void testAttention(const Kernels& kernels, int dim, int group, bool kvF32, int tokens, int rows) {
   const std::string who = std::string(kernels.name) + " attention dim " + std::to_string(dim) + " group " + std::to_string(group) + (kvF32 ? " f32" : " f16") + " of " + std::to_string(tokens);
-  const int rows = 40, blocks = (tokens + kKvBlock - 1) / kKvBlock, position = tokens - rows;
+  const int blocks = (tokens + kKvBlock - 1) / kKvBlock, position = tokens - rows;
   const size_t blockBytes = kvHeadBytes(dim, kvF32);
   Aligned kv(blockBytes * size_t(blocks + 2));
   // Garbage where no token is: another sequence's numbers, even NaN, must not matter.
@@ -250,7 +251,8 @@ int main() {
     for (int dim : {16, 64, 128, 256})
       for (int group : {1, 2, 3, 8})
         for (bool kvF32 : {false, true})
-          for (int tokens : {107, 1047}) testAttention(*kernels, dim, group, kvF32, tokens); // the last: rows on both sides of a partition's end
+          for (int tokens : {107, 1047}) testAttention(*kernels, dim, group, kvF32, tokens, 40); // the last: rows on both sides of a partition's end
+    testAttention(*kernels, 64, 3, false, 32768, 2);
   }
   std::printf("kernels: %d checks, %d failures\n", checks, failures);
   return failures == 0 ? 0 : 1;

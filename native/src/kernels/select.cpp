@@ -2,7 +2,10 @@
 // Which tables this CPU and operating system can run.
 #include "kernels.h"
 
+#include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <vector>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -59,6 +62,33 @@ struct CpuFeatures {
   }
 };
 
+// Seconds of a product of bf16 weights, the best of several: 32 rows, in the cache.
+double bf16Seconds(const Kernels& kernels) {
+  constexpr int rows = 32, cols = 512;
+  PackedMatrix w = describePacked(TensorType::BF16, 4 * kPanelRows, cols, false);
+  const Activations sized{w.type, cols, kernels.activationRowBytes(w.type, cols), nullptr};
+  std::vector<uint8_t> weights(w.bytes() + 63), activations(sized.rowBytes * rows + 63);
+  const auto aligned = [](std::vector<uint8_t>& bytes) { return reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(bytes.data()) + 63) / 64 * 64); };
+  w.data = aligned(weights);
+  Activations x = sized;
+  x.data = aligned(activations);
+  std::vector<float> out(size_t(rows) * 4 * kPanelRows);
+  double best = 1e9;
+  for (int round = 0; round < 10; round++) {
+    const auto began = std::chrono::steady_clock::now();
+    kernels.gemm(w, x, 0, w.panels(), 0, rows, out.data(), 4 * kPanelRows, nullptr, Store::Set);
+    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+  }
+  return best;
+}
+
+// Some CPUs multiply bf16 at half the speed of f32 (Emerald Rapids: 91 and 183 GFLOPS of a thread), others at twice the speed
+// (Zen 5), which the CPU's flags do not tell. The answer changes roundings, so the gap must be wide: noise may not decide it.
+bool bf16DotPays() {
+  static const bool pays = bf16Seconds(avx512Bf16Table()) < 0.8 * bf16Seconds(avx512Table());
+  return pays;
+}
+
 const CpuFeatures& cpu() {
   static const CpuFeatures features;
   return features;
@@ -67,7 +97,7 @@ const CpuFeatures& cpu() {
 } // namespace
 
 const Kernels* avx2Kernels() { return cpu().avx2 ? &avx2Table() : nullptr; }
-const Kernels* avx512Kernels() { return cpu().bf16 ? &avx512Bf16Table() : cpu().avx512 ? &avx512Table() : nullptr; }
+const Kernels* avx512Kernels() { return cpu().bf16 && bf16DotPays() ? &avx512Bf16Table() : cpu().avx512 ? &avx512Table() : nullptr; }
 const Kernels* amxKernels() { return cpu().amx ? &amxTable() : nullptr; }
 #else
 const Kernels* avx2Kernels() { return nullptr; }
