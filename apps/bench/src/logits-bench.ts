@@ -34,6 +34,7 @@ export async function logitsBench(argv: readonly string[]): Promise<void> {
 	const engine = createEmbeddedEngine({
 		modelPath: await modelFile(options.model),
 		threads: cpus().length,
+		speculativeMode: "off", // nothing is guessed under a processor, and what is lost by that is not its cost
 		logitsProcessors: { "touch-everything": touchEverything },
 	});
 	await engine.start();
