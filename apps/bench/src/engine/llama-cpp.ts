@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { peerCache, peerSources } from "../repository.js";
 
 /** llama.cpp v0.5.0 as npm packages it. */
-export const llamaCppFolder: string = join(peerCache, "llama-cpp");
+const llamaCppFolder: string = join(peerCache, "llama-cpp");
 const libraries = "node_modules/@node-llama-cpp/linux-x64/bins/linux-x64";
 
 export type LlamaCppProgram = "llbench" | "requantize" | "llama-server";
