@@ -47,6 +47,7 @@ it("of a worker are models at every frontend while they are loaded", async () =>
 		return each.address;
 	};
 	const worker = await start("worker", "--system-port", "0", "--enable-lora");
+	await start("worker", "--served-model-name", MODEL); // never hears of an adapter
 	const frontends = await Promise.all([0, 1].map(() => start("frontend", "--http-port", "0")));
 	const everywhere = (wanted: readonly string[]) =>
 		eventually(`models are ${wanted}`, async () =>
@@ -55,7 +56,7 @@ it("of a worker are models at every frontend while they are loaded", async () =>
 	await everywhere([MODEL]);
 	expect(await (await load(worker, "polite")).json()).toMatchObject({ status: "success", lora_id: 1 });
 	await everywhere(["polite", MODEL]);
-	const answers = frontends.map(async (address) => {
+	const answers = [...frontends, ...frontends, ...frontends].map(async (address) => {
 		const response = await fetch(`${address}/v1/completions`, {
 			method: "POST",
 			headers: { "content-type": "application/json" },
