@@ -3,12 +3,7 @@
 //   node engine-driver.js MODEL [THREADS] [ISA]
 import { cpus } from "node:os";
 import { createInterface } from "node:readline";
-import {
-	createNativeBackend,
-	loadModelWeights,
-	type SamplerParams,
-	type StepSequence,
-} from "@dyn/trtllm-native";
+import { createNativeBackend, GREEDY, loadModelWeights, type StepSequence } from "@dyn/trtllm-native";
 import type { DriverQuestion } from "./driver-process.js";
 
 const BLOCK = 32;
@@ -26,23 +21,7 @@ const backend = await createNativeBackend({
 	threads: Number(threads),
 	isa: isa ?? null,
 });
-const greedy: SamplerParams = {
-	temperature: 0,
-	topK: 0,
-	topP: 1,
-	minP: 0,
-	presencePenalty: 0,
-	frequencyPenalty: 0,
-	repetitionPenalty: 1,
-	seedLow: 0,
-	seedHigh: 0,
-	biasIds: new Uint32Array(0),
-	biasValues: new Float32Array(0),
-	suppressIds: new Uint32Array(0),
-	minTokens: 0,
-	logprobs: -1,
-};
-for (let slot = 0; slot < MAX_BATCH; slot++) backend.openSlot(slot, greedy, new Uint32Array(0), 0);
+for (let slot = 0; slot < MAX_BATCH; slot++) backend.openSlot(slot, GREEDY, new Uint32Array(0), 0);
 
 /** Ordinary token ids, the same in every run and for every engine. */
 const token = (i: number) => 1000 + ((i * 7919 + 13) % 40_000);

@@ -38,3 +38,4 @@ export {
 	checkQuantization,
 	type QuantizationMeasure,
 } from "./quantization/check-quantization.js";
+export { GREEDY } from "./sampling/greedy.js";

@@ -3,31 +3,15 @@ import { createModelStore } from "@dyn/models/store";
 import {
 	createNativeBackend,
 	type ForwardBackend,
+	GREEDY,
 	loadModelWeights,
 	loadNativeBinding,
 	type ModelWeights,
-	type SamplerParams,
 } from "@dyn/trtllm-native";
 import { beforeAll, describe, expect, it } from "vitest";
 
 const BLOCK = 32;
 const LENGTH = 600;
-const greedy: SamplerParams = {
-	temperature: 0,
-	topK: 0,
-	topP: 1,
-	minP: 0,
-	presencePenalty: 0,
-	frequencyPenalty: 0,
-	repetitionPenalty: 1,
-	seedLow: 0,
-	seedHigh: 0,
-	biasIds: new Uint32Array(0),
-	biasValues: new Float32Array(0),
-	suppressIds: new Uint32Array(0),
-	minTokens: 0,
-	logprobs: -1,
-};
 
 let weights: ModelWeights;
 beforeAll(async () => {
@@ -73,7 +57,7 @@ describe.each(loadNativeBinding().isas.filter((isa) => isa !== "portable"))(
 		let whole: Buffer;
 		beforeAll(async () => {
 			backend = await open(isa, 2);
-			for (let slot = 0; slot < 16; slot++) backend.openSlot(slot, greedy, new Uint32Array(0), 0);
+			for (let slot = 0; slot < 16; slot++) backend.openSlot(slot, GREEDY, new Uint32Array(0), 0);
 			whole = await logitsInChunks(backend, tokens, LENGTH);
 			return () => backend.close();
 		});

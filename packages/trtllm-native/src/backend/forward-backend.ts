@@ -99,7 +99,7 @@ export interface StepResult {
 	readonly cancelled: boolean;
 	/** In step order; one entry per sequence with output `sample`, several in a row if it had guesses. */
 	readonly sampled: readonly SampledToken[];
-	/** One entry per target, in step order. Only a backend that `scoresPrompts` has any. */
+	/** One entry per target, in step order. Absent, or empty, unless the backend `scoresPrompts`. */
 	readonly scores?: readonly SampledToken[];
 	/** Time in the backend, ms. */
 	readonly elapsedMs: number;
