@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { once } from "node:events";
+import { connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 // @boundaries-ignore one helper starts this server for the tests of every package
 import { EtcdServer, etcdMissing } from "../../../../../packages/runtime/test/etcd-server.js";
@@ -14,6 +16,24 @@ const missing = etcdMissing();
 if (missing) console.warn(`the way to etcd is not tested: ${missing}`);
 
 const TTL_MS = 10_000;
+
+/** "host:port" of an instance's record. */
+function addressOf(record: string): string {
+	const { tcp } = JSON.parse(record).transport as { readonly tcp: string };
+	return tcp.slice(0, tcp.indexOf("/"));
+}
+
+/** Whether somebody listens there. */
+async function accepts(address: string): Promise<boolean> {
+	const { hostname, port } = new URL(`tcp://${address}`);
+	const socket = connect(Number(port), hostname);
+	const isOpen = await once(socket, "connect").then(
+		() => true,
+		() => false,
+	);
+	socket.destroy();
+	return isOpen;
+}
 
 describe.skipIf(missing)("between the fleet and etcd", () => {
 	let etcd: EtcdServer;
@@ -62,7 +82,7 @@ describe.skipIf(missing)("between the fleet and etcd", () => {
 			expect(error).toBe(null);
 			expect(text).toBe(undisturbed);
 		}
-		await untilInstances(frontend, instances);
+		await untilInstances(frontend, instances, 2 * TTL_MS); // a dead one's lease ends, then it is still told for a while
 	}
 
 	it("answers take 5 s: nobody is missed, and who comes then is seen once it is better", async () => {
@@ -109,10 +129,24 @@ describe.skipIf(missing)("between the fleet and etcd", () => {
 		await allWell("F11 watch cut, history gone", 5);
 	});
 
+	it("for a while etcd has only a dead worker: the living one lost its lease", async () => {
+		const [leaving] = workers.processes;
+		leaving!.kill("SIGKILL");
+		await leaving!.exited;
+		const both = await records.list("v1/instances/");
+		const answering = await Promise.all(both.map(({ value }) => accepts(addressOf(value))));
+		expect(answering.filter(Boolean)).toHaveLength(1);
+		workersWay.blackhole();
+		await records.revoke(both[answering.indexOf(true)]!.lease);
+		expect(await records.list("v1/instances/")).toHaveLength(1);
+		await moreRequests(40);
+		workersWay.heal();
+		await allWell("F11 only the dead one is listed", 1);
+	});
+
 	it("a worker moves to another address under its key, and follows within a second", async () => {
 		const [record] = await records.list("v1/instances/");
-		const { tcp } = JSON.parse(record!.value).transport as { readonly tcp: string };
-		const address = tcp.slice(0, tcp.indexOf("/"));
+		const address = addressOf(record!.value);
 		await using moved = await ChaosProxy.start(address);
 		await records.put({ ...record!, value: record!.value.replace(address, moved.address) });
 		const ms = await eventually("requests take the new way", async () => moved.connections > 0, 1000);

@@ -2,9 +2,9 @@
 import type { PrefixView } from "./prefix-view.js";
 
 /**
- * Between etcd and a view: the last keys of an endpoint stay for a while when nobody deleted them. Their lease has ended or
- * etcd has forgotten it, and if that was etcd's trouble, their owners are alive and about to register again. What is dead
- * does not answer, which a caller finds out anyway.
+ * Between etcd and a view: keys stay for a while when nobody deleted them. Their lease has ended or etcd has forgotten it,
+ * and if that was etcd's trouble, their owner is alive and about to register again. That others of its endpoint are left
+ * says nothing: they may be dead. What is dead does not answer, which a caller finds out anyway.
  */
 export class LostKeys {
 	readonly #view: PrefixView;
@@ -24,10 +24,8 @@ export class LostKeys {
 
 	/** Takes a complete list. */
 	replace(entries: ReadonlyMap<string, string>): void {
-		const endpoints = new Set([...entries.keys()].map(endpointOf));
-		const lost = [...this.#known].filter(([key]) => !entries.has(key) && !endpoints.has(endpointOf(key)));
-		for (const key of this.#held.keys())
-			if (entries.has(key) || endpoints.has(endpointOf(key))) this.#release(key);
+		const lost = [...this.#known].filter(([key]) => !entries.has(key));
+		for (const key of this.#held.keys()) if (entries.has(key)) this.#release(key);
 		for (const [key] of lost) this.#hold(key);
 		this.#known = new Map([...lost, ...entries]);
 		this.#view.replace(this.#known);
@@ -40,14 +38,9 @@ export class LostKeys {
 		this.#view.set(key, value);
 	}
 
-	/** Takes a key that etcd has no more. @returns whether it stays, until `removeHeld` or the end of its time */
-	lose(key: string): boolean {
-		const isLast = ![...this.#known.keys()].some(
-			(other) => other !== key && !this.#held.has(other) && endpointOf(other) === endpointOf(key),
-		);
-		if (isLast && this.#known.has(key)) this.#hold(key);
-		else this.#remove(key);
-		return this.#held.has(key);
+	/** Takes a key that etcd has no more. It stays until `removeHeld` or the end of its time. */
+	lose(key: string): void {
+		if (this.#known.has(key)) this.#hold(key);
 	}
 
 	/** Takes a key that its owner has deleted, unless it was put again meanwhile. */
@@ -80,6 +73,3 @@ export class LostKeys {
 		this.#held.delete(key);
 	}
 }
-
-/** All of a key but its last part: the endpoint and what is said of it, of an instance's key. */
-const endpointOf = (key: string): string => key.slice(0, key.lastIndexOf("/") + 1);

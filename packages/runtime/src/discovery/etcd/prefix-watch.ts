@@ -11,7 +11,7 @@ type WatchCalls = Pick<EtcdCalls, "list" | "follow" | "leaseLives">;
 /**
  * Tells what is under a prefix, then what changes, until `signal` aborts. Every connection begins with a complete list, so
  * nothing is missed that happened while there was none, whether or not etcd still remembers it.
- * @param holdMs how long the last keys of an endpoint are told when etcd has lost them, see `LostKeys`
+ * @param holdMs how long keys are told when etcd has lost them, see `LostKeys`
  */
 export async function* watchPrefix(
 	calls: WatchCalls,
@@ -80,8 +80,8 @@ async function follow(
 					news.ring();
 				},
 				gone: (key, leaseId) => {
-					if (keys.lose(key)) void removeDeleted(key, leaseId);
-					news.ring();
+					keys.lose(key);
+					void removeDeleted(key, leaseId);
 				},
 			});
 		} catch (error) {
