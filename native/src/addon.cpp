@@ -288,12 +288,14 @@ private:
     return copy;
   }
 
-  // sampleRows(slots, masks): each mask undefined or a Uint32Array with a bit per token.
+  // sampleRows(slots, masks, edited): each mask undefined or a Uint32Array with a bit per token; edited 0 or 1.
   Napi::Value sampleRows(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
     Engine& e = idleEngine(env);
     const Napi::Uint32Array slots = idsOf(info[0], "slots");
     const Napi::Array masks = info[1].As<Napi::Array>();
+    const Napi::Uint32Array edited = idsOf(info[2], "edited");
+    if (edited.ElementLength() != slots.ElementLength()) refuse(env, "slots and edited differ in length");
     const size_t words = (size_t(e.vocabSize()) + 31) / 32;
     std::vector<RowToSample> rows;
     std::vector<bool> used(size_t(e.options().maxSequences));
@@ -307,7 +309,7 @@ private:
       const Napi::Value mask = masks.Get(i);
       if (!mask.IsUndefined() && (!mask.IsTypedArray() || mask.As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array || mask.As<Napi::TypedArray>().ElementLength() != words))
         refuse(env, "a mask must be a Uint32Array of " + std::to_string(words) + " words");
-      rows.push_back({int(slot), mask.IsUndefined() ? nullptr : mask.As<Napi::Uint32Array>().Data()});
+      rows.push_back({int(slot), mask.IsUndefined() ? nullptr : mask.As<Napi::Uint32Array>().Data(), edited[i] != 0});
     }
     return translated(env, [&] { return toJs(env, e.sampleRows(rows)); });
   }

@@ -149,7 +149,7 @@ bool Engine::scoreTargets(const Step& step, std::vector<Sampled>& scores) {
 void Engine::sampleShare(const Step& step, const Share& share, std::vector<Sampled>& sampled) {
   const uint32_t* guess = step.tokens.data() + share.firstRow + share.rows - share.drafts;
   for (int i = 0; i <= share.drafts; i++) {
-    sampled.push_back(sampleRow(share.slot, i, nullptr));
+    sampled.push_back(sampleRow({share.slot, nullptr, false}, i));
     if (i < share.drafts && sampled.back().tokenId != guess[i]) return;
   }
 }
@@ -180,13 +180,13 @@ std::vector<float> Engine::hiddenOf(int slot) const {
 std::vector<Sampled> Engine::sampleRows(const std::vector<RowToSample>& rows) {
   for (const RowToSample& row : rows) logitsOf(row.slot);
   std::vector<Sampled> sampled(rows.size());
-  pool_->run(int(rows.size()), [&](int i) { sampled[size_t(i)] = sampleRow(rows[size_t(i)].slot, 0, rows[size_t(i)].mask); });
+  pool_->run(int(rows.size()), [&](int i) { sampled[size_t(i)] = sampleRow(rows[size_t(i)], 0); });
   return sampled;
 }
 
-Sampled Engine::sampleRow(int slot, int output, const uint32_t* mask) {
-  Sampled sampled = slots_[size_t(slot)]->sample(logitsOf(slot, output), options_.spec.vocabSize, mask);
-  sampled.slot = uint32_t(slot);
+Sampled Engine::sampleRow(const RowToSample& row, int output) {
+  Sampled sampled = slots_[size_t(row.slot)]->sample(logitsOf(row.slot, output), options_.spec.vocabSize, row.mask, row.edited);
+  sampled.slot = uint32_t(row.slot);
   return sampled;
 }
 

@@ -37,10 +37,11 @@ struct StepOutcome {
   std::string errorCode, errorMessage; // errorCode empty: no error
 };
 
-// `mask`: see Sampler::sample; null: none.
+// `mask`, `edited`: see Sampler::sample; no mask: null.
 struct RowToSample {
   int slot;
   const uint32_t* mask;
+  bool edited;
 };
 
 class Engine {
@@ -80,7 +81,7 @@ private:
   void submit(std::function<void()> task);
   StepOutcome runStep(const Step& step);
   float* logitsOf(int slot, int output);
-  Sampled sampleRow(int slot, int output, const uint32_t* mask);
+  Sampled sampleRow(const RowToSample& row, int output);
   bool scoreTargets(const Step& step, std::vector<Sampled>& scores);
   void sampleShare(const Step& step, const Share& share, std::vector<Sampled>& sampled);
 

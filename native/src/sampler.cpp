@@ -30,6 +30,24 @@ uint32_t argmax(const float* logits, int n) {
   return found == logits + n ? 0 : uint32_t(found - logits);
 }
 
+// Whether no logit is NaN or +Infinity and one is above -Infinity. As many lanes as above, and no branch, so that it is one
+// quick pass over what was written last.
+bool usable(const float* logits, int n) {
+  constexpr int lanes = 16;
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  int wrong[lanes] = {}, possible[lanes] = {};
+  const auto look = [&](float logit, int lane) {
+    wrong[lane] |= !(logit < infinity);
+    possible[lane] |= logit > kNever;
+  };
+  int i = 0;
+  for (; i + lanes <= n; i += lanes)
+    for (int lane = 0; lane < lanes; lane++) look(logits[i + lane], lane);
+  for (; i < n; i++) look(logits[i], 0);
+  const auto any = [](const int* of) { return std::any_of(of, of + lanes, [](int lane) { return lane != 0; }); };
+  return !any(wrong) && any(possible);
+}
+
 void applyMask(float* logits, int n, const uint32_t* mask) {
   for (int word = 0; word * 32 < n; word++) {
     if (mask[word] == ~0u) continue;
@@ -81,9 +99,13 @@ Sampler::Sampler(SamplerParams params, const uint32_t* context, size_t length, s
   if (longestWord_ > 0) end_.assign(context + length - std::min(length, longestWord_ - 1), context + length);
 }
 
-Sampled Sampler::sample(float* logits, int vocabSize, const uint32_t* mask) {
-  adjust(logits, vocabSize);
+Sampled Sampler::sample(float* logits, int vocabSize, const uint32_t* mask, bool edited) {
   Sampled result;
+  if (edited && !usable(logits, vocabSize)) {
+    result.tokenId = kUnusable;
+    return result;
+  }
+  adjust(logits, vocabSize);
   if (mask) applyMask(logits, vocabSize, mask);
   if ((mask || longestWord_ > 0) && logits[argmax(logits, vocabSize)] == kNever) {
     result.tokenId = kNoToken;

@@ -19,7 +19,8 @@ struct SamplerParams {
   std::vector<std::vector<uint32_t>> badWords; // none is empty
 };
 
-constexpr uint32_t kNoToken = UINT32_MAX; // in place of a token id: none could be chosen
+// In place of a token id: none could be chosen; the logits were not such that one could.
+constexpr uint32_t kNoToken = UINT32_MAX, kUnusable = UINT32_MAX - 1;
 
 struct Sampled {
   uint32_t slot = 0, tokenId = 0;
@@ -41,7 +42,9 @@ public:
   // Edits `logits` (penalties, bias, suppression, bad words, mask), chooses a token and records it as generated.
   // `mask`, if any: a bit per token, the lowest of the first word first; a token whose bit is 0 cannot be chosen.
   // Gives kNoToken, and records nothing, when mask and bad words leave none.
-  Sampled sample(float* logits, int vocabSize, const uint32_t* mask = nullptr);
+  // `edited`: by somebody who may have left nonsense. Gives kUnusable, and changes nothing at all, when a logit is NaN or
+  // +Infinity, or none is above -Infinity.
+  Sampled sample(float* logits, int vocabSize, const uint32_t* mask = nullptr, bool edited = false);
 
 private:
   void adjust(float* logits, int vocabSize) const;

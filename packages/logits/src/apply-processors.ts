@@ -20,19 +20,37 @@ export function applyProcessors(
 	inputIds: Uint32Array,
 	logits: Float32Array,
 ): void {
-	for (const { name, processor } of processors) {
+	runProcessors(processors, inputIds, logits);
+	const last = processors.at(-1);
+	if (last) check(last, logits);
+}
+
+/**
+ * As `applyProcessors`, but nobody looks at what the last processor left: for an engine that does so while it samples, and
+ * says {@link logitsProblem} the row in the last one's name.
+ */
+export function runProcessors(
+	processors: readonly NamedProcessor[],
+	inputIds: Uint32Array,
+	logits: Float32Array,
+): void {
+	for (const [i, { name, processor }] of processors.entries()) {
+		if (i > 0) check(processors[i - 1]!, logits);
 		try {
 			runProcessor(processor, inputIds, logits);
 		} catch (error) {
 			throw LogitsProcessorError.from(name, error);
 		}
-		const problem = problemOf(logits);
-		if (problem) throw new LogitsProcessorError(name, problem);
 	}
 }
 
-/** Why no token can be sampled from a row; null when one can. */
-function problemOf(logits: Float32Array): string | null {
+function check({ name }: NamedProcessor, logits: Float32Array): void {
+	const problem = logitsProblem(logits);
+	if (problem) throw new LogitsProcessorError(name, problem);
+}
+
+/** Why no token can be sampled from a row: a logit is NaN or +Infinity, or none is above -Infinity. Null when one can. */
+export function logitsProblem(logits: Float32Array): string | null {
 	const { length } = logits;
 	let id = 0;
 	while (id < length && logits[id] === -Infinity) id++;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-export { applyProcessors, type NamedProcessor } from "./apply-processors.js";
+export { applyProcessors, logitsProblem, type NamedProcessor, runProcessors } from "./apply-processors.js";
 export { chain } from "./chain.js";
 export { argmax, logSumExp, softmaxInPlace, topK } from "./kernels.js";
 export type { LogitsProcessor, LogitsProcessorFactory } from "./logits-processor.js";

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-export type { LogitsProcessorFactory } from "@dyn/logits";
+export { type LogitsProcessorFactory, logitsProblem } from "@dyn/logits";
 // For engines that compute otherwise: everything of the embedded engine but the model. Loads neither addon nor weights.
 export type {
 	BackendInfo,
 	ForwardBackend,
 	RowToSample,
+	SampledRow,
 	SampledToken,
 	SamplerParams,
 	StepResult,

@@ -5,6 +5,7 @@ export type {
 	BackendInfo,
 	ForwardBackend,
 	RowToSample,
+	SampledRow,
 	SampledToken,
 	SamplerParams,
 	StepResult,

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-import type {
-	BackendInfo,
-	ForwardBackend,
-	RowToSample,
-	SampledToken,
-	SamplerParams,
-	StepResult,
-	StepSequence,
+import {
+	type BackendInfo,
+	type ForwardBackend,
+	logitsProblem,
+	type RowToSample,
+	type SampledRow,
+	type SampledToken,
+	type SamplerParams,
+	type StepResult,
+	type StepSequence,
 } from "@dyn/trtllm-native/core";
 import {
 	candidates,
@@ -103,8 +105,11 @@ export class MockerBackend implements ForwardBackend {
 		return this.#slots.get(slot)!.logits!;
 	}
 
-	sampleRows(rows: readonly RowToSample[]): SampledToken[] {
-		return rows.map(({ slot }) => this.#sample(slot, this.logits(slot)));
+	sampleRows(rows: readonly RowToSample[]): SampledRow[] {
+		return rows.map(({ slot, edited }) => {
+			const row = this.logits(slot);
+			return edited && logitsProblem(row) ? "unusable" : this.#sample(slot, row);
+		});
 	}
 
 	readBlock(): Uint8Array {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError } from "@dyn/common";
-import { applyProcessors, LogitsProcessorError } from "@dyn/logits";
+import { LogitsProcessorError, logitsProblem, runProcessors } from "@dyn/logits";
 import type { ForwardBackend, SampledToken } from "../backend/forward-backend.js";
 import type { Choice } from "./active-request.js";
 
@@ -33,8 +33,17 @@ export function chooseTokens(
 		else open.push({ choice, mask });
 	}
 	if (open.length === 0) return chosen;
-	const sampled = backend.sampleRows(open.map(({ choice, mask }) => ({ slot: choice.sequence.slot, mask })));
-	for (const [i, { choice }] of open.entries()) chosen.set(choice, sampled[i] ?? nothingLeft(choice));
+	const sampled = backend.sampleRows(
+		open.map(({ choice: { sequence, processors }, mask }) => ({
+			slot: sequence.slot,
+			mask,
+			edited: processors.length > 0,
+		})),
+	);
+	for (const [i, { choice }] of open.entries()) {
+		const token = sampled[i] ?? nothingLeft(choice);
+		chosen.set(choice, token === "unusable" ? unusable(choice, backend) : token);
+	}
 	return chosen;
 }
 
@@ -45,7 +54,7 @@ function allowedIn(
 ): Uint32Array | null | undefined {
 	const mask = guide?.mask(sequence.answered);
 	if (mask !== null && processors.length > 0)
-		applyProcessors(processors, sequence.tokens.view(), backend.logits(sequence.slot));
+		runProcessors(processors, sequence.tokens.view(), backend.logits(sequence.slot));
 	return mask;
 }
 
@@ -53,16 +62,25 @@ function attempt<T>({ guide }: Choice, work: () => T): T | ChoiceFailure {
 	try {
 		return work();
 	} catch (error) {
-		if (error instanceof LogitsProcessorError)
-			return new ChoiceFailure(
-				new DynError("LOGITS_PROCESSOR_FAILED", error.message, {
-					cause: error,
-					details: { processor: error.processor },
-				}),
-			);
+		if (error instanceof LogitsProcessorError) return processorFailure(error);
 		if (guide && DynError.is(error)) return new ChoiceFailure(error);
 		throw error;
 	}
+}
+
+function processorFailure(error: LogitsProcessorError): ChoiceFailure {
+	return new ChoiceFailure(
+		new DynError("LOGITS_PROCESSOR_FAILED", error.message, {
+			cause: error,
+			details: { processor: error.processor },
+		}),
+	);
+}
+
+/** The last processor left nonsense; what the others left was seen in between. */
+function unusable({ sequence, processors }: Choice, backend: ForwardBackend): ChoiceFailure {
+	const problem = logitsProblem(backend.logits(sequence.slot))!;
+	return processorFailure(new LogitsProcessorError(processors.at(-1)!.name, problem));
 }
 
 function nothingLeft({ guide }: Choice): ChoiceFailure {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createRequestContext } from "@dyn/common";
+import { createRequestContext, DynError } from "@dyn/common";
 import type { Engine } from "@dyn/engine";
 import type { LogitsProcessor } from "@dyn/logits";
 import type { EngineOutput, GenerateRequestInit, KvEvent } from "@dyn/protocols";
@@ -390,6 +390,48 @@ describe("logits processors", () => {
 		expect(tokensOf(await (await beside).done)).toEqual(expected);
 		expect(engine.health()).toEqual({ status: "healthy" });
 		expect(engine.load()[0]).toMatchObject(idle);
+		expect(backend.openSlots).toBe(0);
+	});
+
+	it("that leave nonsense are named, and fail their own request in a step of processed rows", async () => {
+		const set = (value: number) => () => ({
+			process: (_: Uint32Array, logits: Float32Array) => void logits.fill(value, 3, 4),
+		});
+		const { engine, backend } = await paperEngine({
+			logitsProcessors: {
+				fine: set(0),
+				nan: set(Number.NaN),
+				infinite: set(Infinity),
+				silent: () => ({ process: (_, logits) => void logits.fill(-Infinity) }),
+			},
+		});
+		const asked = (...names: readonly string[]) =>
+			greedy({
+				tokenIds: [4, 5],
+				logitsProcessors: names.map((name) => ({ name, args: null })),
+				stop: { maxTokens: 8 },
+			});
+		const expected = await tokens(engine, asked("fine"));
+		const failure = (...names: readonly string[]) =>
+			collect(engine, asked(...names)).catch((error: unknown) => error);
+		const [beside, ...failures] = await Promise.all([
+			tokens(engine, asked("fine", "fine")),
+			failure("fine", "nan"),
+			failure("nan", "fine"),
+			failure("infinite"),
+			failure("silent", "infinite"),
+		]);
+		expect(failures.map((error) => DynError.from(error).code)).toEqual(
+			failures.map(() => "LOGITS_PROCESSOR_FAILED"),
+		);
+		expect(failures.map((error) => DynError.from(error).rawMessage)).toEqual([
+			'logits processor nan: it set the logit of token 3 to NaN; use numbers, or -Infinity for "never"',
+			'logits processor nan: it set the logit of token 3 to NaN; use numbers, or -Infinity for "never"',
+			'logits processor infinite: it set the logit of token 3 to Infinity; use numbers, or -Infinity for "never"',
+			"logits processor silent: no token is left to choose: every logit is -Infinity",
+		]);
+		expect(beside).toEqual(expected);
+		expect(engine.health()).toEqual({ status: "healthy" });
 		expect(backend.openSlots).toBe(0);
 	});
 

@@ -4,6 +4,7 @@ import type {
 	BackendInfo,
 	ForwardBackend,
 	RowToSample,
+	SampledRow,
 	SampledToken,
 	SamplerParams,
 	StepResult,
@@ -13,7 +14,13 @@ import { type AdapterPart, PROJECTIONS } from "../lora/adapter-weights.js";
 import type { ModelWeights } from "../model/model-spec.js";
 import { ropeFrequencies } from "../model/rope-frequencies.js";
 import { loadNativeBinding } from "./loader.js";
-import { type NativeEngine, type NativeInfo, type NativeSamples, NO_TOKEN } from "./native-binding.js";
+import {
+	type NativeEngine,
+	type NativeInfo,
+	type NativeSamples,
+	NO_TOKEN,
+	UNUSABLE,
+} from "./native-binding.js";
 
 export interface NativeBackendOptions {
 	readonly weights: ModelWeights;
@@ -171,11 +178,15 @@ class NativeBackend implements ForwardBackend {
 		return this.#logits.subarray(row * this.#stride, row * this.#stride + this.#vocabSize);
 	}
 
-	sampleRows(rows: readonly RowToSample[]): (SampledToken | null)[] {
+	sampleRows(rows: readonly RowToSample[]): SampledRow[] {
 		const slots = Uint32Array.from(rows, ({ slot }) => slot);
 		const masks = rows.map(({ mask }) => mask);
-		const sampled = sampledTokens(translatedSync(() => this.#engine.sampleRows(slots, masks)));
-		return sampled.map((token) => (token.tokenId === NO_TOKEN ? null : token));
+		const edited = Uint32Array.from(rows, (row) => Number(row.edited ?? false));
+		const sampled = sampledTokens(translatedSync(() => this.#engine.sampleRows(slots, masks, edited)));
+		return sampled.map((token) => {
+			if (token.tokenId === UNUSABLE) return "unusable";
+			return token.tokenId === NO_TOKEN ? null : token;
+		});
 	}
 
 	loadAdapter(id: number, parts: readonly AdapterPart[]): void {

@@ -2,6 +2,8 @@
 
 /** In place of a token id: none could be chosen. */
 export const NO_TOKEN = 0xffff_ffff;
+/** In place of a token id: the row's logits are not such that one could be chosen. */
+export const UNUSABLE = 0xffff_fffe;
 
 /** Everything that native/src/addon.cpp exports. Errors it throws carry a `code` of the error registry. */
 export interface NativeBinding {
@@ -54,8 +56,15 @@ export interface NativeEngine {
 	closeSlot(slot: number): void;
 	/** Row of the logits buffer that holds the slot's logits of the last step. */
 	logitsRow(slot: number): number;
-	/** `masks[i]`, if any, is that of `slots[i]`. The token id of a row whose mask leaves none is NO_TOKEN. */
-	sampleRows(slots: Uint32Array, masks: readonly (Uint32Array | undefined)[]): NativeSamples;
+	/**
+	 * `masks[i]`, if any, is that of `slots[i]`, whose row is looked through first if `edited[i]` is not 0. The token id of a
+	 * row whose mask leaves none is NO_TOKEN, of one that was found wanting UNUSABLE.
+	 */
+	sampleRows(
+		slots: Uint32Array,
+		masks: readonly (Uint32Array | undefined)[],
+		edited: Uint32Array,
+	): NativeSamples;
 	/** A copy of the slot's hidden states of the last step (output hidden), one row of hiddenSize values per token. */
 	hidden(slot: number): Float32Array;
 	/** A copy of a block's bytes; also while a step runs. */

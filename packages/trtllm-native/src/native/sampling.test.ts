@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { logitsProblem } from "@dyn/logits";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { ForwardBackend, SampledToken, SamplerParams } from "../backend/forward-backend.js";
+import type { ForwardBackend, SampledRow, SampledToken, SamplerParams } from "../backend/forward-backend.js";
 import { ReferenceSampler } from "../backend/reference/sampler.js";
 import { blockRange, GREEDY, randomTokens, share } from "./__fixtures__/steps.js";
 import { buildNative, FAMILIES, seededRandom, type TinyModel, tinyModel } from "./__fixtures__/tiny-model.js";
@@ -44,7 +45,7 @@ function sampleNatively(
 	backend.openSlot(0, params, context, generated);
 	const sampled = Array.from({ length: draws }, () => {
 		backend.logits(0).set(logits);
-		return backend.sampleRows([{ slot: 0 }])[0]!;
+		return backend.sampleRows([{ slot: 0 }])[0] as SampledToken;
 	});
 	backend.closeSlot(0);
 	return sampled;
@@ -245,7 +246,7 @@ describe("a mask", () => {
 	/** Allows every seventh token. */
 	const mask = new Uint32Array(Math.ceil(VOCABULARY / 32));
 	for (let id = 3; id < VOCABULARY; id += 7) mask[id >>> 5]! |= 1 << (id & 31);
-	const masked = (params: SamplerParams, logits: Float32Array): SampledToken | null => {
+	const masked = (params: SamplerParams, logits: Float32Array): SampledRow => {
 		backend.openSlot(0, params, NOTHING, 0);
 		backend.logits(0).set(logits);
 		const [sampled] = backend.sampleRows([{ slot: 0, mask }]);
@@ -258,7 +259,7 @@ describe("a mask", () => {
 			const params = { ...GREEDY, ...variant, seedLow, logprobs: 3 };
 			const logits = bellLogits(seedLow);
 			const expected = new ReferenceSampler(params, NOTHING, 0).sample(0, logits.slice(), mask)!;
-			const sampled = masked(params, logits)!;
+			const sampled = masked(params, logits) as SampledToken;
 			expect(sampled.tokenId % 7).toBe(3);
 			expect(sampled).toMatchObject({ tokenId: expected.tokenId, topIds: expected.topIds });
 		}
@@ -289,6 +290,50 @@ describe("rows that JavaScript has seen", () => {
 			alone.map((token, i) => (slots[i] === 6 ? null : { ...token, slot: slots[i] })),
 		);
 		for (const slot of slots) backend.closeSlot(slot);
+	});
+
+	it("are looked through where they were edited: nonsense stays as it is, costs no draw and no other row", async () => {
+		const slots = [3, 0, 6, 5];
+		const alone = slots.map((slot) => sampleNatively({ ...params, seedHigh: slot }, bellLogits(slot), 1)[0]!);
+		await backend.step(slots.map((slot) => share(slot, Uint32Array.of(1), 0, Uint32Array.of(2 * slot))));
+		const biased = { biasIds: Uint32Array.of(9), biasValues: Float32Array.of(1) };
+		for (const slot of slots) {
+			backend.openSlot(slot, { ...params, ...(slot === 6 ? biased : {}), seedHigh: slot }, NOTHING, 0);
+			backend.logits(slot).set(bellLogits(slot));
+		}
+		const nonsense = bellLogits(6).fill(Number.NaN, 70, 71);
+		backend.logits(6).set(nonsense);
+		const rows = slots.map((slot) => ({ slot, edited: true }));
+		expect(backend.sampleRows(rows)).toEqual(
+			alone.map((token, i) => (slots[i] === 6 ? "unusable" : { ...token, slot: slots[i] })),
+		);
+		expect(backend.logits(6)).toEqual(nonsense);
+		const withoutBias = bellLogits(6);
+		withoutBias[9]! -= 1;
+		backend.logits(6).set(withoutBias);
+		expect(backend.sampleRows([{ slot: 6, edited: true }])).toEqual([{ ...alone[2]!, slot: 6 }]);
+		for (const slot of slots) backend.closeSlot(slot);
+	});
+
+	it("are nonsense for what JavaScript calls so, wherever it is, and only where they were edited", () => {
+		const places = [0, 1, 15, 16, 1600, VOCABULARY - 10, VOCABULARY - 9, VOCABULARY - 1]; // 3001 is no multiple of 16
+		const never = new Float32Array(VOCABULARY).fill(-Infinity);
+		const odd = [Number.NaN, Infinity, -Infinity, -5, 0, 3.4e38, 1e-45];
+		const cases = places.flatMap((id) =>
+			odd.flatMap((value) => [bellLogits(id), never].map((row) => row.slice().fill(value, id, id + 1))),
+		);
+		backend.openSlot(0, GREEDY, NOTHING, 0);
+		const sampled = cases.map((row) => {
+			const [edited, trusted] = [true, false].map((edited) => {
+				backend.logits(0).set(row);
+				return backend.sampleRows([{ slot: 0, edited }])[0]!;
+			});
+			expect(trusted).not.toBe("unusable");
+			return edited === "unusable";
+		});
+		backend.closeSlot(0);
+		expect(sampled).toEqual(cases.map((row) => logitsProblem(row) !== null));
+		expect(sampled.filter(Boolean)).toHaveLength(places.length * 5); // two values in two rows, and one row of nothing
 	});
 
 	it("are refused when one is there twice, or was in no step", () => {

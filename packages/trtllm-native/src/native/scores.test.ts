@@ -58,7 +58,7 @@ describe.each(["native", "reference"])("the %s backend", (kind) => {
 			await backend.step([share(0, tokens.subarray(0, at + 1), 0, own, "logits")]);
 			const logits = backend.logits(0);
 			const normaliser = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0));
-			const { topIds, topLogprobs } = backend.sampleRows([{ slot: 0 }])[0]!;
+			const { topIds, topLogprobs } = backend.sampleRows([{ slot: 0 }])[0] as SampledToken;
 			expect(scores[at]!.logprob).toBeCloseTo(logits[id]! - normaliser, 5);
 			expect([scores[at]!.topIds, scores[at]!.topLogprobs]).toEqual([topIds, topLogprobs]);
 			backend.closeSlot(0);

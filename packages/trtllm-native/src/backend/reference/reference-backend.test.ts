@@ -106,7 +106,9 @@ describe("the reference backend", () => {
 		await backend.step([share(0, one, 0, one, "logits")]);
 		backend.logits(0).fill(-Infinity, 0, 150);
 		backend.logits(0)[160] = 1000;
-		expect(backend.sampleRows([{ slot: 0 }])[0]!.tokenId).toBe(160);
+		expect(backend.sampleRows([{ slot: 0 }])).toMatchObject([{ tokenId: 160 }]);
+		backend.logits(0)[3] = Number.NaN;
+		expect(backend.sampleRows([{ slot: 0, edited: true }])).toEqual(["unusable"]);
 	});
 
 	it("cancels a step between tokens, and only that one", async () => {

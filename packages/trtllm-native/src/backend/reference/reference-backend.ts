@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError } from "@dyn/common";
+import { logitsProblem } from "@dyn/logits";
 import type { AdapterPart } from "../../lora/adapter-weights.js";
 import type { ModelSpec, ModelWeights } from "../../model/model-spec.js";
 import type {
 	BackendInfo,
 	ForwardBackend,
 	RowToSample,
+	SampledRow,
 	SampledToken,
 	SamplerParams,
 	StepResult,
@@ -177,7 +179,7 @@ class ReferenceBackend implements ForwardBackend {
 		return this.#rowOf(slot, 0);
 	}
 
-	sampleRows(rows: readonly RowToSample[]): (SampledToken | null)[] {
+	sampleRows(rows: readonly RowToSample[]): SampledRow[] {
 		this.#requireIdle();
 		for (const { mask } of rows)
 			if (mask && mask.length !== Math.ceil(this.#limits.vocabSize / 32))
@@ -185,7 +187,9 @@ class ReferenceBackend implements ForwardBackend {
 					"INVALID_ARGUMENT",
 					`a mask must have a bit for each of ${this.#limits.vocabSize} tokens`,
 				);
-		return rows.map(({ slot, mask }) => this.#sample(slot, 0, mask));
+		return rows.map(({ slot, mask, edited }) =>
+			edited && logitsProblem(this.logits(slot)) ? "unusable" : this.#sample(slot, 0, mask),
+		);
 	}
 
 	hidden(slot: number): Float32Array {

@@ -2,10 +2,12 @@
 // A backend that computes on paper: the "KV" of a position is a checksum of all tokens up to it, and the next token is
 // a function of that checksum. A block that is mixed up, shared too early, overwritten or read before it was written
 // gives another token or an error, so the engine's bookkeeping can be judged by its output, in no time.
+import { logitsProblem } from "@dyn/logits";
 import type {
 	BackendInfo,
 	ForwardBackend,
 	RowToSample,
+	SampledRow,
 	SampledToken,
 	SamplerParams,
 	StepResult,
@@ -160,9 +162,11 @@ export class PaperBackend implements ForwardBackend {
 		return this.#slots.get(slot)!.logits!;
 	}
 
-	sampleRows(rows: readonly RowToSample[]): (SampledToken | null)[] {
+	sampleRows(rows: readonly RowToSample[]): SampledRow[] {
 		this.#requireIdle();
-		return rows.map(({ slot, mask }) => this.#sample(slot, mask));
+		return rows.map(({ slot, mask, edited }) =>
+			edited && logitsProblem(this.logits(slot)) ? "unusable" : this.#sample(slot, mask),
+		);
 	}
 
 	readBlock(block: number): Uint8Array {
