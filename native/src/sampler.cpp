@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numeric>
 
@@ -17,35 +18,59 @@ struct MoreLikely {
   bool operator()(uint32_t a, uint32_t b) const { return logits[a] > logits[b] || (logits[a] == logits[b] && a < b); }
 };
 
-// The lowest id of the largest logit; NaN is never the largest. Sixteen running maxima: one would be a chain of compares.
-uint32_t argmax(const float* logits, int n) {
-  constexpr int lanes = 16;
-  float largest[lanes];
-  std::fill_n(largest, lanes, kNever);
+// Four lanes: what every CPU of an architecture has. Sixteen of them at a time, named as vectors: an array of floats would
+// be stored and loaded again for every logit.
+typedef float Floats __attribute__((vector_size(16)));
+typedef int32_t Bits __attribute__((vector_size(16)));
+
+struct Look {
+  float largest; // -Infinity when there is none above; NaN is never the largest
+  bool below;    // whether all are below +Infinity, which NaN is not
+};
+
+Look look(const float* logits, int n) {
+  constexpr int vectors = 4, lanes = 4 * vectors;
+  const Floats infinity = Floats{} + std::numeric_limits<float>::infinity(), never = -infinity;
+  Floats largest[vectors] = {never, never, never, never};
+  Bits below[vectors] = {~Bits{}, ~Bits{}, ~Bits{}, ~Bits{}};
   int i = 0;
   for (; i + lanes <= n; i += lanes)
-    for (int lane = 0; lane < lanes; lane++) largest[lane] = logits[i + lane] > largest[lane] ? logits[i + lane] : largest[lane];
-  for (; i < n; i++) largest[0] = logits[i] > largest[0] ? logits[i] : largest[0];
-  const float* found = std::find(logits, logits + n, *std::max_element(largest, largest + lanes));
+    for (int k = 0; k < vectors; k++) {
+      Floats x;
+      std::memcpy(&x, logits + i + 4 * k, sizeof x);
+      largest[k] = x > largest[k] ? x : largest[k];
+      below[k] &= x < infinity;
+    }
+  Look result{kNever, true};
+  const auto add = [&](float logit, bool isBelow) {
+    result.largest = logit > result.largest ? logit : result.largest;
+    result.below &= isBelow;
+  };
+  for (int lane = 0; lane < lanes; lane++) add(largest[lane / 4][lane % 4], below[lane / 4][lane % 4] != 0);
+  for (; i < n; i++) add(logits[i], logits[i] < -kNever);
+  return result;
+}
+
+// The lowest id of the largest logit; NaN is never the largest. Only the block that has it is searched for it.
+uint32_t argmax(const float* logits, int n) {
+  constexpr int block = 1024;
+  float largest = kNever;
+  int at = 0;
+  for (int i = 0; i < n; i += block) {
+    const float found = look(logits + i, std::min(block, n - i)).largest;
+    if (found > largest) {
+      largest = found;
+      at = i;
+    }
+  }
+  const float* found = std::find(logits + at, logits + n, largest);
   return found == logits + n ? 0 : uint32_t(found - logits);
 }
 
-// Whether no logit is NaN or +Infinity and one is above -Infinity. As many lanes as above, and no branch, so that it is one
-// quick pass over what was written last.
+// Whether no logit is NaN or +Infinity and one is above -Infinity.
 bool usable(const float* logits, int n) {
-  constexpr int lanes = 16;
-  constexpr float infinity = std::numeric_limits<float>::infinity();
-  int wrong[lanes] = {}, possible[lanes] = {};
-  const auto look = [&](float logit, int lane) {
-    wrong[lane] |= !(logit < infinity);
-    possible[lane] |= logit > kNever;
-  };
-  int i = 0;
-  for (; i + lanes <= n; i += lanes)
-    for (int lane = 0; lane < lanes; lane++) look(logits[i + lane], lane);
-  for (; i < n; i++) look(logits[i], 0);
-  const auto any = [](const int* of) { return std::any_of(of, of + lanes, [](int lane) { return lane != 0; }); };
-  return !any(wrong) && any(possible);
+  const Look seen = look(logits, n);
+  return seen.below && seen.largest > kNever;
 }
 
 void applyMask(float* logits, int n, const uint32_t* mask) {
