@@ -81,6 +81,12 @@ async function started(options: Partial<EmbeddedEngineOptions>): Promise<Engine>
 					logits[inputIds.at(-1)!]! -= 1;
 				},
 			}),
+			nothing: () => ({ process() {} }),
+			nonsense: () => ({
+				process(inputIds, logits) {
+					if (inputIds.length > again.length + 10) logits[5] = Number.NaN;
+				},
+			}),
 		},
 		...options,
 	});
@@ -110,6 +116,12 @@ const asked: Readonly<Record<string, GenerateRequestInit>> = {
 	"bad words": { tokenIds: again, sampling: words },
 	"bad words and penalties": { tokenIds: again, sampling: { ...words, ...penalised } },
 	"a processor": { tokenIds: again, logitsProcessors: dampen },
+	"a processor of nothing": {
+		tokenIds: again,
+		logitsProcessors: [{ name: "nothing", args: null }],
+		sampling: { ...seeded, ...penalised, ...words },
+	},
+	"the same without": { tokenIds: again, sampling: { ...seeded, ...penalised, ...words } },
 	"a processor, an adapter and bad words": {
 		tokenIds: again,
 		logitsProcessors: dampen,
@@ -167,7 +179,12 @@ describe.each(isas)("%s", (isa) => {
 					]);
 				}),
 			);
-			await Promise.all(answers);
+			const failing = Array.from({ length: RANKS }, (_, rank) =>
+				expect(
+					answer(busy, { tokenIds: again, logitsProcessors: [{ name: "nonsense", args: null }] }, rank),
+				).rejects.toMatchObject({ code: "LOGITS_PROCESSOR_FAILED", details: { processor: "nonsense" } }),
+			);
+			await Promise.all([...answers, ...failing]);
 		}
 		await busy.close();
 
@@ -182,5 +199,6 @@ describe.each(isas)("%s", (isa) => {
 		expect(expected["an adapter"]).not.toEqual(expected["greedy"]);
 		expect(expected["bad words"]).not.toEqual(expected["greedy"]);
 		expect(expected["a processor"]).not.toEqual(expected["greedy"]);
+		expect(expected["a processor of nothing"]).toEqual(expected["the same without"]);
 	});
 });
