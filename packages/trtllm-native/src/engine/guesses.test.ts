@@ -3,6 +3,7 @@
 import { createRequestContext, type Metrics, noMetrics } from "@dyn/common";
 import type { EngineOutput, GenerateRequest, KvEvent } from "@dyn/protocols";
 import { describe, expect, it } from "vitest";
+import type { Sequence } from "../scheduler/sequence.js";
 import type { Drafter, GuessRequest } from "../speculation/drafter.js";
 import { collect, greedy, text, tokens } from "./__fixtures__/ask.js";
 import { paperEngine } from "./__fixtures__/paper-backend.js";
@@ -10,7 +11,7 @@ import type { EmbeddedEngineOptions, IterationStats } from "./options.js";
 
 /** Knows the answers to prompts by their first token, and errs at every `errsAt`-th token of an answer. */
 class Oracle implements Drafter {
-	readonly costRatio = 0;
+	readonly isFree = true;
 	readonly answers = new Map<number, readonly number[]>();
 	forgotten = 0;
 	closed = false;
@@ -18,6 +19,14 @@ class Oracle implements Drafter {
 
 	constructor(errsAt: number) {
 		this.#errsAt = errsAt;
+	}
+
+	doubts(_: Sequence, limit: number): number[] {
+		return new Array<number>(limit).fill(0.3);
+	}
+
+	guessMs(): number {
+		return 0;
 	}
 
 	propose(requests: readonly GuessRequest[]): Uint32Array[] {

@@ -61,8 +61,7 @@ async function openDrafters(
 	limits: EngineLimits,
 ): Promise<readonly Drafter[]> {
 	if (draftModelPath === null) return backends.map(() => new PromptLookup());
-	const { weightBytes } = backends[0]!.info;
-	const model = { path: options.modelPath, vocabSize: spec.vocabSize, weightBytes, limits };
+	const model = { path: options.modelPath, vocabSize: spec.vocabSize, limits };
 	let opening: Promise<readonly ForwardBackend[]> | null = null;
 	const open = async (weights: ModelWeights, rank: number) => {
 		opening ??= openBackends(options, weights, limits, 0);

@@ -3,6 +3,7 @@ import { DynError, type Logger } from "@dyn/common";
 import type { ForwardBackend, SampledToken, StepSequence } from "../backend/forward-backend.js";
 import type { ScheduledShare, Scheduler, StepPlan } from "../scheduler/scheduler.js";
 import type { Sequence } from "../scheduler/sequence.js";
+import type { GuessRequest } from "../speculation/drafter.js";
 import type { Speculation } from "../speculation/speculation.js";
 import {
 	type ActiveRequest,
@@ -132,6 +133,7 @@ export class StepLoop {
 				this.#stepping = [];
 				this.#progressMs = performance.now();
 				if (cancelled) continue; // nothing was computed: the same tokens are planned again
+				this.#options.speculation?.timed(plan.shares, elapsedMs);
 				await this.#waits.forStep(this.#guidesOf(plan), plan.shares.length);
 				this.#bookScores(plan, scores);
 				const generatedTokens = this.#apply(plan, sampled);
@@ -169,16 +171,15 @@ export class StepLoop {
 	/** Guesses for the sequences that decode and whose tokens the backend chooses. */
 	async #withGuesses(plan: StepPlan): Promise<StepPlan> {
 		const { speculation, scheduler } = this.#options;
-		const sampling = plan.shares.filter(({ samples }) => samples);
-		if (!speculation || sampling.length === 0) return plan;
-		const requests = sampling.flatMap((share) => {
-			const { sequence, count } = share;
-			const { request, params } = this.#choices.get(sequence)!;
+		const decoding = plan.shares.filter(({ samples, count }) => samples && count === 1);
+		if (!speculation || decoding.length === 0) return plan;
+		const requests: GuessRequest[] = [];
+		for (const share of decoding) {
+			const { request, params, sequence } = this.#choices.get(share.sequence)!;
 			const limit = request.maxTokens - sequence.generated - 1;
-			const decodes = count === 1 && outputOf(share) === "sample";
-			return decodes && limit > 0 ? [{ sequence, params, limit }] : [];
-		});
-		const guesses = await speculation.propose(requests, sampling.length);
+			if (limit > 0 && outputOf(share) === "sample") requests.push({ sequence, params, limit });
+		}
+		const guesses = await speculation.propose(requests, decoding);
 		return guesses.size === 0 ? plan : scheduler.withGuesses(plan, guesses);
 	}
 

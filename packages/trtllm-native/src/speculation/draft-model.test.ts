@@ -18,7 +18,7 @@ let backend: ForwardBackend;
 let drafter: DraftModel;
 
 const draftModel = (options: Partial<DraftModelOptions> = {}) =>
-	new DraftModel({ backend, ...SIZES, vocabSize: 203, modelVocabSize: 203, costRatio: 0.1, ...options });
+	new DraftModel({ backend, ...SIZES, vocabSize: 203, modelVocabSize: 203, ...options });
 beforeAll(async () => {
 	hasher = await createBlockHasher();
 	model = tinyModel(spec);
@@ -126,5 +126,22 @@ describe("a draft model", () => {
 			{ sequence: sequence(prompt), params: GREEDY, limit: 6 },
 		]);
 		expect([...guesses!]).toEqual(expected.slice(0, expected.indexOf(modelVocabSize)));
+	});
+
+	it("knows what a guess takes from the steps that guess, not from prompts", async () => {
+		const step = backend.step.bind(backend);
+		vi.spyOn(backend, "step").mockImplementation(async (shares) => {
+			const rows = shares.reduce((sum, { tokens }) => sum + tokens.length, 0);
+			return { ...(await step(shares)), elapsedMs: rows > 4 ? 1 : 6 + rows };
+		});
+		const two = [1, 2].map((seed) => sequence(randomTokens(15, 203, seed)));
+		expect(drafter.guessMs(two)).toBe(0);
+		for (let i = 0; i < 30; i++) {
+			const some = i % 2 === 0 ? two : two.slice(0, 1);
+			await drafter.propose(some.map((each) => ({ sequence: each, params: GREEDY, limit: 4 })));
+		}
+		// Shared by two, a step costs each of them less.
+		expect(drafter.guessMs(two.slice(0, 1))).toBeCloseTo(7, 0);
+		expect(drafter.guessMs(two)).toBeCloseTo(4, 0);
 	});
 });

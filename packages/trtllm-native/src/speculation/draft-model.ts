@@ -3,6 +3,7 @@ import { BlockPool } from "@dyn/kvbm";
 import type { ForwardBackend, StepSequence } from "../backend/forward-backend.js";
 import type { Sequence } from "../scheduler/sequence.js";
 import type { Drafter, GuessRequest } from "./drafter.js";
+import { StepCost } from "./step-cost.js";
 
 export interface DraftModelOptions {
 	/** Closed with the drafter. */
@@ -19,8 +20,10 @@ export interface DraftModelOptions {
 	readonly vocabSize: number;
 	/** Of the model that it guesses for. */
 	readonly modelVocabSize: number;
-	readonly costRatio: number;
 }
+
+/** Before anything is known of a sequence, its guesses are as likely wrong as right. */
+const DOUBT = 0.5;
 
 /** What the draft model knows of a sequence. */
 interface Draft {
@@ -44,17 +47,26 @@ interface Turn extends GuessRequest {
  * parameters and random numbers: where both models see the same probabilities, they choose the same token.
  */
 export class DraftModel implements Drafter {
-	readonly costRatio: number;
+	readonly isFree = false;
 	readonly #options: DraftModelOptions;
 	readonly #pool: BlockPool;
 	readonly #freeSlots: number[];
 	readonly #drafts = new Map<Sequence, Draft>();
+	readonly #cost = new StepCost();
 
 	constructor(options: DraftModelOptions) {
 		this.#options = options;
-		this.costRatio = options.costRatio;
 		this.#pool = new BlockPool(options.numKvBlocks);
 		this.#freeSlots = Array.from({ length: options.maxSequences }, (_, slot) => slot);
+	}
+
+	doubts(_: Sequence, limit: number): number[] {
+		return new Array<number>(limit).fill(DOUBT);
+	}
+
+	guessMs(sequences: readonly Sequence[]): number {
+		const shares = sequences.map(({ tokens }) => ({ position: tokens.length, rows: 1 }));
+		return this.#cost.stepMs(shares) / shares.length;
 	}
 
 	async propose(requests: readonly GuessRequest[]): Promise<Uint32Array[]> {
@@ -65,8 +77,9 @@ export class DraftModel implements Drafter {
 			backend.openSlot(draft.slot, { ...params, logprobs: -1 }, sequence.tokens.view(), sequence.answered);
 		try {
 			for (let shares = this.#plan(taken); shares.length > 0; shares = this.#plan(taken)) {
-				const { cancelled, sampled } = await backend.step(shares.map(({ share }) => share));
+				const { cancelled, sampled, elapsedMs } = await backend.step(shares.map(({ share }) => share));
 				if (cancelled) break;
+				this.#timed(shares, elapsedMs);
 				const chosen = new Map(sampled.map(({ slot, tokenId }) => [slot, tokenId]));
 				for (const { turn, share } of shares) book(turn, share, chosen.get(turn.draft.slot));
 			}
@@ -144,6 +157,15 @@ export class DraftModel implements Drafter {
 		);
 		draft.blocks.splice(committed, blocks.length, ...blocks);
 		draft.committed = full;
+	}
+
+	/** Steps that guess, or take in what the model said to the last guesses, are alike; prompts are not. */
+	#timed(shares: readonly { readonly turn: Turn; readonly share: StepSequence }[], elapsedMs: number): void {
+		if (shares.some(({ turn, share }) => share.tokens.length > turn.limit + 1)) return;
+		this.#cost.observe(
+			shares.map(({ share: { position, tokens } }) => ({ position, rows: tokens.length })),
+			elapsedMs,
+		);
 	}
 
 	/** The next step: what is left of the text, then one guess after the other. */

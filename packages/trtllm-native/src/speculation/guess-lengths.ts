@@ -1,47 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What a step costs before its first row, in rows. Measured with SmolLM2-135M in 4 bits on two cores: 3.4 ms, and 0.65 ms
- * per row and sequence. Larger models read more weights for the same rows: there it is 25 and more, and fewer guesses are
- * made than would pay.
+ * How many times what it takes a guess must be expected to gain. Expectations err, rows come in pairs for the kernels, and a
+ * token gains nothing in a batch that waits for its longest answer.
  */
-export const STEP_OVERHEAD_ROWS = 5;
+const LEAST_GAIN = 1.1;
 
 export interface GuessCandidate {
-	/** How likely a guess of this sequence is right, if those before it are, 0..1. */
-	readonly rate: number;
-	/** Most guesses. */
-	readonly limit: number;
+	/** How likely its guesses are right, each if those before it are, 0..1; no more than it may have. */
+	readonly chances: readonly number[];
+	/** What each of them adds to the time of the step, ms. */
+	readonly guessMs: number;
 }
 
 /**
- * How many guesses of each sequence are worth a row: the likeliest first, as long as the expected tokens gain more time
- * than the row takes. Alone, a sequence has time for unlikely guesses; in a large batch only near-certain ones pay.
- * @param candidates of the sequences that guess
- * @param sequences that get a token in this step, these included
+ * How many guesses of each sequence are worth their time: those that gain most for it first, as long as the step makes
+ * tokens faster with the guess than without. Where a step takes long whatever its rows, there is time for unlikely guesses;
+ * where each row takes its time, as in a large batch, only near-certain ones pay.
+ * @param step what it would be without guesses
  * @param maxRows most guesses of all together
- * @param costRatio of the drafter
  */
 export function guessLengths(
 	candidates: readonly GuessCandidate[],
-	sequences: number,
+	step: { readonly ms: number; readonly tokens: number },
 	maxRows: number,
-	costRatio: number,
 ): number[] {
 	const lengths = candidates.map(() => 0);
-	const chances = candidates.map(({ rate }) => rate);
-	const cost = 1 + (costRatio * (STEP_OVERHEAD_ROWS + sequences)) / sequences;
-	let time = STEP_OVERHEAD_ROWS + sequences;
-	let tokens = sequences;
+	/** That all guesses up to the next one are right. */
+	const chances = candidates.map(({ chances: [first = 0] }) => first);
+	let { ms, tokens } = step;
 	for (let rows = 0; rows < maxRows; rows++) {
 		let best = -1;
-		for (const [i, { limit }] of candidates.entries())
-			if (lengths[i]! < limit && (best === -1 || chances[i]! > chances[best]!)) best = i;
-		if (best === -1 || chances[best]! * time <= cost * tokens) break;
+		let most = 0;
+		for (let i = 0; i < candidates.length; i++) {
+			const gain = chances[i]! * ms - LEAST_GAIN * candidates[i]!.guessMs * tokens;
+			if (gain <= most) continue;
+			best = i;
+			most = gain;
+		}
+		if (best === -1) break;
 		tokens += chances[best]!;
-		time += cost;
+		ms += candidates[best]!.guessMs;
 		lengths[best]!++;
-		chances[best]! *= candidates[best]!.rate;
+		chances[best]! *= candidates[best]!.chances[lengths[best]!] ?? 0;
 	}
 	return lengths;
 }

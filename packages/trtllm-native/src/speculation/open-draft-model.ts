@@ -11,18 +11,16 @@ import { requireSameVocabulary } from "./vocabulary.js";
 export interface GuessedModel {
 	readonly path: string;
 	readonly vocabSize: number;
-	readonly weightBytes: number;
 	readonly limits: EngineLimits;
 }
 
 /**
- * Loads a draft model. It gets as many KV blocks as the model has, of its own smaller size; how long it takes is told
- * from its weights, because decoding is reading them.
+ * Loads a draft model. It gets as many KV blocks as the model has, of its own smaller size.
  * @throws DynError INVALID_ARGUMENT when its vocabulary is another one; what loading a model throws
  */
 export async function openDraftModel(
 	path: string,
-	{ path: modelPath, vocabSize: modelVocabSize, weightBytes, limits }: GuessedModel,
+	{ path: modelPath, vocabSize: modelVocabSize, limits }: GuessedModel,
 	openBackend: (weights: ModelWeights) => Promise<ForwardBackend>,
 ): Promise<DraftModel> {
 	await requireSameVocabulary(modelPath, path);
@@ -38,6 +36,5 @@ export async function openDraftModel(
 		contextLength,
 		vocabSize,
 		modelVocabSize,
-		costRatio: backend.info.weightBytes / weightBytes,
 	});
 }

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError, type Logger } from "@dyn/common";
 import type { SampledToken } from "../backend/forward-backend.js";
+import type { ScheduledShare } from "../scheduler/scheduler.js";
 import type { Sequence } from "../scheduler/sequence.js";
 import type { Drafter, GuessRequest } from "./drafter.js";
-import { guessLengths } from "./guess-lengths.js";
+import { type GuessCandidate, guessLengths } from "./guess-lengths.js";
+import { StepCost } from "./step-cost.js";
+import { Trust } from "./trust.js";
 
-/** Trusted before anything is known of a sequence. */
-const FIRST_RATE = 0.5;
-/** Weight of the newest guess in a sequence's rate. */
-const NEWEST_WEIGHT = 0.2;
 /** A drafter that costs time and was not worth it is tried again after so many tokens. */
 const RETRY_TOKENS = 32;
 
@@ -30,17 +29,28 @@ export interface SpeculationStats {
 }
 
 interface Record {
-	rate: number;
+	readonly trust: Trust;
+	/** Of the guesses that it was last asked for. */
+	doubts: readonly number[];
 	/** Tokens since the sequence last guessed. */
 	idle: number;
 	/** A guess that was not worth a row, but shows how good guesses would be. */
 	unverified: number | null;
 }
 
-/** Decides how much is guessed: each sequence as far as its guesses come true and the batch has time for them. */
+interface Asked extends GuessRequest {
+	/** Whether the guess is not computed, but compared with what comes. */
+	readonly watched: boolean;
+}
+
+/**
+ * Decides how much is guessed: each sequence as far as its guesses come true and what a row takes allows. That is measured,
+ * so it differs from run to run how much is guessed; what is answered does not depend on it.
+ */
 export class Speculation {
 	readonly #options: SpeculationOptions;
 	readonly #records = new WeakMap<Sequence, Record>();
+	readonly #cost = new StepCost();
 	#broken = false;
 	#stats = { rounds: 0, guessed: 0, accepted: 0 };
 
@@ -55,34 +65,24 @@ export class Speculation {
 	/**
 	 * Guesses for the sequences that are worth any. A drafter that fails is not asked again: answers go on without guesses.
 	 * @param requests sequences that decode, `limit` being what is left of their answers
-	 * @param sequences that get a token in this step, these included
+	 * @param decoding all shares of the step that get a token from one row, these included
 	 */
 	async propose(
 		requests: readonly GuessRequest[],
-		sequences: number,
+		decoding: readonly Pick<ScheduledShare, "sequence">[],
 	): Promise<ReadonlyMap<Sequence, Uint32Array>> {
-		const { drafter, maxGuesses, maxRows, logger } = this.#options;
+		const { drafter, logger } = this.#options;
 		const guesses = new Map<Sequence, Uint32Array>();
 		if (this.#broken) return guesses;
-		const records = requests.map(({ sequence }) => this.#recordOf(sequence));
-		const lengths = guessLengths(
-			requests.map(({ limit }, i) => ({ rate: records[i]!.rate, limit: Math.min(limit, maxGuesses) })),
-			sequences,
-			maxRows,
-			drafter.costRatio,
-		);
-		const asked = requests.flatMap((request, i) => {
-			const limit = lengths[i]! || this.#trial(records[i]!);
-			return limit > 0 && request.limit > 0 ? [{ ...request, limit, length: lengths[i]! }] : [];
-		});
+		const asked = this.#choose(requests, decoding);
 		if (asked.length === 0) return guesses;
 		try {
 			const proposals = await drafter.propose(asked);
-			for (const [i, { sequence, length }] of asked.entries()) {
+			for (const [i, { sequence, watched }] of asked.entries()) {
 				const proposal = proposals[i]!;
 				if (proposal.length === 0) continue;
-				if (length > 0 || drafter.costRatio > 0) guesses.set(sequence, proposal);
-				else this.#recordOf(sequence).unverified = proposal[0]!;
+				if (watched) this.#recordOf(sequence).unverified = proposal[0]!;
+				else guesses.set(sequence, proposal);
 			}
 		} catch (error) {
 			this.#broken = true;
@@ -91,19 +91,31 @@ export class Speculation {
 		return guesses;
 	}
 
+	/** Hears how long a step took, before what it computed is booked. Prompts tell nothing: their rows have no logits. */
+	timed(shares: readonly ScheduledShare[], elapsedMs: number): void {
+		if (shares.some(({ count }) => count > 1)) return;
+		this.#cost.observe(
+			shares.map(({ sequence, guesses }) => ({
+				position: sequence.computed,
+				rows: 1 + (guesses?.length ?? 0),
+			})),
+			elapsedMs,
+		);
+	}
+
 	/** Hears what came of a sequence's guesses (none, if it had none) when it got new tokens. */
 	observe(sequence: Sequence, guessed: number, tokens: readonly SampledToken[]): void {
 		const record = this.#recordOf(sequence);
+		const { trust, doubts, unverified } = record;
 		const accepted = tokens.length - 1;
 		if (guessed > 0) {
 			this.#stats.rounds++;
 			this.#stats.guessed += guessed;
 			this.#stats.accepted += accepted;
-			for (let i = 0; i < accepted; i++) learn(record, true);
-			if (accepted < guessed) learn(record, false);
+			for (let i = 0; i < Math.min(accepted + 1, guessed); i++) trust.learn(doubts[i]!, i < accepted);
 			record.idle = 0;
 		} else {
-			if (record.unverified !== null) learn(record, record.unverified === tokens[0]!.tokenId);
+			if (unverified !== null) trust.learn(doubts[0]!, unverified === tokens[0]!.tokenId);
 			record.idle++;
 		}
 		record.unverified = null;
@@ -117,21 +129,54 @@ export class Speculation {
 		await this.#options.drafter.close();
 	}
 
-	/** Guesses to ask for although none is worth a row: what costs nothing is watched, what costs is tried now and then. */
-	#trial({ idle }: Record): number {
-		return this.#options.drafter.costRatio === 0 || idle >= RETRY_TOKENS ? 1 : 0;
+	/**
+	 * The guesses to ask for: as many of each sequence as are worth it, none before it is known how long a step takes. Where
+	 * none is, what costs nothing is watched, and what costs is tried now and then.
+	 */
+	#choose(requests: readonly GuessRequest[], decoding: readonly Pick<ScheduledShare, "sequence">[]): Asked[] {
+		const { drafter, maxGuesses, maxRows } = this.#options;
+		const open: GuessRequest[] = [];
+		for (const request of requests) {
+			const record = this.#recordOf(request.sequence);
+			record.doubts = drafter.doubts(request.sequence, Math.min(request.limit, maxGuesses));
+			if (record.doubts.length > 0) open.push(request);
+		}
+		if (open.length === 0) return [];
+		const lengths = guessLengths(this.#candidates(open), this.#plainStep(decoding), maxRows);
+		const asked: Asked[] = [];
+		for (let i = 0; i < open.length; i++) {
+			const { sequence, params } = open[i]!;
+			const limit = lengths[i]!;
+			if (limit > 0) asked.push({ sequence, params, limit, watched: false });
+			else if (drafter.isFree || this.#recordOf(sequence).idle >= RETRY_TOKENS)
+				asked.push({ sequence, params, limit: 1, watched: drafter.isFree });
+		}
+		return asked;
+	}
+
+	#candidates(requests: readonly GuessRequest[]): GuessCandidate[] {
+		const draftMs = this.#options.drafter.guessMs(requests.map(({ sequence }) => sequence));
+		return requests.map(({ sequence }) => {
+			const { trust, doubts } = this.#recordOf(sequence);
+			return {
+				chances: doubts.map((doubt) => trust.chance(doubt)),
+				guessMs: this.#cost.rowMs(sequence.computed + 1) + draftMs,
+			};
+		});
+	}
+
+	/** The step without any guess. */
+	#plainStep(decoding: readonly Pick<ScheduledShare, "sequence">[]): { ms: number; tokens: number } {
+		const shares = decoding.map(({ sequence }) => ({ position: sequence.computed, rows: 1 }));
+		return { ms: this.#cost.stepMs(shares), tokens: shares.length };
 	}
 
 	#recordOf(sequence: Sequence): Record {
 		let record = this.#records.get(sequence);
 		if (!record) {
-			record = { rate: FIRST_RATE, idle: 0, unverified: null };
+			record = { trust: new Trust(), doubts: [], idle: 0, unverified: null };
 			this.#records.set(sequence, record);
 		}
 		return record;
 	}
-}
-
-function learn(record: Record, right: boolean): void {
-	record.rate += NEWEST_WEIGHT * ((right ? 1 : 0) - record.rate);
 }
