@@ -8,7 +8,6 @@
 namespace dyn {
 namespace {
 
-constexpr int kRowTile = 64;          // activation rows that stay in cache while panels stream past
 constexpr int kAttentionRows = 16;    // query rows of one attention task
 constexpr int kWholeContext = -1;
 constexpr int kRowsWorthAPhase = 8;   // fewer rows are faster done inline than handed out
@@ -72,14 +71,14 @@ void Forward::forRows(int rows, const Work& work) {
 
 // Several matrices times the same activations, cut into chunks of row tiles x panel groups.
 void Forward::multiply(const Product* products, int count, Activations& x, int rows) {
-  const int rowTiles = (rows + kRowTile - 1) / kRowTile;
+  const int rowTile = model_.kernels.rowTile, rowTiles = (rows + rowTile - 1) / rowTile;
   int totalPanels = 0;
   for (int i = 0; i < count; i++) totalPanels += products[i].w->panels();
   const int perChunk = std::max(1, std::min(16, totalPanels * rowTiles / (pool_.threads() * 6)));
   int groups[3], totalGroups = 0;
   for (int i = 0; i < count; i++) totalGroups += groups[i] = (products[i].w->panels() + perChunk - 1) / perChunk;
   pool_.run(totalGroups * rowTiles, [&](int chunk) {
-    const int row0 = chunk / totalGroups * kRowTile, row1 = std::min(rows, row0 + kRowTile);
+    const int row0 = chunk / totalGroups * rowTile, row1 = std::min(rows, row0 + rowTile);
     int group = chunk % totalGroups, i = 0;
     while (group >= groups[i]) group -= groups[i++];
     const Product& p = products[i];

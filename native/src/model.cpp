@@ -58,8 +58,8 @@ private:
 
 class Loader {
 public:
-  Loader(const std::vector<TensorSource>& tensors, bool forceF32, ThreadPool& pool, const std::atomic<bool>& cancel)
-      : forceF32_(forceF32), pool_(pool), cancel_(cancel) {
+  Loader(const std::vector<TensorSource>& tensors, bool forceF32, bool fixedPoint, ThreadPool& pool, const std::atomic<bool>& cancel)
+      : forceF32_(forceF32), fixedPoint_(fixedPoint), pool_(pool), cancel_(cancel) {
     for (const TensorSource& tensor : tensors) tensors_[tensor.name] = &tensor;
   }
 
@@ -73,7 +73,7 @@ public:
   PackedMatrix matrix(const std::string& name, int rows, int cols, std::vector<AlignedBytes>& storage) {
     const TensorSource& tensor = find(name, rows, cols);
     const uint8_t* source = bytesOf(tensor);
-    PackedMatrix packed = describePacked(tensor.packed, rows, cols, forceF32_);
+    PackedMatrix packed = describePacked(tensor.packed, rows, cols, forceF32_, fixedPoint_);
     if (packed.panelBytes == 0) throw NativeError("MODEL_FORMAT", "tensor " + name + " has " + std::to_string(cols) + " columns, which its type cannot hold");
     storage.push_back(allocateAligned(packed.bytes(), "weights"));
     packed.data = storage.back().get();
@@ -157,7 +157,7 @@ private:
   std::map<std::string, std::unique_ptr<CheckpointFile>> files_;
   AlignedBytes source_;
   size_t sourceBytes_ = 0;
-  const bool forceF32_;
+  const bool forceF32_, fixedPoint_;
   ThreadPool& pool_;
   const std::atomic<bool>& cancel_;
 };
@@ -183,7 +183,7 @@ AlignedBytes allocateAligned(size_t bytes, const char* what) {
 Model::Model(const ModelSpec& modelSpec, const std::vector<TensorSource>& tensors, const Kernels& kernelTable, bool forceF32, ThreadPool& pool,
              const std::atomic<bool>& cancel)
     : spec(modelSpec), kernels(kernelTable), f32(forceF32) {
-  Loader loader(tensors, forceF32, pool, cancel);
+  Loader loader(tensors, forceF32, kernels.fixedPoint, pool, cancel);
   const int hidden = spec.hiddenSize, ffn = spec.intermediateSize, q = spec.queryDim(), kv = spec.kvDim();
   embed = loader.matrix("embed", spec.vocabSize, hidden, storage_);
   head = spec.tiedHead ? embed : loader.matrix("head", spec.vocabSize, hidden, storage_);

@@ -20,7 +20,7 @@ double nowMs() {
 }
 
 void bench(const Kernels& kernels, TensorType type, const char* typeName, int n, int k, int rows) {
-  PackedMatrix w = describePacked(type, n, k, false);
+  PackedMatrix w = describePacked(type, n, k, false, kernels.fixedPoint);
   std::vector<uint8_t> source(sourceRowBytes(type, k) * size_t(n));
   for (uint8_t& b : source) b = uint8_t(rand() & 0x3f);
   const bool plain = type == TensorType::F32 || type == TensorType::BF16;
@@ -45,8 +45,9 @@ void bench(const Kernels& kernels, TensorType type, const char* typeName, int n,
     const double began = nowMs();
     for (int c = 0; c < copies; c++) {
       w.data = data[size_t(c)];
-      for (int row = 0; row < rows; row += 64)
-        kernels.gemm(w, x, 0, w.panels(), row, row + 64 < rows ? row + 64 : rows, out.data() + size_t(row) * size_t(w.panels()) * 16 - size_t(row) * size_t(w.panels()) * 16, size_t(w.panels()) * 16, nullptr, Store::Set);
+      for (int row = 0; row < rows; row += kernels.rowTile)
+        for (int panel = 0; panel < w.panels(); panel += 16)
+          kernels.gemm(w, x, panel, panel + 16 < w.panels() ? panel + 16 : w.panels(), row, row + kernels.rowTile < rows ? row + kernels.rowTile : rows, out.data(), size_t(w.panels()) * 16, nullptr, Store::Set);
     }
     const double ms = nowMs() - began;
     best = ms < best ? ms : best;

@@ -2,6 +2,7 @@
 // Every usable kernel table against plain double-precision arithmetic, and against itself in other tiles, bit by bit.
 #include "../src/kernels/kernels.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -89,8 +90,8 @@ std::vector<float> multiply(const Kernels& kernels, const PackedMatrix& w, const
 void testAgainst(const Kernels& vectors, const Kernels& tiles) {
   for (auto [type, name] : kTypes) {
     const int rows = 80, cols = 768, xs = 47;
-    PackedMatrix w = describePacked(type, rows, cols, false);
-    if (!w.quantised()) continue;
+    PackedMatrix w = describePacked(type, rows, cols, false, tiles.fixedPoint);
+    if (w.type != PackedType::U8) continue; // 4-bit weights are multiplied in fixed point
     const std::vector<uint8_t> source = randomSource(type, rows, cols);
     Aligned memory(w.bytes());
     w.data = memory.data;
@@ -101,12 +102,13 @@ void testAgainst(const Kernels& vectors, const Kernels& tiles) {
   }
 }
 
-void testMatrices(const Kernels& kernels) {
+void testMatrices(const Kernels& kernels, int cols) {
   for (auto [type, name] : kTypes) {
-    const std::string who = std::string(kernels.name) + " " + name;
-    const int rows = 41, cols = 512, xs = 33; // 41: the last panel is not full
+    const std::string who = std::string(kernels.name) + " " + name + " of " + std::to_string(cols) + " columns";
+    const int rows = 41, xs = 33; // 41: the last panel is not full
+    if (sourceRowBytes(type, cols) == 0) continue;
     const std::vector<uint8_t> source = randomSource(type, rows, cols);
-    PackedMatrix w = describePacked(type, rows, cols, false);
+    PackedMatrix w = describePacked(type, rows, cols, false, kernels.fixedPoint);
     Aligned memory(w.bytes());
     w.data = memory.data;
     for (int p = 0; p < w.panels(); p++) packPanel(source.data(), type, nullptr, p, w);
@@ -114,7 +116,12 @@ void testMatrices(const Kernels& kernels) {
     dequantise(type, source.data(), dense.size(), dense.data());
     for (int r = 0; r < rows; r++) {
       unpackRow(w, r, row.data());
-      expect(std::memcmp(row.data(), &dense[size_t(r) * cols], cols * 4) == 0, who + ": unpackRow differs from dequantise in row " + std::to_string(r));
+      if (!w.fixedPoint) expect(std::memcmp(row.data(), &dense[size_t(r) * cols], cols * 4) == 0, who + ": unpackRow differs from dequantise in row " + std::to_string(r));
+      // Half a unit of a scale for each of 8 steps between codes, and half a unit, which a code that does not occur may make
+      // twice as large as the largest weight says. It is what the product is made with from here on.
+      const float most = std::fabs(*std::max_element(row.begin(), row.end(), [](float a, float b) { return std::fabs(a) < std::fabs(b); }));
+      for (int k = 0; k < cols; k++) expect(std::fabs(row[size_t(k)] - dense[size_t(r) * cols + k]) <= 17 / kLargestFixed * most, who + ": unpackRow is off in row " + std::to_string(r));
+      if (w.fixedPoint) std::memcpy(&dense[size_t(r) * cols], row.data(), size_t(cols) * 4);
     }
     std::vector<float> x(size_t(xs) * cols), bias(size_t(w.panels()) * kPanelRows);
     for (float& v : x) v = normal();
@@ -246,7 +253,7 @@ int main() {
       std::printf("not tested here, this CPU cannot run it: %s\n", name);
       continue;
     }
-    testMatrices(*kernels);
+    for (int cols : {512, 544, 2080}) testMatrices(*kernels, cols); // an odd number of groups, more than 32 bits hold the sums of
     testRows(*kernels);
     for (int dim : {16, 64, 128, 256})
       for (int group : {1, 2, 3, 8})

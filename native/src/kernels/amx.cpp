@@ -19,10 +19,29 @@ namespace {
 #include "simd_avx512.h"
 #include "gemm.inl.h"
 #include "gemm_tiles.inl.h"
+#include "gemm_fixed.inl.h"
 #include "rows.inl.h"
 #include "attention.inl.h"
 
-const Kernels table = {"amx", activationRowBytes, prepareRows, gemmInTiles, rmsNorm, siluMul, rope, writeKv, attention, attentionPartition, mergeAttention};
+bool isFixed(PackedType type, int cols) { return type == PackedType::U4 && cols <= kFixedColumns; }
+
+size_t preparedBytes(PackedType type, int cols) { return isFixed(type, cols) ? fixedRowBytes(cols) : activationRowBytes(type, cols); }
+
+void prepare(const float* x, size_t stride, int rows, Activations& out, int firstRow) {
+  if (!isFixed(out.type, out.cols)) return prepareRows(x, stride, rows, out, firstRow);
+  for (int r = 0; r < rows; r++) prepareFixedRow(x + size_t(r) * stride, out.cols, out.data + size_t(firstRow + r) * out.rowBytes);
+}
+
+constexpr int kRows = 256;     // so many make what widening 4-bit weights costs small
+constexpr int kTiledRows = 64; // of the others: stay in the cache while panels stream past
+
+void multiply(const PackedMatrix& w, const Activations& x, int panel0, int panel1, int row0, int row1, float* out, size_t outStride, const float* bias, Store store) {
+  if (w.fixedPoint) return fixedGemm(w, x, panel0, panel1, row0, row1, out, outStride, bias, store);
+  for (int row = row0; row < row1; row += kTiledRows)
+    gemmInTiles(w, x, panel0, panel1, row, row + kTiledRows < row1 ? row + kTiledRows : row1, out, outStride, bias, store);
+}
+
+const Kernels table = {"amx", true, kRows, preparedBytes, prepare, multiply, rmsNorm, siluMul, rope, writeKv, attention, attentionPartition, mergeAttention};
 } // namespace
 
 const Kernels& amxTable() { return table; }

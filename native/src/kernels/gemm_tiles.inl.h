@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matrix products on AMX tiles. Quantised weights: integer products of a group are exact however they are made, and what
+// Matrix products on AMX tiles, of bf16 and 8-bit weights (4-bit ones: gemm_fixed.inl.h). Quantised weights: integer products of a group are exact however they are made, and what
 // follows is done in the order of quantTile, so results equal those of the avx512 table bit by bit, and a few rows may go
 // that way. bf16: a few rows repeat in vectors, step by step, what a tile does.
 
@@ -58,11 +58,10 @@ void gatherFactors(const uint8_t* x, size_t rowBytes, int cols, GroupFactors<Row
   }
 }
 
-// `Rows` rows times one panel. `codes` has the panel's codes as bytes, groups `codeStride` apart. All uses of a sum name it
-// by a constant: g++ leaves arrays that a loop indexes in memory.
+// `Rows` rows times one panel. All uses of a sum name it by a constant: g++ leaves arrays that a loop indexes in memory.
 // Fetch: the weights are not in the cache yet.
 template <class Format, int Rows, bool Fetch, int... R>
-void quantRows(std::integer_sequence<int, R...>, const uint8_t* panel, const uint8_t* codes, size_t codeStride, int groups, const uint8_t* x, size_t rowBytes,
+void quantRows(std::integer_sequence<int, R...>, const uint8_t* panel, int groups, const uint8_t* x, size_t rowBytes,
                const GroupFactors<Rows>* factors, const Output& o) {
   GroupDots<Rows> even, odd;
   F acc[Rows] = {((void)R, zero())...};
@@ -81,32 +80,20 @@ void quantRows(std::integer_sequence<int, R...>, const uint8_t* panel, const uin
   }
   const uint8_t* values = panel + Format::codeBytes;
   // A group's sums are added while the tiles work on the next one.
-  multiplyGroup<0>(codes, x, rowBytes, even);
+  multiplyGroup<0>(panel, x, rowBytes, even);
   int g = 1;
   for (; g + 1 < groups; g += 2, values += 2 * Format::recordBytes) {
     if constexpr (Fetch) fetchAhead<2 * Format::recordBytes>(values);
-    multiplyGroup<1>(codes + size_t(g) * codeStride, x + 2 * g * kQuantGroup, rowBytes, odd);
+    multiplyGroup<1>(panel + size_t(g) * Format::recordBytes, x + 2 * g * kQuantGroup, rowBytes, odd);
     DYN_ADD_GROUP(even, values, factors[g - 1])
-    multiplyGroup<0>(codes + size_t(g + 1) * codeStride, x + 2 * (g + 1) * kQuantGroup, rowBytes, even);
+    multiplyGroup<0>(panel + size_t(g + 1) * Format::recordBytes, x + 2 * (g + 1) * kQuantGroup, rowBytes, even);
     DYN_ADD_GROUP(odd, values + Format::recordBytes, factors[g])
   }
-  if (g < groups) multiplyGroup<1>(codes + size_t(g) * codeStride, x + 2 * g * kQuantGroup, rowBytes, odd);
+  if (g < groups) multiplyGroup<1>(panel + size_t(g) * Format::recordBytes, x + 2 * g * kQuantGroup, rowBytes, odd);
   DYN_ADD_GROUP(even, values, factors[g - 1])
   if (g < groups) DYN_ADD_GROUP(odd, values + Format::recordBytes, factors[g])
 #undef DYN_ADD_GROUP
   (finish(o, R, acc[R]), ...);
-}
-
-// 4-bit codes of a panel as bytes, 512 per group.
-inline void widenCodes(const uint8_t* panel, size_t recordBytes, int groups, uint8_t* out) {
-  for (int g = 0; g < groups; g++, panel += recordBytes, out += 512) {
-    fetchAhead<320>(panel);
-    for (int j = 0; j < 4; j++) {
-      const Codes both = loadCodes(panel + 64 * j);
-      _mm512_store_si512(out + 64 * j, lowNibbles(both));
-      _mm512_store_si512(out + 64 * (j + 4), highNibbles(both));
-    }
-  }
 }
 
 // One thread's memory, 64-byte aligned.
@@ -119,22 +106,18 @@ inline uint8_t* scratch(size_t bytes) {
 // All rows of [row0, row1) in tiles of `Rows`; their number is a multiple of it.
 template <class Format, int Rows>
 void quantTiles(const PackedMatrix& w, const Activations& x, int panel0, int panel1, int row0, int row1, float* out, size_t outStride, const float* bias, Store store) {
-  constexpr bool widen = Format::bits == 4;
   const int groups = w.cols / kQuantGroup, tiles = (row1 - row0) / Rows;
-  const size_t widenedBytes = widen ? size_t(groups) * 512 : 0;
-  uint8_t* widened = scratch(widenedBytes + size_t(tiles) * size_t(groups) * sizeof(GroupFactors<Rows>));
-  GroupFactors<Rows>* factors = reinterpret_cast<GroupFactors<Rows>*>(widened + widenedBytes);
+  GroupFactors<Rows>* factors = reinterpret_cast<GroupFactors<Rows>*>(scratch(size_t(tiles) * size_t(groups) * sizeof(GroupFactors<Rows>)));
   const auto rowsOf = [&](int t) { return x.data + size_t(row0 + t * Rows) * x.rowBytes; };
   for (int t = 0; t < tiles; t++) gatherFactors<Format>(rowsOf(t), x.rowBytes, w.cols, factors + t * groups);
   tile::configure(tileShapes(Rows, kQuantGroup, kQuantGroup / 4));
   for (int p = panel0; p < panel1; p++) {
     const uint8_t* panel = w.data + size_t(p) * w.panelBytes;
-    if constexpr (widen) widenCodes(panel, Format::recordBytes, groups, widened);
     const auto multiply = [&](auto fetch, int t) {
       const Output o{out + size_t(row0 + t * Rows) * outStride + size_t(p) * kPanelRows, outStride, bias ? bias + p * kPanelRows : nullptr, store};
-      quantRows<Format, Rows, decltype(fetch)::value>(std::make_integer_sequence<int, Rows>(), panel, widen ? widened : panel, widen ? 512 : Format::recordBytes, groups, rowsOf(t), x.rowBytes, factors + t * groups, o);
+      quantRows<Format, Rows, decltype(fetch)::value>(std::make_integer_sequence<int, Rows>(), panel, groups, rowsOf(t), x.rowBytes, factors + t * groups, o);
     };
-    multiply(std::bool_constant<!widen>(), 0);
+    multiply(std::true_type(), 0);
     for (int t = 1; t < tiles; t++) multiply(std::false_type(), t);
   }
   tile::release();
@@ -263,6 +246,8 @@ void quantGemmInTiles(const PackedMatrix& w, const Activations& x, int panel0, i
 
 void gemmInTiles(const PackedMatrix& w, const Activations& x, int panel0, int panel1, int row0, int row1, float* out, size_t outStride, const float* bias, Store store) {
   if (w.type == PackedType::BF16 && w.cols % 32 == 0) return bf16Gemm(w, x, panel0, panel1, row0, row1, out, outStride, bias, store);
-  if (!w.quantised() || w.scaleGroup != kQuantGroup) return gemm(w, x, panel0, panel1, row0, row1, out, outStride, bias, store);
-  withFormat(w, [&](auto format) { quantGemmInTiles<decltype(format)>(w, x, panel0, panel1, row0, row1, out, outStride, bias, store); });
+  if (w.type != PackedType::U8 || w.scaleGroup != kQuantGroup) return gemm(w, x, panel0, panel1, row0, row1, out, outStride, bias, store);
+  withFormat(w, [&](auto format) {
+    if constexpr (decltype(format)::bits == 8) quantGemmInTiles<decltype(format)>(w, x, panel0, panel1, row0, row1, out, outStride, bias, store);
+  });
 }

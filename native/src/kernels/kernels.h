@@ -24,6 +24,8 @@ enum class PackedType : uint32_t { F32, F16, BF16, U4, U8 };
 
 inline constexpr int kPanelRows = 16;  // output features per panel: one lane each
 inline constexpr int kQuantGroup = 32; // k-elements that share an activation scale
+inline constexpr float kLargestFixed = 32600; // units of the largest weight of an output feature: two signed bytes, rounding included
+inline constexpr int kFixedColumns = 1 << 15; // the most whose sums of bytes' products fit 32 bits
 inline constexpr int kKvBlock = 32;    // tokens per KV block
 inline constexpr int kKvPartition = 512; // tokens whose attention is computed by itself, then merged: see attention.inl.h
 
@@ -33,6 +35,8 @@ inline constexpr int kKvPartition = 512; // tokens whose attention is computed b
 // Panel layout: F32 and F16: [k][16 lanes]. BF16: [k/2][16 lanes][2]. U4 and U8: one record per group of 32 k:
 // codes, then scales (16 lanes per scale group), then mins (16 lanes). Scales and mins are f16, as GGML stores them,
 // or f32 when wideScales (K-quants, where they are products).
+// In fixed point (gemm_fixed.inl.h), where a weight of U4 is unit * (scale * (code - 8) + middle): instead of scales and
+// mins whole numbers of 16 bits, and at the end of the panel the unit, f32, of each lane.
 // Codes of U8: [k/4][16 lanes][4]; of U4: the same for k 0..15 in the low nibbles and k 16..31 in the high nibbles.
 struct PackedMatrix {
   PackedType type = PackedType::F32;
@@ -40,6 +44,7 @@ struct PackedMatrix {
   int zero = 0;              // subtracted from codes
   bool hasMin = false;
   bool wideScales = false;
+  bool fixedPoint = false;
   int scaleGroup = kQuantGroup; // k-elements per weight scale: 32, or 16 (Q6_K)
   size_t panelBytes = 0;     // 0: these dimensions cannot be packed (cols not a multiple of the group)
   uint8_t* data = nullptr;   // 64-byte aligned, owned by the caller
@@ -52,6 +57,7 @@ struct PackedMatrix {
 //  U4/U8: 16-bit codes in the order that the instructions want (activations_*.inl.h), x = scale * code; f32 scale [cols/32];
 //         i32 sums of codes [cols/16]; f32 sums of x [cols/32]. With 8 bits alone, greedy text of a 135M model left the f32 reference
 //         at gaps of 0.5; with 16 it follows it as far as bf16 does (docs/decisions/0004).
+//         The amx table's U4: two bytes per code and a scale per row (gemm_fixed.inl.h).
 //  Others: f32 or bf16 values.
 struct Activations {
   PackedType type;
@@ -82,6 +88,8 @@ struct AttentionJob {
 
 struct Kernels {
   const char* name; // "amx", "avx512", "avx2", "portable"
+  bool fixedPoint;  // how it wants 4-bit weights packed
+  int rowTile;      // activation rows that are best multiplied by some panels together
 
   size_t (*activationRowBytes)(PackedType type, int cols);
   // Converts `rows` rows of f32 (row r at x + r*stride) into prepared activations, from row firstRow of `out` on.
@@ -116,7 +124,8 @@ inline size_t attentionStateFloats(int headDim) { return size_t(headDim) + 16; }
 inline size_t kvHeadBytes(int headDim, bool kvF32) { return size_t(headDim) * kKvBlock * 2 * (kvF32 ? 4 : 2); }
 
 // Everything but data of the matrix that a checkpoint type is packed into. forceF32: reference precision.
-PackedMatrix describePacked(TensorType type, int rows, int cols, bool forceF32);
+// fixedPoint: 4-bit weights are to be multiplied as whole numbers.
+PackedMatrix describePacked(TensorType type, int rows, int cols, bool forceF32, bool fixedPoint = false);
 // Bytes of one row of `cols` values in the checkpoint; 0 when cols does not divide into blocks.
 size_t sourceRowBytes(TensorType type, int cols);
 // `count` values as f32, a whole number of blocks.

@@ -161,6 +161,7 @@ size_t scaleBytes(const PackedMatrix& m) { return m.wideScales ? 4 : 2; }
 
 size_t groupBytes(const PackedMatrix& m) {
   const size_t codes = m.type == PackedType::U4 ? 256 : 512;
+  if (m.fixedPoint) return codes + (m.hasMin ? 2 : 1) * kPanelRows * sizeof(int16_t);
   const size_t values = size_t(kQuantGroup / m.scaleGroup) + (m.hasMin ? 1 : 0);
   return codes + values * kPanelRows * scaleBytes(m);
 }
@@ -176,6 +177,38 @@ void storeScale(const PackedMatrix& m, uint8_t* values, int lane, float value) {
 
 float loadScale(const PackedMatrix& m, const uint8_t* values, int lane) {
   return m.wideScales ? bitsToFloat(load32(values + lane * 4)) : halfToFloat(load16(values + lane * 2));
+}
+
+size_t unitOffset(const PackedMatrix& m, int lane) { return m.panelBytes - size_t(kPanelRows - lane) * sizeof(float); }
+
+// The unit of a row of weights: its largest one is kLargestFixed. Not finite where a weight is not, so that no product hides it.
+float fixedUnit(TensorType type, const uint8_t* row, const PackedMatrix& m) {
+  Group group;
+  float largest = 0;
+  for (int g = 0; g < m.cols / kQuantGroup; g++) {
+    readGroup(type, row, g, group);
+    for (int code : {0, 15}) {
+      const float weight = std::fabs(group.scale[0] * float(code - m.zero) + group.min);
+      if (std::isnan(weight)) return weight;
+      largest = std::fmax(largest, weight);
+    }
+  }
+  return largest / kLargestFixed;
+}
+
+void storeFixed(const PackedMatrix& m, uint8_t* values, int lane, const Group& group, float unit) {
+  const auto inUnits = [&](float value) { return unit > 0 && std::isfinite(unit) ? int16_t(std::nearbyint(value / unit)) : int16_t(0); };
+  const int16_t scale = inUnits(group.scale[0]);
+  std::memcpy(values + lane * 2, &scale, 2);
+  if (!m.hasMin) return;
+  const int16_t middle = int16_t(inUnits(group.min) + 8 * scale);
+  std::memcpy(values + (kPanelRows + lane) * 2, &middle, 2);
+}
+
+// Weight of a code; what storeFixed stored.
+float fixedValue(const PackedMatrix& m, const uint8_t* values, int lane, int code, float unit) {
+  const auto whole = [&](int index) { return int(int16_t(load16(values + index * 2))); };
+  return unit * float(whole(lane) * (code - 8) + (m.hasMin ? whole(kPanelRows + lane) : 0));
 }
 
 // Index of k-element i of a lane inside a group's codes.
@@ -212,7 +245,7 @@ size_t sourceRowBytes(TensorType type, int cols) {
   return size_t(cols / layout.blockValues) * size_t(layout.blockBytes);
 }
 
-PackedMatrix describePacked(TensorType type, int rows, int cols, bool forceF32) {
+PackedMatrix describePacked(TensorType type, int rows, int cols, bool forceF32, bool fixedPoint) {
   PackedMatrix m;
   m.rows = rows;
   m.cols = cols;
@@ -234,8 +267,9 @@ PackedMatrix describePacked(TensorType type, int rows, int cols, bool forceF32) 
     case TensorType::Q6_K: m.type = PackedType::U8, m.zero = 32, m.wideScales = true, m.scaleGroup = 16; break;
     default: m.type = PackedType::U8, m.zero = 128; break; // Q8_0
   }
+  m.fixedPoint = fixedPoint && m.type == PackedType::U4 && cols <= kFixedColumns;
   if (m.quantised()) {
-    if (cols % kQuantGroup == 0) m.panelBytes = size_t(cols / kQuantGroup) * groupBytes(m);
+    if (cols % kQuantGroup == 0) m.panelBytes = size_t(cols / kQuantGroup) * groupBytes(m) + (m.fixedPoint ? kPanelRows * sizeof(float) : 0);
   } else if (cols % 2 == 0) {
     m.panelBytes = size_t(cols) * kPanelRows * 2;
   }
@@ -279,6 +313,8 @@ void packPanel(const uint8_t* source, TensorType type, const uint32_t* sourceRow
     } else {
       Group group;
       const size_t bytes = groupBytes(m);
+      const float unit = m.fixedPoint ? fixedUnit(type, row, m) : 0;
+      if (m.fixedPoint) std::memcpy(data + unitOffset(m, lane), &unit, sizeof(unit));
       for (int g = 0; g < m.cols / kQuantGroup; g++) {
         readGroup(type, row, g, group);
         uint8_t* codes = data + size_t(g) * bytes;
@@ -287,6 +323,10 @@ void packPanel(const uint8_t* source, TensorType type, const uint32_t* sourceRow
           for (int i = 0; i < 16; i++) codes[codeIndex(i, lane)] = uint8_t(group.code[i] | (group.code[i + 16] << 4));
         else
           for (int i = 0; i < 32; i++) codes[codeIndex(i, lane)] = group.code[i];
+        if (m.fixedPoint) {
+          storeFixed(m, scales, lane, group, unit);
+          continue;
+        }
         const int halves = kQuantGroup / m.scaleGroup;
         for (int h = 0; h < halves; h++) storeScale(m, scales + size_t(h) * kPanelRows * scaleBytes(m), lane, group.scale[h]);
         if (m.hasMin) storeScale(m, scales + size_t(halves) * kPanelRows * scaleBytes(m), lane, group.min);
@@ -312,6 +352,11 @@ void unpackRow(const PackedMatrix& m, int row, float* out) {
       const int code = m.type == PackedType::U8 ? codes[codeIndex(i, lane)]
                        : i < 16                 ? codes[codeIndex(i, lane)] & 15
                                                 : codes[codeIndex(i - 16, lane)] >> 4;
+      if (m.fixedPoint) {
+        const float unit = bitsToFloat(load32(data + unitOffset(m, lane)));
+        out[k] = fixedValue(m, scales, lane, code, unit);
+        continue;
+      }
       const int halves = kQuantGroup / m.scaleGroup;
       const float scale = loadScale(m, scales + size_t(i / m.scaleGroup) * kPanelRows * scaleBytes(m), lane);
       const float min = m.hasMin ? loadScale(m, scales + size_t(halves) * kPanelRows * scaleBytes(m), lane) : 0.0f;

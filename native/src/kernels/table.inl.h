@@ -4,4 +4,6 @@
 #include "rows.inl.h"
 #include "attention.inl.h"
 
-const Kernels table = {DYN_TABLE_NAME, activationRowBytes, prepareRows, gemm, rmsNorm, siluMul, rope, writeKv, attention, attentionPartition, mergeAttention};
+constexpr int kRows = 64; // stay in the cache while panels stream past
+
+const Kernels table = {DYN_TABLE_NAME, false, kRows, activationRowBytes, prepareRows, gemm, rmsNorm, siluMul, rope, writeKv, attention, attentionPartition, mergeAttention};

@@ -25,6 +25,10 @@ template <int T> inline void store(void* to, size_t stride) {
 template <int C, int A, int B> inline void multiplyCodes() {
   __asm__ volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B));
 }
+// C += A (s8) . B (s8), i32
+template <int C, int A, int B> inline void multiplySigned() {
+  __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B));
+}
 // C += A . B, bf16 pairs, f32: pairs' even and odd elements summed apart from 0, then together, then onto C
 template <int C, int A, int B> inline void multiplyBf16() {
   __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B));
