@@ -8,7 +8,7 @@ import { type GuessCandidate, guessLengths } from "./guess-lengths.js";
 import { StepCost } from "./step-cost.js";
 import { Trust } from "./trust.js";
 
-/** A drafter that costs time and was not worth it is tried again after so many tokens. */
+/** A drafter that costs time and was not worth it is tried again after so many tokens, then after twice as many. */
 const RETRY_TOKENS = 32;
 
 export interface SpeculationOptions {
@@ -34,6 +34,8 @@ interface Record {
 	doubts: readonly number[];
 	/** Tokens since the sequence last guessed. */
 	idle: number;
+	/** Tokens after which it guesses again, although it seems not to be worth it. */
+	patience: number;
 	/** A guess that was not worth a row, but shows how good guesses would be. */
 	unverified: number | null;
 }
@@ -114,6 +116,7 @@ export class Speculation {
 			this.#stats.accepted += accepted;
 			for (let i = 0; i < Math.min(accepted + 1, guessed); i++) trust.learn(doubts[i]!, i < accepted);
 			record.idle = 0;
+			if (accepted > 0) record.patience = RETRY_TOKENS;
 		} else {
 			if (unverified !== null) trust.learn(doubts[0]!, unverified === tokens[0]!.tokenId);
 			record.idle++;
@@ -148,10 +151,17 @@ export class Speculation {
 			const { sequence, params } = open[i]!;
 			const limit = lengths[i]!;
 			if (limit > 0) asked.push({ sequence, params, limit, watched: false });
-			else if (drafter.isFree || this.#recordOf(sequence).idle >= RETRY_TOKENS)
-				asked.push({ sequence, params, limit: 1, watched: drafter.isFree });
+			else if (this.#mayTry(sequence)) asked.push({ sequence, params, limit: 1, watched: drafter.isFree });
 		}
 		return asked;
+	}
+
+	#mayTry(sequence: Sequence): boolean {
+		if (this.#options.drafter.isFree) return true;
+		const record = this.#recordOf(sequence);
+		if (record.idle < record.patience) return false;
+		record.patience *= 2;
+		return true;
 	}
 
 	#candidates(requests: readonly GuessRequest[]): GuessCandidate[] {
@@ -174,7 +184,7 @@ export class Speculation {
 	#recordOf(sequence: Sequence): Record {
 		let record = this.#records.get(sequence);
 		if (!record) {
-			record = { trust: new Trust(), doubts: [], idle: 0, unverified: null };
+			record = { trust: new Trust(), doubts: [], idle: 0, patience: RETRY_TOKENS, unverified: null };
 			this.#records.set(sequence, record);
 		}
 		return record;
