@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matrix products on AMX tiles, of bf16 and 8-bit weights (4-bit ones: gemm_fixed.inl.h). Quantised weights: integer products of a group are exact however they are made, and what
-// follows is done in the order of quantTile, so results equal those of the avx512 table bit by bit, and a few rows may go
-// that way. bf16: a few rows repeat in vectors, step by step, what a tile does.
+// Matrix products on AMX tiles, of bf16 and 8-bit weights (4-bit ones: gemm_fixed.inl.h). 8-bit weights: integer products of a
+// group are exact however they are made, and what follows is done in the order of quantTile, so results equal those of the
+// avx512 table bit by bit, and a few rows may go that way. bf16: a few rows repeat in vectors, step by step, what a tile does.
 
 constexpr int kTileRows = 16;
 
