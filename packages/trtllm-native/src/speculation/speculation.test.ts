@@ -133,6 +133,14 @@ describe("Speculation", () => {
 		expect(drafter.propose.mock.calls.length).toBeLessThan(6);
 	});
 
+	it("never asks a drafter that takes longer than a step of the model", async () => {
+		const drafter = fives(10);
+		const speculation = speculate(drafter);
+		const mine = sequence();
+		for (let i = 0; i < 200; i++) await round(speculation, mine, () => 0);
+		expect(drafter.propose).not.toHaveBeenCalled();
+	});
+
 	it("goes on without a drafter that fails, and says so once", async () => {
 		const drafter = { ...fives(), propose: vi.fn(() => Promise.reject(new Error("broken"))) };
 		const error = vi.fn();

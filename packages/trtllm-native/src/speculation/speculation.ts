@@ -134,7 +134,7 @@ export class Speculation {
 
 	/**
 	 * The guesses to ask for: as many of each sequence as are worth it, none before it is known how long a step takes. Where
-	 * none is, what costs nothing is watched, and what costs is tried now and then.
+	 * none is, what costs nothing is watched, and what costs is tried now and then, unless it took too long if it were right.
 	 */
 	#choose(requests: readonly GuessRequest[], decoding: readonly Pick<ScheduledShare, "sequence">[]): Asked[] {
 		const { drafter, maxGuesses, maxRows } = this.#options;
@@ -145,19 +145,21 @@ export class Speculation {
 			if (record.doubts.length > 0) open.push(request);
 		}
 		if (open.length === 0) return [];
-		const lengths = guessLengths(this.#candidates(open), this.#plainStep(decoding), maxRows);
+		const candidates = this.#candidates(open);
+		const step = this.#plainStep(decoding);
+		const lengths = guessLengths(candidates, step, maxRows);
 		const asked: Asked[] = [];
 		for (let i = 0; i < open.length; i++) {
 			const { sequence, params } = open[i]!;
 			const limit = lengths[i]!;
 			if (limit > 0) asked.push({ sequence, params, limit, watched: false });
-			else if (this.#mayTry(sequence)) asked.push({ sequence, params, limit: 1, watched: drafter.isFree });
+			else if (drafter.isFree || (couldPay(candidates[i]!, step) && this.#isDue(sequence)))
+				asked.push({ sequence, params, limit: 1, watched: drafter.isFree });
 		}
 		return asked;
 	}
 
-	#mayTry(sequence: Sequence): boolean {
-		if (this.#options.drafter.isFree) return true;
+	#isDue(sequence: Sequence): boolean {
 		const record = this.#recordOf(sequence);
 		if (record.idle < record.patience) return false;
 		record.patience *= 2;
@@ -189,4 +191,12 @@ export class Speculation {
 		}
 		return record;
 	}
+}
+
+/** Whether a guess would be worth it if it were certainly right. */
+function couldPay(
+	{ guessMs }: GuessCandidate,
+	step: { readonly ms: number; readonly tokens: number },
+): boolean {
+	return guessLengths([{ chances: [1], guessMs }], step, 1)[0]! > 0;
 }
