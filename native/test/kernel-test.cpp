@@ -120,7 +120,9 @@ void testMatrices(const Kernels& kernels, int cols) {
       // Half a unit of a scale for each of 8 steps between codes, and half a unit, which a code that does not occur may make
       // twice as large as the largest weight says. It is what the product is made with from here on.
       const float most = std::fabs(*std::max_element(row.begin(), row.end(), [](float a, float b) { return std::fabs(a) < std::fabs(b); }));
-      for (int k = 0; k < cols; k++) expect(std::fabs(row[size_t(k)] - dense[size_t(r) * cols + k]) <= 17 / kLargestFixed * most, who + ": unpackRow is off in row " + std::to_string(r));
+      bool isClose = true;
+      for (int k = 0; k < cols; k++) isClose &= std::fabs(row[size_t(k)] - dense[size_t(r) * cols + k]) <= 17 / kLargestFixed * most;
+      expect(isClose, who + ": unpackRow is off in row " + std::to_string(r));
       if (w.fixedPoint) std::memcpy(&dense[size_t(r) * cols], row.data(), size_t(cols) * 4);
     }
     std::vector<float> x(size_t(xs) * cols), bias(size_t(w.panels()) * kPanelRows);
