@@ -3,13 +3,18 @@
 
 inline const int8_t* codesOf(const uint8_t* row) { return reinterpret_cast<const int8_t*>(row); }
 
+// 16 activations, already divided by their scale, as coarse and fine codes.
+inline void splitCodes(F scaled, int8_t* coarse, int8_t* fine) {
+  const F whole = roundNearest(mul(scaled, splat(1.0f / 256)));
+  storeCodes(coarse, whole);
+  storeCodes(fine, max(min(roundNearest(fma(whole, splat(-256.0f), scaled)), splat(127.0f)), splat(-127.0f)));
+}
+
 // Elements [16 * half, + 16) of a group, already divided by its scale; returns their sum.
 inline int32_t storeActivations(uint8_t* row, int group, int half, F scaled) {
   int8_t* coarse = reinterpret_cast<int8_t*>(row) + 2 * group * kQuantGroup + 16 * half;
   int8_t* fine = coarse + kQuantGroup;
-  const F whole = roundNearest(mul(scaled, splat(1.0f / 256)));
-  storeCodes(coarse, whole);
-  storeCodes(fine, max(min(roundNearest(fma(whole, splat(-256.0f), scaled)), splat(127.0f)), splat(-127.0f)));
+  splitCodes(scaled, coarse, fine);
   int32_t total = 0;
   for (int i = 0; i < 16; i++) total += 256 * coarse[i] + fine[i];
   return total;

@@ -8,8 +8,8 @@
 
 constexpr int kBlock = 2 * kQuantGroup;  // k-elements of one tile operation
 constexpr int kFixedDrain = 8;           // blocks whose sums fit 32 bits: 32 * 2 * 8 * 127 * kLargestFixed < 2^31
-constexpr int kRowsWorthFixedTiles = 8;
-constexpr int kFewTiles = 2;
+constexpr int kRowsWorthFixedTiles = 8;  // fewer go through vectors
+constexpr int kFewTiles = 2;             // tiles of rows for which panels are not widened ahead
 
 // Prepared rows. Per block: 64 high bytes, 64 low bytes. Then per block what vectors need of the sums of these bytes. Then the scale.
 struct BlockSums {
@@ -40,10 +40,7 @@ void prepareFixedRow(const float* x, int cols, uint8_t* row) {
     int8_t* low = high + kBlock;
     for (int i = 0; i < kBlock; i += 16) {
       const int k = b * kBlock + i;
-      const F scaled = k < cols ? mul(load(x + k), inverse) : zero();
-      const F whole = roundNearest(mul(scaled, splat(1.0f / 256)));
-      storeCodes(high + i, whole);
-      storeCodes(low + i, max(min(roundNearest(fma(whole, splat(-256.0f), scaled)), splat(127.0f)), splat(-127.0f)));
+      splitCodes(k < cols ? mul(load(x + k), inverse) : zero(), high + i, low + i);
     }
     for (int plane = 0; plane < 2; plane++) {
       const I fours = _mm512_dpbusd_epi32(zeroInt(), ones, _mm512_loadu_si512(high + plane * kBlock));
