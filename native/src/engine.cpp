@@ -80,7 +80,7 @@ void Engine::load(Done done) {
       if (!kernels) throw NativeError("INVALID_ARGUMENT", "this CPU cannot run the instruction set " + options_.isa + "; choose avx512, avx2 or portable");
       pool_ = std::make_unique<ThreadPool>(options_.threads);
       model_ = options_.model ? options_.model : std::make_shared<const Model>(options_.spec, options_.tensors, *kernels, options_.f32, *pool_, cancel_);
-      kv_ = std::make_unique<KvPool>(options_.spec, options_.numBlocks, options_.f32);
+      kv_ = std::make_unique<KvPool>(options_.spec, *kernels, options_.numBlocks, options_.f32);
       forward_ = std::make_unique<Forward>(*model_, *kv_, *pool_, options_.maxRows, options_.maxSequences + options_.maxDrafts);
     });
     done(std::move(outcome));

@@ -8,7 +8,7 @@
 namespace dyn {
 namespace {
 
-constexpr int kAttentionRows = 16;    // query rows of one attention task
+constexpr int kFewestAttentionRows = 16, kMostAttentionRows = 64; // query rows of one attention task
 constexpr int kWholeContext = -1;
 constexpr int kRowsWorthAPhase = 8;   // fewer rows are faster done inline than handed out
 
@@ -189,10 +189,15 @@ void Forward::attentionBlock(const Layer& layer, int index, const Step& step, in
 // well: the kernels compute them in partitions anyway, so the result is the same.
 void Forward::planAttention(const Step& step) {
   const ModelSpec& spec = model_.spec;
-  const auto rowTasks = [](const Share& share) { return (share.rows + kAttentionRows - 1) / kAttentionRows; };
-  int total = 0;
-  for (const Share& share : step.shares) total += rowTasks(share) * spec.numKvHeads;
-  const bool few = pool_.threads() > 1 && total < pool_.threads() * 4;
+  int rowsPerTask = kMostAttentionRows;
+  const auto rowTasks = [&](const Share& share) { return (share.rows + rowsPerTask - 1) / rowsPerTask; };
+  const auto isFew = [&] {
+    int total = 0;
+    for (const Share& share : step.shares) total += rowTasks(share) * spec.numKvHeads;
+    return pool_.threads() > 1 && total < pool_.threads() * 4;
+  };
+  while (rowsPerTask > kFewestAttentionRows && isFew()) rowsPerTask /= 2;
+  const bool few = isFew();
   tasks_.clear();
   splits_.assign(step.shares.size(), {});
   size_t states = 0;
@@ -206,8 +211,8 @@ void Forward::planAttention(const Step& step) {
         for (int h = 0; h < spec.numKvHeads; h++) tasks_.push_back({int(s), 0, share.rows, h, p});
       continue;
     }
-    for (int row = 0; row < share.rows; row += kAttentionRows)
-      for (int h = 0; h < spec.numKvHeads; h++) tasks_.push_back({int(s), row, std::min(kAttentionRows, share.rows - row), h, kWholeContext});
+    for (int row = 0; row < share.rows; row += rowsPerTask)
+      for (int h = 0; h < spec.numKvHeads; h++) tasks_.push_back({int(s), row, std::min(rowsPerTask, share.rows - row), h, kWholeContext});
   }
   states_.resize(states * attentionStateFloats(spec.headDim));
 }

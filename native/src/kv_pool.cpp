@@ -7,8 +7,8 @@
 
 namespace dyn {
 
-KvPool::KvPool(const ModelSpec& spec, int numBlocks, bool f32)
-    : numBlocks_(numBlocks), kvHeads_(spec.numKvHeads), headBytes_(kvHeadBytes(spec.headDim, f32)),
+KvPool::KvPool(const ModelSpec& spec, const Kernels& kernels, int numBlocks, bool f32)
+    : numBlocks_(numBlocks), kvHeads_(spec.numKvHeads), headBytes_(kernels.kvHeadBytes(spec.headDim, f32)),
       blockBytes_(headBytes_ * size_t(spec.numKvHeads) * size_t(spec.numLayers)) {
   void* p = mmap(nullptr, blockBytes_ * size_t(numBlocks), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) throw NativeError("OUT_OF_MEMORY", "cannot map " + std::to_string((blockBytes_ * size_t(numBlocks)) >> 20) + " MiB for the KV cache; use fewer blocks");

@@ -11,7 +11,7 @@ namespace dyn {
 class KvPool {
 public:
   // Address space only: a block costs memory when it is first written. Throws NativeError OUT_OF_MEMORY.
-  KvPool(const ModelSpec& spec, int numBlocks, bool f32);
+  KvPool(const ModelSpec& spec, const Kernels& kernels, int numBlocks, bool f32);
   ~KvPool();
   KvPool(const KvPool&) = delete;
 

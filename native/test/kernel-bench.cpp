@@ -63,10 +63,15 @@ void bench(const Kernels& kernels, TensorType type, const char* typeName, int n,
 // with 3 KV heads, one of which is computed for each sequence in turn.
 void benchAttention(const Kernels& kernels, int rows, int context) {
   constexpr int dim = 64, group = 3, sequences = 16, heads = 3, layers = 10;
-  const size_t headBytes = kvHeadBytes(dim, false), blockBytes = headBytes * heads * 30;
+  const size_t headBytes = kernels.kvHeadBytes(dim, false), blockBytes = headBytes * heads * 30;
   const int blocks = (context + kKvBlock - 1) / kKvBlock;
-  std::vector<uint16_t> kv(blockBytes / 2 * size_t(blocks) * sequences);
-  for (size_t i = 0; i < kv.size(); i++) kv[i] = uint16_t(0x2c00 | (i * 7919 & 0x83ff));
+  std::vector<uint8_t> memory(blockBytes * size_t(blocks) * sequences + 63);
+  uint8_t* kv = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(memory.data()) + 63) / 64 * 64);
+  std::vector<float> token(2 * dim);
+  for (size_t i = 0; i < token.size(); i++) token[i] = float(i * 7919 % 1024) / 512 - 1;
+  for (int block = 0; block < blocks * sequences; block++)
+    for (int head = 0; head < layers * heads; head++)
+      for (int slot = 0; slot < kKvBlock; slot++) kernels.writeKv(kv + size_t(block) * blockBytes + size_t(head) * headBytes, slot, token.data(), token.data() + dim, dim, false);
   std::vector<uint32_t> table(size_t(blocks) * sequences);
   for (size_t i = 0; i < table.size(); i++) table[i] = uint32_t(i);
   std::vector<float> q(size_t(rows) * group * dim, 0.1f), out(q.size());
@@ -77,7 +82,7 @@ void benchAttention(const Kernels& kernels, int rows, int context) {
       for (int s = 0; s < sequences; s++)
         for (int head = 0; head < heads; head++)
           kernels.attention({q.data(), group * dim, out.data(), group * dim, rows, context - rows, group, dim, 0.125f, table.data() + s * blocks,
-                             reinterpret_cast<const uint8_t*>(kv.data()) + size_t(layer * heads + head) * headBytes, blockBytes}, false);
+                             kv + size_t(layer * heads + head) * headBytes, blockBytes}, false);
     const double ms = nowMs() - began;
     best = ms < best ? ms : best;
   }
@@ -93,7 +98,7 @@ int main(int argc, char** argv) {
   if (!kernels) return std::fprintf(stderr, "this CPU cannot run %s\n", argv[1]), 1;
   const char* part = argc > 2 ? argv[2] : "";
   if (std::strcmp(part, "products") != 0)
-    for (int rows : {1, 16})
+    for (int rows : {1, 16, 64})
       for (int context : {512, 2048}) benchAttention(*kernels, rows, context);
   if (std::strcmp(part, "attention") == 0) return 0;
   const struct { TensorType type; const char* name; } types[] = {{TensorType::Q4_1, "Q4_1"}, {TensorType::Q8_0, "Q8_0"}, {TensorType::BF16, "BF16"}, {TensorType::F32, "F32"}};

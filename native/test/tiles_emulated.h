@@ -31,16 +31,17 @@ template <int T> void store(void* to, size_t stride) {
 }
 template <class Element, int T> Element& at(int row, int column) { return reinterpret_cast<Element*>(registers().data[T][row])[column]; }
 
-template <class Weight, int C, int A, int B>
+template <class Left, class Right, int C, int A, int B>
 void multiplyBytes() {
   const Shapes& shapes = registers().shapes;
   for (int m = 0; m < shapes.rows[C]; m++)
     for (int k = 0; k < shapes.rowBytes[A] / 4; k++)
       for (int n = 0; n < shapes.rowBytes[C] / 4; n++)
-        for (int i = 0; i < 4; i++) at<int32_t, C>(m, n) += int32_t(at<int8_t, A>(m, 4 * k + i)) * int32_t(at<Weight, B>(k, 4 * n + i));
+        for (int i = 0; i < 4; i++) at<int32_t, C>(m, n) += int32_t(at<Left, A>(m, 4 * k + i)) * int32_t(at<Right, B>(k, 4 * n + i));
 }
-template <int C, int A, int B> void multiplyCodes() { multiplyBytes<uint8_t, C, A, B>(); }
-template <int C, int A, int B> void multiplySigned() { multiplyBytes<int8_t, C, A, B>(); }
+template <int C, int A, int B> void multiplyCodes() { multiplyBytes<int8_t, uint8_t, C, A, B>(); }
+template <int C, int A, int B> void multiplySigned() { multiplyBytes<int8_t, int8_t, C, A, B>(); }
+template <int C, int A, int B> void multiplyWeights() { multiplyBytes<uint8_t, int8_t, C, A, B>(); }
 
 inline float widen(uint16_t brain) {
   const uint32_t bits = uint32_t(brain) << 16;

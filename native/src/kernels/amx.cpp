@@ -22,6 +22,9 @@ namespace {
 #include "gemm_fixed.inl.h"
 #include "rows.inl.h"
 #include "attention.inl.h"
+constexpr int kBlocksAhead = 3; // of keys that are asked for: Emerald Rapids reads 15 GB/s so, 10 with 1
+#include "attention_fixed.inl.h"
+#include "attention_tiles.inl.h"
 
 bool isFixed(PackedType type, int cols) { return type == PackedType::U4 && cols <= kFixedColumns; }
 
@@ -41,7 +44,8 @@ void multiply(const PackedMatrix& w, const Activations& x, int panel0, int panel
     gemmInTiles(w, x, panel0, panel1, row, row + kTiledRows < row1 ? row + kTiledRows : row1, out, outStride, bias, store);
 }
 
-const Kernels table = {"amx", true, kRows, preparedBytes, prepare, multiply, rmsNorm, siluMul, rope, writeKv, attention, attentionPartition, mergeAttention};
+const Kernels table = {"amx", true, kRows, preparedBytes, prepare, multiply, rmsNorm, siluMul, rope,
+                       fixedKvHeadBytes, writeFixedKv, fixedAttention<InTiles>, fixedAttentionPartition<InTiles>, mergeAttention};
 } // namespace
 
 const Kernels& amxTable() { return table; }

@@ -139,10 +139,9 @@ void attendPartition(const AttentionJob& job, int first, int partition, float (*
   }
 }
 
-// Calls use(number of queries, first query) until all of the job's are done, in the largest tiles that fit.
+// Calls use(number of queries, first query) until all are done, in the largest tiles that fit.
 template <class Use>
-void overQueries(const AttentionJob& job, const Use& use) {
-  const int queries = job.rows * job.group;
+void overQueries(int queries, const Use& use) {
   int first = 0;
   for (; first + kQueryTile <= queries; first += kQueryTile) use(std::integral_constant<int, kQueryTile>(), first);
   switch (queries - first) {
@@ -159,7 +158,7 @@ void overQueries(const AttentionJob& job, const Use& use) {
 
 template <bool KvF32>
 void attend(const AttentionJob& job) {
-  overQueries(job, [&](auto tile, int first) {
+  overQueries(job.rows * job.group, [&](auto tile, int first) {
     constexpr int Queries = decltype(tile)::value;
     alignas(64) float state[Queries][kStateHead + kLargestHeadDim], next[Queries][kStateHead + kLargestHeadDim];
     attendPartition<Queries, KvF32>(job, first, 0, state);
@@ -180,7 +179,7 @@ void attention(const AttentionJob& job, bool kvF32) { kvF32 ? attend<true>(job) 
 template <bool KvF32>
 void attendOnePartition(const AttentionJob& job, int partition, float* states) {
   const size_t floats = attentionStateFloats(job.headDim);
-  overQueries(job, [&](auto tile, int first) {
+  overQueries(job.rows * job.group, [&](auto tile, int first) {
     constexpr int Queries = decltype(tile)::value;
     alignas(64) float state[Queries][kStateHead + kLargestHeadDim];
     attendPartition<Queries, KvF32>(job, first, partition, state);

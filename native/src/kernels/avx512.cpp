@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include <type_traits>
+#include <vector>
 
 #define DYN_TABLE_NAME "avx512"
 #define DYN_BF16_DOT 0

@@ -70,7 +70,7 @@ struct Activations {
 enum class Store : uint32_t { Set, Add };
 
 // One attention job: query rows of one sequence against its KV blocks, for one KV head and its group of query heads.
-// Layout of a KV block per layer and KV head is the kernels' own (kvHeadBytes): K and V of 32 tokens.
+// Layout of a KV block per layer and KV head is the table's own (kvHeadBytes): K and V of 32 tokens.
 struct AttentionJob {
   const float* q;        // first query row, after RoPE; row stride qStride floats; query head h of the group at + h*headDim
   size_t qStride;
@@ -107,7 +107,10 @@ struct Kernels {
   // Rotates the pairs (i, i + headDim/2) of one head in place. cosSin: headDim/2 cosines, then headDim/2 sines.
   void (*rope)(float* head, int headDim, const float* cosSin);
 
-  // Writes one token's key and value (f32, headDim each) at `slot` (0..31) of a block. Storage is f32 or f16.
+  // Bytes of a head's storage in a block: K and V of 32 tokens.
+  size_t (*kvHeadBytes)(int headDim, bool kvF32);
+  // Writes one token's key and value (f32, headDim each) at `slot` (0..31) of a block. Storage is f32, or f16, or fixed point of
+  // 12 bits a number (attention_fixed.inl.h).
   void (*writeKv)(uint8_t* kvHead, int slot, const float* k, const float* v, int headDim, bool kvF32);
   void (*attention)(const AttentionJob& job, bool kvF32);
 
@@ -120,7 +123,7 @@ struct Kernels {
 
 inline size_t attentionStateFloats(int headDim) { return size_t(headDim) + 16; }
 
-// KV storage of one layer and KV head in one block, bytes. K: [headDim][32 tokens], V: [32 tokens][headDim].
+// The usual storage, f32 or f16. K: [headDim][32 tokens], V: [32 tokens][headDim].
 inline size_t kvHeadBytes(int headDim, bool kvF32) { return size_t(headDim) * kKvBlock * 2 * (kvF32 ? 4 : 2); }
 
 // Everything but data of the matrix that a checkpoint type is packed into. forceF32: reference precision.

@@ -19,6 +19,18 @@ inline F exponential(F x) {
   return scaleByPowerOfTwo(p, n);
 }
 
+// 2^x, relative error below 3e-7: a polynomial of the fifth degree through Chebyshev's nodes on |r| <= 1/2.
+inline F powerOfTwo(F x) {
+  const F n = roundNearest(x), r = sub(x, n);
+  F p = splat(1.3390863314e-3f);
+  p = fma(p, r, splat(9.6760317683e-3f));
+  p = fma(p, r, splat(5.5503569543e-2f));
+  p = fma(p, r, splat(2.4022106826e-1f));
+  p = fma(p, r, splat(6.9314718246e-1f));
+  p = fma(p, r, splat(1.0f));
+  return scaleByPowerOfTwo(p, n);
+}
+
 size_t activationRowBytes(PackedType type, int cols) {
   size_t bytes = size_t(cols) * 4;
   if (type == PackedType::U4 || type == PackedType::U8) bytes = size_t(cols) * 2 + size_t(cols / kQuantGroup) * 16;

@@ -2,6 +2,7 @@
 // Sixteen lanes as one AVX-512 register. Included inside an anonymous namespace by one translation unit per table.
 constexpr int kRowTile = 8;   // activation rows computed together
 #define DYN_ACTIVATIONS "activations_s8.inl.h"
+#define DYN_FIXED_KV 1
 constexpr int kQueryTile = 8; // attention queries computed together
 constexpr int kAttentionSums = 16; // of attention that stay in registers
 

@@ -3,7 +3,14 @@
 #include "gemm.inl.h"
 #include "rows.inl.h"
 #include "attention.inl.h"
+#if DYN_FIXED_KV
+constexpr int kBlocksAhead = 1; // of keys that are asked for: Zen 5 reads 20 GB/s so, 17 with 2 or 3
+#include "attention_fixed.inl.h"
+#define DYN_ATTENTION fixedKvHeadBytes, writeFixedKv, fixedAttention<InVectors>, fixedAttentionPartition<InVectors>
+#else
+#define DYN_ATTENTION kvHeadBytes, writeKv, attention, attentionPartition
+#endif
 
 constexpr int kRows = 64; // stay in the cache while panels stream past
 
-const Kernels table = {DYN_TABLE_NAME, false, kRows, activationRowBytes, prepareRows, gemm, rmsNorm, siluMul, rope, writeKv, attention, attentionPartition, mergeAttention};
+const Kernels table = {DYN_TABLE_NAME, false, kRows, activationRowBytes, prepareRows, gemm, rmsNorm, siluMul, rope, DYN_ATTENTION, mergeAttention};

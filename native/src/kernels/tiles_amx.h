@@ -29,6 +29,10 @@ template <int C, int A, int B> inline void multiplyCodes() {
 template <int C, int A, int B> inline void multiplySigned() {
   __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B));
 }
+// C += A (u8) . B (s8), i32
+template <int C, int A, int B> inline void multiplyWeights() {
+  __asm__ volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B));
+}
 // C += A . B, bf16 pairs, f32: pairs' even and odd elements summed apart from 0, then together, then onto C
 template <int C, int A, int B> inline void multiplyBf16() {
   __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B));

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attention in whole numbers, for instruction sets that multiply bytes, and heads of a multiple of 32 dimensions. A token's key
+// and value are 12 bits a number with a scale each: a quarter less to read than f16, and multiplied as they lie there. Queries
+// and probabilities are 16 bits. Sums of products of bytes are exact, so it does not matter whether vectors or tiles make them,
+// nor for how many queries at once; all else is done for a query by itself (docs/decisions/0013).
+//
+// A partition is passed three times: scores, probabilities, values. Scores are logarithms of base 2 and begin with that of the
+// value's scale, so that probabilities come out multiplied by it and values are added up as the numbers that are stored.
+
+constexpr int kFixedDims = 32;          // a head has a multiple of them
+constexpr float kLargestKvUnits = 2039; // of a token's largest number, which has a signed byte and half of another one, and is rounded
+constexpr float kLargestWeight = 65535; // of a partition's largest probability: two bytes without a sign
+constexpr float kSmallestScale = 1e-12f; // of values: has a logarithm
+constexpr int kTileQueries = 16;        // whose scores are kept at once
+
+inline bool isFixedKv(int headDim, bool kvF32) { return !kvF32 && headDim % kFixedDims == 0; }
+
+// Where a head's storage in a block keeps its parts. High bytes of keys [16 tokens][dim/4][16][4] and of values
+// [dim/16][token/4][16][4]; their lower halves, two in a byte: keys [16 tokens][dim/8][16][4], of dimensions 8 j .. 8 j + 3 below
+// those of 8 j + 4 .. 8 j + 7, values [dim/32][token/4][16][4], of dimensions 32 j + i below 32 j + 16 + i. A byte belongs to one
+// token: others may be written meanwhile. Bytes of keys have no sign, but 128 (lower halves 8) more than they stand for.
+struct FixedHead {
+  int dim;
+  size_t keyHigh(int sixteen) const { return size_t(sixteen * dim) * 16; }
+  size_t keyLow(int sixteen) const { return size_t(dim) * 32 + size_t(sixteen * dim) * 8; }
+  size_t valueHigh(int sixteen) const { return size_t(dim) * 48 + size_t(sixteen) * 512; }
+  size_t valueLow(int thirtyTwo) const { return size_t(dim) * 80 + size_t(thirtyTwo) * 512; }
+  size_t keyScales() const { return size_t(dim) * 96; } // of 32 tokens, f32
+  size_t valueLogs() const { return keyScales() + 4 * kKvBlock; } // base 2, of the values' scales
+  size_t valueInverses() const { return keyScales() + 8 * kKvBlock; } // of the values' scales
+  size_t bytes() const { return keyScales() + 12 * kKvBlock; }
+};
+
+size_t fixedKvHeadBytes(int headDim, bool kvF32) { return isFixedKv(headDim, kvF32) ? FixedHead{headDim}.bytes() : kvHeadBytes(headDim, kvF32); }
+
+inline float largestMagnitude(const float* x, int n) {
+  F most = zero();
+  for (int i = 0; i < n; i += 16) most = max(most, abs(load(x + i)));
+  return largest(most);
+}
+
+// x = scale * (16 * high + low), low -8 .. 7; returns the scale.
+inline float splitKv(const float* x, int dim, int8_t* high, int8_t* low) {
+  const float magnitude = largestMagnitude(x, dim);
+  const F inverse = splat(magnitude > 0 ? kLargestKvUnits / magnitude : 0.0f);
+  for (int d = 0; d < dim; d += 16) {
+    const I whole = _mm512_cvtps_epi32(mul(load(x + d), inverse));
+    const I upper = _mm512_srai_epi32(_mm512_add_epi32(whole, splatInt(8)), 4);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(high + d), _mm512_cvtepi32_epi8(upper));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(low + d), _mm512_cvtepi32_epi8(_mm512_sub_epi32(whole, _mm512_slli_epi32(upper, 4))));
+  }
+  return magnitude / kLargestKvUnits;
+}
+
+void writeFixedKv(uint8_t* kvHead, int slot, const float* k, const float* v, int headDim, bool kvF32) {
+  if (!isFixedKv(headDim, kvF32)) return writeKv(kvHead, slot, k, v, headDim, kvF32);
+  const FixedHead at{headDim};
+  alignas(64) int8_t high[kLargestHeadDim], low[kLargestHeadDim];
+  const auto four = [](const int8_t* from) {
+    uint32_t bytes;
+    __builtin_memcpy(&bytes, from, 4);
+    return bytes;
+  };
+  const auto put = [](uint8_t* to, auto value) { __builtin_memcpy(to, &value, sizeof(value)); };
+
+  const float keyScale = splitKv(k, headDim, high, low);
+  uint8_t* keyHigh = kvHead + at.keyHigh(slot / 16) + slot % 16 * 4;
+  uint8_t* keyLow = kvHead + at.keyLow(slot / 16) + slot % 16 * 4;
+  for (int d = 0; d < headDim; d += 4) put(keyHigh + d * 16, four(high + d) ^ 0x80808080u);
+  const auto nibbles = [&](int d) { return (four(low + d) ^ 0x08080808u) & 0x0f0f0f0fu; };
+  for (int d = 0; d < headDim; d += 8) put(keyLow + d * 8, nibbles(d) | nibbles(d + 4) << 4);
+
+  const float valueScale = __builtin_fmaxf(splitKv(v, headDim, high, low), kSmallestScale);
+  const size_t token = size_t(slot / 4) * 64 + size_t(slot % 4);
+  for (int d = 0; d < headDim; d++) kvHead[at.valueHigh(d / 16) + token + size_t(d % 16) * 4] = uint8_t(high[d]);
+  for (int d = 0; d < headDim; d += 32)
+    for (int i = d; i < d + 16; i++) kvHead[at.valueLow(d / 32) + token + size_t(i - d) * 4] = uint8_t((low[i] & 15) | low[i + 16] << 4);
+  put(kvHead + at.keyScales() + slot * 4, keyScale);
+  put(kvHead + at.valueLogs() + slot * 4, __builtin_log2f(valueScale));
+  put(kvHead + at.valueInverses() + slot * 4, 1 / valueScale);
+}
+
+// Up to kTileQueries queries of a job, numbered row * group + head.
+struct FixedQueries {
+  alignas(64) int8_t high[kTileQueries][kLargestHeadDim], low[kTileQueries][kLargestHeadDim];
+  float scale[kTileQueries];      // of a sum of products of whole numbers, over 16: a score's
+  int32_t offset[kTileQueries];   // what sums of products are too large by, as keys' bytes are by 128
+  int visible[kTileQueries];      // tokens that it sees
+  int first, count, mostVisible;
+
+  void take(const AttentionJob& job, int from, int number) {
+    first = from, count = number, mostVisible = 0;
+    for (int i = 0; i < count; i++) {
+      const int row = (first + i) / job.group, head = (first + i) % job.group, dim = job.headDim;
+      const float* q = job.q + size_t(row) * job.qStride + size_t(head) * size_t(dim);
+      const float magnitude = largestMagnitude(q, dim);
+      constexpr float top = 126.0f * 256;
+      const F inverse = splat(magnitude > 0 ? top / magnitude : 0.0f);
+      I highSum = zeroInt(), lowSum = zeroInt();
+      for (int d = 0; d < dim; d += 16) {
+        splitCodes(mul(load(q + d), inverse), high[i] + d, low[i] + d);
+        highSum = _mm512_add_epi32(highSum, _mm512_cvtepi8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(high[i] + d))));
+        lowSum = _mm512_add_epi32(lowSum, _mm512_cvtepi8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(low[i] + d))));
+      }
+      const int32_t ofHigh = 128 * _mm512_reduce_add_epi32(highSum), ofLow = 128 * _mm512_reduce_add_epi32(lowSum);
+      offset[i] = 256 * ofHigh + ofHigh + ofLow;
+      scale[i] = magnitude / top * job.scale * (16 * 1.44269504f);
+      visible[i] = job.position + row + 1;
+      mostVisible = visible[i] > mostVisible ? visible[i] : mostVisible;
+    }
+  }
+};
+
+inline __mmask16 firstLanes(int count) { return count >= 16 ? __mmask16(0xffff) : count <= 0 ? __mmask16(0) : __mmask16((1u << count) - 1); }
+
+// A partition as some queries see it, and what they know of it so far.
+struct FixedPartition {
+  const AttentionJob& job;
+  const FixedHead at;
+  const int firstToken, tokens; // of the context; that one of the queries sees
+  const int lastBlock;          // of all that they see, from the partition's first on
+  alignas(64) float scores[kTileQueries][kKvPartition];
+  alignas(64) uint8_t high[kTileQueries][kKvPartition], low[kTileQueries][kKvPartition]; // probabilities
+  F top[kTileQueries]; // largest scores, by lanes
+
+  FixedPartition(const AttentionJob& job, int partition, int mostVisible)
+      : job(job), at{job.headDim}, firstToken(partition * kKvPartition), tokens(mostVisible - firstToken < kKvPartition ? mostVisible - firstToken : kKvPartition),
+        lastBlock((mostVisible - 1 - firstToken) / kKvBlock) {}
+
+  int blocks() const { return (tokens + kKvBlock - 1) / kKvBlock; }
+  const uint8_t* block(int b) const { return job.kv + size_t(job.blocks[firstToken / kKvBlock + b]) * job.blockStride; }
+  void begin(int queries) {
+    for (int i = 0; i < queries; i++) top[i] = splat(-__builtin_inff());
+  }
+
+  // Scores of 16 tokens, from the sums of products of high bytes, and of high with lower ones.
+  void score(const FixedQueries& queries, int i, int token, I highSum, I middleSum, F keyScales, F valueLogs) {
+    const I sum = _mm512_sub_epi32(_mm512_add_epi32(_mm512_slli_epi32(highSum, 8), middleSum), splatInt(queries.offset[i]));
+    const F value = fma(mul(toFloat(sum), keyScales), splat(queries.scale[i]), valueLogs);
+    store(scores[i] + token, value);
+    const int seen = queries.visible[i] - firstToken - token;
+    top[i] = seen >= 16 ? max(top[i], value) : _mm512_mask_max_ps(top[i], firstLanes(seen), top[i], value);
+  }
+
+  // Probabilities of sixteen tokens as whole numbers, and their sum added to `total`. What lies in other lanes counts for nothing.
+  template <class... Mask>
+  I weights(int i, int token, float most, F& total, Mask... mask) const {
+    const float* inverses = reinterpret_cast<const float*>(block(token / kKvBlock) + at.valueInverses()) + token % kKvBlock;
+    F p = powerOfTwo(sub(load(scores[i] + token), splat(most)));
+    if constexpr (sizeof...(mask) == 0) {
+      total = fma(p, load(inverses), total);
+    } else {
+      p = _mm512_maskz_mov_ps(mask..., p);
+      total = fma(p, _mm512_maskz_loadu_ps(mask..., inverses), total);
+    }
+    return _mm512_cvtps_epi32(mul(p, splat(kLargestWeight)));
+  }
+
+  // Probabilities from scores, and the head of the query's state.
+  void weigh(const FixedQueries& queries, int i, float* state) {
+    const int seen = queries.visible[i] - firstToken, count = seen < tokens ? seen : tokens;
+    const float most = largest(top[i]);
+    F total = zero();
+    for (int token = 0; token < tokens; token += 64) {
+      I whole[4];
+      if (token + 64 <= count) {
+#pragma GCC unroll 4
+        for (int v = 0; v < 4; v++) whole[v] = weights(i, token + 16 * v, most, total);
+      } else {
+        for (int v = 0; v < 4; v++) whole[v] = token + 16 * v < count ? weights(i, token + 16 * v, most, total, firstLanes(count - token - 16 * v)) : zeroInt();
+      }
+      // Packing goes by quarters of a register: the order of tokens is put right by fours.
+      const I order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), lowBytes = _mm512_set1_epi16(255);
+      const I a = _mm512_packus_epi32(whole[0], whole[1]), b = _mm512_packus_epi32(whole[2], whole[3]);
+      _mm512_store_si512(high[i] + token, _mm512_permutexvar_epi32(order, _mm512_packus_epi16(_mm512_srli_epi16(a, 8), _mm512_srli_epi16(b, 8))));
+      _mm512_store_si512(low[i] + token, _mm512_permutexvar_epi32(order, _mm512_packus_epi16(_mm512_and_si512(a, lowBytes), _mm512_and_si512(b, lowBytes))));
+    }
+    state[0] = most * 0.693147181f;
+    state[1] = sum(total);
+  }
+
+  static F valueOf(I highSum, I middleSum) { return mul(fma(toFloat(highSum), splat(256), toFloat(middleSum)), splat(16 / kLargestWeight)); }
+};
+
+inline I lowHalves(I c) { return _mm512_and_si512(_mm512_slli_epi16(c, 4), _mm512_set1_epi8(char(0xf0))); }
+inline I highHalves(I c) { return _mm512_and_si512(c, _mm512_set1_epi8(char(0xf0))); }
+inline I fourBytes(const void* from) {
+  int32_t four;
+  __builtin_memcpy(&four, from, 4);
+  return splatInt(four);
+}
+
+// Scores of `Queries` queries from `from` on. Blocks lie far apart, where the hardware does not foresee them: keys of a block
+// kBlocksAhead later are asked for here, and this block's values, which are wanted last.
+template <int Queries>
+void scoreInVectors(FixedPartition& p, const FixedQueries& queries, int from) {
+  constexpr int Sixteens = Queries <= 4 ? 2 : 1; // so many sums stay in registers
+  const int dim = p.job.headDim;
+  for (int b = 0; b < p.blocks(); b++) {
+    const uint8_t* block = p.block(b);
+    const uint8_t* later = p.block(b + kBlocksAhead < p.lastBlock ? b + kBlocksAhead : p.lastBlock);
+    for (int half = 0; half < 2; half += Sixteens) {
+      I high[Queries][Sixteens], middle[Queries][Sixteens];
+#pragma GCC unroll 8
+      for (int i = 0; i < Queries; i++)
+#pragma GCC unroll 2
+        for (int h = 0; h < Sixteens; h++) high[i][h] = middle[i][h] = zeroInt();
+      for (int d = 0; d < dim; d += 8) {
+        I pairs[Sixteens], keys[Sixteens], lows[Sixteens];
+#pragma GCC unroll 2
+        for (int h = 0; h < Sixteens; h++) pairs[h] = _mm512_loadu_si512(block + p.at.keyLow(half + h) + d * 8);
+        const auto add = [&](auto odd) __attribute__((always_inline)) {
+          constexpr int step = decltype(odd)::value;
+#pragma GCC unroll 2
+          for (int h = 0; h < Sixteens; h++) {
+            keys[h] = _mm512_loadu_si512(block + p.at.keyHigh(half + h) + (d + 4 * step) * 16);
+            lows[h] = step == 0 ? lowHalves(pairs[h]) : highHalves(pairs[h]);
+          }
+#pragma GCC unroll 8
+          for (int i = 0; i < Queries; i++) {
+            const I queryHigh = fourBytes(queries.high[from + i] + d + 4 * step), queryLow = fourBytes(queries.low[from + i] + d + 4 * step);
+#pragma GCC unroll 2
+            for (int h = 0; h < Sixteens; h++) {
+              high[i][h] = _mm512_dpbusd_epi32(high[i][h], keys[h], queryHigh);
+              middle[i][h] = _mm512_dpbusd_epi32(middle[i][h], keys[h], queryLow);
+              middle[i][h] = _mm512_dpbusd_epi32(middle[i][h], lows[h], queryHigh);
+            }
+          }
+        };
+        add(std::integral_constant<int, 0>());
+        add(std::integral_constant<int, 1>());
+        if (half == 0)
+#pragma GCC unroll 6
+          for (int line = 0; line < 6; line++) {
+            __builtin_prefetch(later + (d / 8 * 6 + line) * 64);
+            __builtin_prefetch(block + p.at.valueHigh(0) + (d / 8 * 6 + line) * 64, 0, 2);
+          }
+      }
+#pragma GCC unroll 2
+      for (int h = 0; h < Sixteens; h++) {
+        const size_t token = size_t(16 * (half + h));
+        const F keyScales = load(reinterpret_cast<const float*>(block + p.at.keyScales()) + token), valueLogs = load(reinterpret_cast<const float*>(block + p.at.valueLogs()) + token);
+#pragma GCC unroll 8
+        for (int i = 0; i < Queries; i++) p.score(queries, from + i, b * kKvBlock + int(token), high[i][h], middle[i][h], keyScales, valueLogs);
+      }
+    }
+    for (int line = 0; line < 6; line++) __builtin_prefetch(later + p.at.keyScales() + line * 64);
+  }
+}
+
+// Values of 16 * Sixteens dimensions from 16 * sixteen on.
+template <int Queries, int Sixteens, int Odd>
+void addInVectors(const FixedPartition& p, int sixteen, int from, float* const* states) {
+  I high[Queries][Sixteens], middle[Queries][Sixteens];
+#pragma GCC unroll 8
+  for (int i = 0; i < Queries; i++)
+#pragma GCC unroll 2
+    for (int s = 0; s < Sixteens; s++) high[i][s] = middle[i][s] = zeroInt();
+  for (int b = 0; b < p.blocks(); b++) {
+    const uint8_t* block = p.block(b);
+    const uint8_t* bytes = block + p.at.valueHigh(sixteen);
+    const uint8_t* halves = block + p.at.valueLow(sixteen / 2);
+    for (int t = 0; t < kKvBlock; t += 4) {
+      const I pair = _mm512_loadu_si512(halves + t * 16);
+      I values[Sixteens], lows[Sixteens];
+#pragma GCC unroll 2
+      for (int s = 0; s < Sixteens; s++) {
+        values[s] = _mm512_loadu_si512(bytes + s * 512 + t * 16);
+        lows[s] = s + Odd == 0 ? lowHalves(pair) : highHalves(pair);
+      }
+#pragma GCC unroll 8
+      for (int i = 0; i < Queries; i++) {
+        const I weightHigh = fourBytes(p.high[from + i] + b * kKvBlock + t), weightLow = fourBytes(p.low[from + i] + b * kKvBlock + t);
+#pragma GCC unroll 2
+        for (int s = 0; s < Sixteens; s++) {
+          high[i][s] = _mm512_dpbusd_epi32(high[i][s], weightHigh, values[s]);
+          middle[i][s] = _mm512_dpbusd_epi32(middle[i][s], weightLow, values[s]);
+          middle[i][s] = _mm512_dpbusd_epi32(middle[i][s], weightHigh, lows[s]);
+        }
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < Queries; i++)
+#pragma GCC unroll 2
+    for (int s = 0; s < Sixteens; s++) store(states[from + i] + kStateHead + 16 * (sixteen + s), FixedPartition::valueOf(high[i][s], middle[i][s]));
+}
+
+// States of `Queries` queries from `from` on.
+template <int Queries>
+void attendInVectors(FixedPartition& p, const FixedQueries& queries, int from, float* const* states) {
+  scoreInVectors<Queries>(p, queries, from);
+  for (int i = from; i < from + Queries; i++) p.weigh(queries, i, states[i]);
+  for (int sixteen = 0; sixteen < p.job.headDim / 16; sixteen += 2) {
+    if constexpr (Queries <= 4) {
+      addInVectors<Queries, 2, 0>(p, sixteen, from, states);
+    } else {
+      addInVectors<Queries, 1, 0>(p, sixteen, from, states);
+      addInVectors<Queries, 1, 1>(p, sixteen + 1, from, states);
+    }
+  }
+}
+
+// What computes the queries of one FixedQueries over one partition, and keeps what several of them need: here nothing.
+struct InVectors {
+  InVectors(const AttentionJob&, int, int) {}
+  void attend(FixedPartition& p, const FixedQueries& queries, float* const* states) {
+    overQueries(queries.count, [&](auto tile, int from) { attendInVectors<decltype(tile)::value>(p, queries, from, states); });
+  }
+};
+
+// States of all queries of a job over one partition, `stride` floats apart.
+template <class Products>
+void attendFixed(const AttentionJob& job, const std::vector<FixedQueries>& all, int partition, float* states, size_t stride) {
+  Products products(job, partition, all.back().mostVisible);
+  for (const FixedQueries& queries : all) {
+    FixedPartition p(job, partition, queries.mostVisible);
+    float* of[kTileQueries];
+    for (int i = 0; i < queries.count; i++) of[i] = states + size_t(queries.first + i) * stride;
+    if (p.tokens > 0) {
+      p.begin(queries.count);
+      products.attend(p, queries, of);
+    } else {
+      for (int i = 0; i < queries.count; i++) of[i][0] = -__builtin_inff(), of[i][1] = 0;
+    }
+  }
+}
+
+inline const std::vector<FixedQueries>& fixedQueriesOf(const AttentionJob& job) {
+  static thread_local std::vector<FixedQueries> all;
+  const int queries = job.rows * job.group;
+  all.resize(size_t((queries + kTileQueries - 1) / kTileQueries));
+  for (int first = 0; first < queries; first += kTileQueries)
+    all[size_t(first / kTileQueries)].take(job, first, queries - first < kTileQueries ? queries - first : kTileQueries);
+  return all;
+}
+
+template <class Products>
+void fixedAttention(const AttentionJob& job, bool kvF32) {
+  if (!isFixedKv(job.headDim, kvF32)) return attention(job, kvF32);
+  static thread_local std::vector<float> memory;
+  const std::vector<FixedQueries>& all = fixedQueriesOf(job);
+  const size_t queries = size_t(job.rows * job.group), stride = attentionStateFloats(job.headDim);
+  memory.resize(2 * queries * stride);
+  float *states = memory.data(), *next = states + queries * stride;
+  attendFixed<Products>(job, all, 0, states, stride);
+  for (int partition = 1; partition * kKvPartition < all.back().mostVisible; partition++) {
+    attendFixed<Products>(job, all, partition, next, stride);
+    for (size_t i = 0; i < queries; i++) mergeState(states + i * stride, next + i * stride, job.headDim);
+  }
+  for (size_t i = 0; i < queries; i++)
+    finishState(states + i * stride, job.headDim, job.out + i / size_t(job.group) * job.outStride + i % size_t(job.group) * size_t(job.headDim));
+}
+
+template <class Products>
+void fixedAttentionPartition(const AttentionJob& job, int partition, float* states, bool kvF32) {
+  if (!isFixedKv(job.headDim, kvF32)) return attentionPartition(job, partition, states, kvF32);
+  attendFixed<Products>(job, fixedQueriesOf(job), partition, states, attentionStateFloats(job.headDim));
+}

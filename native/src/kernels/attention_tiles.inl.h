@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// The products of attention_fixed.inl.h on tiles, for more queries than are best taken in vectors, and heads of a multiple of 64
+// dimensions.
+
+constexpr int kTileDims = 64;        // of one operation with keys
+constexpr int kTileTokens = 64;      // of one operation with values
+constexpr int kQueriesInVectors = 8; // no more than these do without tiles
+
+// Sums of products of a tile: of high bytes, and of high with lower ones.
+struct alignas(64) ScoreSums {
+  int32_t high[kTileQueries][16], middle[kTileQueries][16];
+};
+
+class InTiles {
+public:
+  InTiles(const AttentionJob& job, int partition, int mostVisible) : all_(job, partition, mostVisible) {}
+
+  void attend(FixedPartition& p, const FixedQueries& queries, float* const* states) {
+    if (queries.count <= kQueriesInVectors || p.job.headDim % kTileDims != 0) return InVectors(p.job, 0, 0).attend(p, queries, states);
+    if (!bytes_) unpack();
+    tile::configure(tileShapes(queries.count, 64, 16));
+    score(p, queries);
+    for (int i = 0; i < queries.count; i++) p.weigh(queries, i, states[i]);
+    addValues(p, queries.count, states);
+    tile::release();
+  }
+
+private:
+  // Of the whole job's partition: where it is, not what queries know of it.
+  struct Extent {
+    const AttentionJob& job;
+    int firstBlock, blocks;
+    Extent(const AttentionJob& job, int partition, int mostVisible) : job(job), firstBlock(partition * kBlocksPerPartition) {
+      const int end = (mostVisible + kKvBlock - 1) / kKvBlock;
+      blocks = end - firstBlock < kBlocksPerPartition ? end - firstBlock : kBlocksPerPartition;
+    }
+    const uint8_t* block(int b) const { return job.kv + size_t(job.blocks[firstBlock + b]) * job.blockStride; }
+  };
+
+  // Lower halves of keys as bytes, [16 tokens][dim/4][16][4]; values [dim/16][token/4][16][4], high bytes, then lower halves.
+  size_t keyBytes() const { return size_t(all_.job.headDim) * kKvPartition; }
+  uint8_t* keyLow(int token) const { return bytes_ + size_t(token) * size_t(all_.job.headDim); }
+  uint8_t* values(int plane, int sixteen) const { return bytes_ + keyBytes() * size_t(1 + plane) + size_t(sixteen) * 16 * kKvPartition; }
+
+  void unpack() {
+    const FixedHead at{all_.job.headDim};
+    const int dim = at.dim;
+    bytes_ = scratch(3 * keyBytes());
+    for (int b = 0; b < all_.blocks; b++) {
+      const uint8_t* block = all_.block(b);
+      for (int half = 0; half < 2; half++) {
+        uint8_t* to = keyLow(b * kKvBlock + 16 * half);
+        for (int d = 0; d < dim; d += 8, to += 128) {
+          const I pair = _mm512_loadu_si512(block + at.keyLow(half) + d * 8);
+          _mm512_store_si512(to, lowHalves(pair));
+          _mm512_store_si512(to + 64, highHalves(pair));
+        }
+      }
+      for (int sixteen = 0; sixteen < dim / 16; sixteen++)
+        for (int t = 0; t < kKvBlock; t += 4) _mm512_store_si512(values(0, sixteen) + (b * kKvBlock + t) * 16, _mm512_loadu_si512(block + at.valueHigh(sixteen) + t * 16));
+      for (int sixteen = 0; sixteen < dim / 16; sixteen += 2)
+        for (int t = 0; t < kKvBlock; t += 4) {
+          const I pair = _mm512_loadu_si512(block + at.valueLow(sixteen / 2) + t * 16);
+          _mm512_store_si512(values(1, sixteen) + (b * kKvBlock + t) * 16, lowHalves(pair));
+          _mm512_store_si512(values(1, sixteen + 1) + (b * kKvBlock + t) * 16, highHalves(pair));
+        }
+    }
+  }
+
+  // Sixteen tokens at a time. While tiles multiply one lot, another is stored, and a third becomes scores.
+  void score(FixedPartition& p, const FixedQueries& queries) {
+    const int lots = (p.tokens + 15) / 16;
+    for (int lot = 0; lot < lots + 2; lot += 2) {
+      scoreLot<0>(p, queries, lot, lots);
+      scoreLot<1>(p, queries, lot + 1, lots);
+    }
+  }
+
+  template <int Parity>
+  void scoreLot(FixedPartition& p, const FixedQueries& queries, int lot, int lots) {
+    constexpr int high = 2 * Parity, middle = high + 1;
+    if (lot < lots) {
+      const uint8_t* keys = p.block(lot / 2) + p.at.keyHigh(lot % 2);
+      tile::zero<high>();
+      tile::zero<middle>();
+      for (int d = 0; d < p.job.headDim; d += kTileDims) {
+        if (lot == 0 || p.job.headDim > kTileDims) {
+          tile::load<4>(queries.high[0] + d, kLargestHeadDim);
+          tile::load<5>(queries.low[0] + d, kLargestHeadDim);
+        }
+        tile::load<6>(keys + d * 16, 64);
+        tile::load<7>(keyLow(lot * 16) + d * 16, 64);
+        tile::multiplyCodes<high, 4, 6>();
+        tile::multiplyCodes<middle, 5, 6>();
+        tile::multiplyCodes<middle, 4, 7>();
+      }
+    }
+    if (lot > 0 && lot - 1 < lots) {
+      tile::store<2 - high>(sums_[1 - Parity].high, 64);
+      tile::store<3 - high>(sums_[1 - Parity].middle, 64);
+    }
+    if (lot > 1 && lot - 2 < lots) {
+      const int token = (lot - 2) * 16;
+      const uint8_t* block = p.block(token / kKvBlock) + token % kKvBlock * 4;
+      const F keyScales = load(reinterpret_cast<const float*>(block + p.at.keyScales())), valueLogs = load(reinterpret_cast<const float*>(block + p.at.valueLogs()));
+      for (int i = 0; i < queries.count; i++)
+        p.score(queries, i, token, _mm512_load_si512(sums_[Parity].high[i]), _mm512_load_si512(sums_[Parity].middle[i]), keyScales, valueLogs);
+    }
+  }
+
+  // Thirty-two dimensions at a time.
+  void addValues(const FixedPartition& p, int count, float* const* states) {
+    for (int sixteen = 0; sixteen < p.job.headDim / 16; sixteen += 2) {
+      tile::zero<0>();
+      tile::zero<1>();
+      tile::zero<2>();
+      tile::zero<3>();
+      for (int token = 0; token < p.tokens; token += kTileTokens) {
+        tile::load<4>(p.high[0] + token, kKvPartition);
+        tile::load<6>(values(0, sixteen) + token * 16, 64);
+        tile::multiplyWeights<0, 4, 6>();
+        tile::load<7>(values(0, sixteen + 1) + token * 16, 64);
+        tile::multiplyWeights<2, 4, 7>();
+        tile::load<5>(p.low[0] + token, kKvPartition);
+        tile::multiplyWeights<1, 5, 6>();
+        tile::multiplyWeights<3, 5, 7>();
+        tile::load<6>(values(1, sixteen) + token * 16, 64);
+        tile::multiplyWeights<1, 4, 6>();
+        tile::load<7>(values(1, sixteen + 1) + token * 16, 64);
+        tile::multiplyWeights<3, 4, 7>();
+      }
+      tile::store<0>(sums_[0].high, 64);
+      tile::store<1>(sums_[0].middle, 64);
+      tile::store<2>(sums_[1].high, 64);
+      tile::store<3>(sums_[1].middle, 64);
+      for (int i = 0; i < count; i++)
+        for (int s = 0; s < 2; s++)
+          store(states[i] + kStateHead + 16 * (sixteen + s), FixedPartition::valueOf(_mm512_load_si512(sums_[s].high[i]), _mm512_load_si512(sums_[s].middle[i])));
+    }
+  }
+
+  const Extent all_;
+  uint8_t* bytes_ = nullptr;
+  ScoreSums sums_[2];
+};
