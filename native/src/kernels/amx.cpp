@@ -26,7 +26,7 @@ constexpr int kBlocksAhead = 3; // of keys that are asked for: Emerald Rapids re
 #include "attention_fixed.inl.h"
 #include "attention_tiles.inl.h"
 
-bool isFixed(PackedType type, int cols) { return type == PackedType::U4 && cols <= kFixedColumns; }
+bool isFixed(PackedType type, int cols) { return (type == PackedType::U4 || type == PackedType::U8) && cols <= kFixedColumns; }
 
 size_t preparedBytes(PackedType type, int cols) { return isFixed(type, cols) ? fixedRowBytes(cols) : activationRowBytes(type, cols); }
 
@@ -35,13 +35,14 @@ void prepare(const float* x, size_t stride, int rows, Activations& out, int firs
   for (int r = 0; r < rows; r++) prepareFixedRow(x + size_t(r) * stride, out.cols, out.data + size_t(firstRow + r) * out.rowBytes);
 }
 
-constexpr int kRows = 256;     // so many make what widening 4-bit weights costs small
-constexpr int kTiledRows = 64; // of the others: stay in the cache while panels stream past
+constexpr int kRows = 256;     // so many make what widening quantised weights costs small
+constexpr int kOtherRows = 64; // stay in the cache while panels stream past
 
 void multiply(const PackedMatrix& w, const Activations& x, int panel0, int panel1, int row0, int row1, float* out, size_t outStride, const float* bias, Store store) {
   if (w.fixedPoint) return fixedGemm(w, x, panel0, panel1, row0, row1, out, outStride, bias, store);
-  for (int row = row0; row < row1; row += kTiledRows)
-    gemmInTiles(w, x, panel0, panel1, row, row + kTiledRows < row1 ? row + kTiledRows : row1, out, outStride, bias, store);
+  const auto others = w.type == PackedType::BF16 && w.cols % 32 == 0 ? bf16Gemm : gemm;
+  for (int row = row0; row < row1; row += kOtherRows)
+    others(w, x, panel0, panel1, row, row + kOtherRows < row1 ? row + kOtherRows : row1, out, outStride, bias, store);
 }
 
 const Kernels table = {"amx", true, kRows, preparedBytes, prepare, multiply, rmsNorm, siluMul, rope,

@@ -19,7 +19,7 @@ enum class TensorType : uint32_t { F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0,
 //  BF16: bf16 weights; bf16 activations where the instruction set has a bf16 dot product, else f32. f32 accumulation.
 //  U4:   4-bit codes 0..15, activations 16 bit per group of 32 with an f32 scale, integer dot product.
 //  U8:   8-bit codes 0..255, same activations.
-// A weight of the last two is scale * (code - zero), or scale * code + min when hasMin.
+// A weight of the last two is scale * (code - zero), or scale * code + min when hasMin; in fixed point it is made a whole number.
 enum class PackedType : uint32_t { F32, F16, BF16, U4, U8 };
 
 inline constexpr int kPanelRows = 16;  // output features per panel: one lane each
@@ -35,8 +35,9 @@ inline constexpr int kKvPartition = 512; // tokens whose attention is computed b
 // Panel layout: F32 and F16: [k][16 lanes]. BF16: [k/2][16 lanes][2]. U4 and U8: one record per group of 32 k:
 // codes, then scales (16 lanes per scale group), then mins (16 lanes). Scales and mins are f16, as GGML stores them,
 // or f32 when wideScales (K-quants, where they are products).
-// In fixed point (gemm_fixed.inl.h), where a weight of U4 is unit * (scale * (code - 8) + middle): instead of scales and
-// mins whole numbers of 16 bits, and at the end of the panel the unit, f32, of each lane.
+// In fixed point (gemm_fixed.inl.h), where a weight is unit * (scale * (code - 8) + middle), of U8 unit * (scale * code / 128,
+// rounded, + middle): instead of scales and mins whole numbers of 16 bits, codes of U8 signed, and filling 8 bits where they
+// had 5 or 6, and at the end of the panel the unit, f32, of each lane.
 // Codes of U8: [k/4][16 lanes][4]; of U4: the same for k 0..15 in the low nibbles and k 16..31 in the high nibbles.
 struct PackedMatrix {
   PackedType type = PackedType::F32;
@@ -57,7 +58,7 @@ struct PackedMatrix {
 //  U4/U8: 16-bit codes in the order that the instructions want (activations_*.inl.h), x = scale * code; f32 scale [cols/32];
 //         i32 sums of codes [cols/16]; f32 sums of x [cols/32]. With 8 bits alone, greedy text of a 135M model left the f32 reference
 //         at gaps of 0.5; with 16 it follows it as far as bf16 does (docs/decisions/0004).
-//         The amx table's U4: two bytes per code and a scale per row (gemm_fixed.inl.h).
+//         In fixed point: two bytes per code and a scale per row (gemm_fixed.inl.h).
 //  Others: f32 or bf16 values.
 struct Activations {
   PackedType type;
@@ -88,7 +89,7 @@ struct AttentionJob {
 
 struct Kernels {
   const char* name; // "amx", "avx512", "avx2", "portable"
-  bool fixedPoint;  // how it wants 4-bit weights packed
+  bool fixedPoint;  // how it wants quantised weights packed
   int rowTile;      // activation rows that are best multiplied by some panels together
 
   size_t (*activationRowBytes)(PackedType type, int cols);
@@ -127,7 +128,7 @@ inline size_t attentionStateFloats(int headDim) { return size_t(headDim) + 16; }
 inline size_t kvHeadBytes(int headDim, bool kvF32) { return size_t(headDim) * kKvBlock * 2 * (kvF32 ? 4 : 2); }
 
 // Everything but data of the matrix that a checkpoint type is packed into. forceF32: reference precision.
-// fixedPoint: 4-bit weights are to be multiplied as whole numbers.
+// fixedPoint: quantised weights are to be multiplied as whole numbers.
 PackedMatrix describePacked(TensorType type, int rows, int cols, bool forceF32, bool fixedPoint = false);
 // Bytes of one row of `cols` values in the checkpoint; 0 when cols does not divide into blocks.
 size_t sourceRowBytes(TensorType type, int cols);

@@ -161,9 +161,8 @@ size_t scaleBytes(const PackedMatrix& m) { return m.wideScales ? 4 : 2; }
 
 size_t groupBytes(const PackedMatrix& m) {
   const size_t codes = m.type == PackedType::U4 ? 256 : 512;
-  if (m.fixedPoint) return codes + (m.hasMin ? 2 : 1) * kPanelRows * sizeof(int16_t);
   const size_t values = size_t(kQuantGroup / m.scaleGroup) + (m.hasMin ? 1 : 0);
-  return codes + values * kPanelRows * scaleBytes(m);
+  return codes + values * kPanelRows * (m.fixedPoint ? sizeof(int16_t) : scaleBytes(m));
 }
 
 void storeScale(const PackedMatrix& m, uint8_t* values, int lane, float value) {
@@ -179,18 +178,27 @@ float loadScale(const PackedMatrix& m, const uint8_t* values, int lane) {
   return m.wideScales ? bitsToFloat(load32(values + lane * 4)) : halfToFloat(load16(values + lane * 2));
 }
 
+// Half the number of codes of a type.
+int middleCode(const PackedMatrix& m) { return m.zero != 0 ? m.zero : m.type == PackedType::U4 ? 8 : 16; }
+
+// In fixed point a code of U8 has its middle at 0, and takes the room of 8 bits.
+uint8_t fixedCode(const PackedMatrix& m, int code) { return uint8_t((code - middleCode(m)) * (128 / middleCode(m))); }
+
 size_t unitOffset(const PackedMatrix& m, int lane) { return m.panelBytes - size_t(kPanelRows - lane) * sizeof(float); }
 
-// The unit of a row of weights: its largest one is kLargestFixed. Not finite where a weight is not, so that no product hides it.
+// The unit of a row of weights: its largest one, and what U8 has for a scale, is at most kLargestFixed. Not finite where a weight is not, so that no product hides it.
 float fixedUnit(TensorType type, const uint8_t* row, const PackedMatrix& m) {
   Group group;
   float largest = 0;
+  const int middle = middleCode(m);
   for (int g = 0; g < m.cols / kQuantGroup; g++) {
     readGroup(type, row, g, group);
-    for (int code : {0, 15}) {
-      const float weight = std::fabs(group.scale[0] * float(code - m.zero) + group.min);
-      if (std::isnan(weight)) return weight;
-      largest = std::fmax(largest, weight);
+    for (int h = 0; h < kQuantGroup / m.scaleGroup; h++) {
+      const auto weightOf = [&](int code) { return group.scale[h] * float(code - m.zero) + group.min; };
+      for (float value : {weightOf(0), weightOf(2 * middle - 1), m.type == PackedType::U8 ? group.scale[h] * float(middle) : 0.0f}) {
+        if (std::isnan(value)) return value;
+        largest = std::fmax(largest, std::fabs(value));
+      }
     }
   }
   return largest / kLargestFixed;
@@ -198,17 +206,26 @@ float fixedUnit(TensorType type, const uint8_t* row, const PackedMatrix& m) {
 
 void storeFixed(const PackedMatrix& m, uint8_t* values, int lane, const Group& group, float unit) {
   const auto inUnits = [&](float value) { return unit > 0 && std::isfinite(unit) ? int16_t(std::nearbyint(value / unit)) : int16_t(0); };
-  const int16_t scale = inUnits(group.scale[0]);
-  std::memcpy(values + lane * 2, &scale, 2);
-  if (!m.hasMin) return;
-  const int16_t middle = int16_t(inUnits(group.min) + 8 * scale);
-  std::memcpy(values + (kPanelRows + lane) * 2, &middle, 2);
+  const auto put = [&](int index, int value) {
+    const int16_t whole = int16_t(value);
+    std::memcpy(values + (index * kPanelRows + lane) * 2, &whole, 2);
+  };
+  if (m.type == PackedType::U4) {
+    const int scale = inUnits(group.scale[0]);
+    put(0, scale);
+    if (m.hasMin) put(1, inUnits(group.min) + 8 * scale);
+    return;
+  }
+  const auto toMiddle = [&](int half) { return group.scale[half] * float(middleCode(m)); }; // from the first code
+  for (int h = 0; h < kQuantGroup / m.scaleGroup; h++) put(h, inUnits(toMiddle(h)));
+  if (m.hasMin) put(1, inUnits(group.min + toMiddle(0)));
 }
 
-// Weight of a code; what storeFixed stored.
-float fixedValue(const PackedMatrix& m, const uint8_t* values, int lane, int code, float unit) {
-  const auto whole = [&](int index) { return int(int16_t(load16(values + index * 2))); };
-  return unit * float(whole(lane) * (code - 8) + (m.hasMin ? whole(kPanelRows + lane) : 0));
+// Weight of the i-th code of a group; what storeFixed stored. 8 bits: as an instruction rounds a product to its upper half.
+float fixedValue(const PackedMatrix& m, const uint8_t* values, int lane, int i, uint8_t code, float unit) {
+  const auto whole = [&](int index) { return int(int16_t(load16(values + (index * kPanelRows + lane) * 2))); };
+  const int scale = whole(i / m.scaleGroup), middle = m.hasMin ? whole(1) : 0;
+  return unit * float((m.type == PackedType::U4 ? scale * (int(code) - 8) : (scale * 256 * int8_t(code) + 0x4000) >> 15) + middle);
 }
 
 // Index of k-element i of a lane inside a group's codes.
@@ -267,7 +284,7 @@ PackedMatrix describePacked(TensorType type, int rows, int cols, bool forceF32, 
     case TensorType::Q6_K: m.type = PackedType::U8, m.zero = 32, m.wideScales = true, m.scaleGroup = 16; break;
     default: m.type = PackedType::U8, m.zero = 128; break; // Q8_0
   }
-  m.fixedPoint = fixedPoint && m.type == PackedType::U4 && cols <= kFixedColumns;
+  m.fixedPoint = fixedPoint && m.quantised() && cols <= kFixedColumns;
   if (m.quantised()) {
     if (cols % kQuantGroup == 0) m.panelBytes = size_t(cols / kQuantGroup) * groupBytes(m) + (m.fixedPoint ? kPanelRows * sizeof(float) : 0);
   } else if (cols % 2 == 0) {
@@ -322,7 +339,7 @@ void packPanel(const uint8_t* source, TensorType type, const uint32_t* sourceRow
         if (m.type == PackedType::U4)
           for (int i = 0; i < 16; i++) codes[codeIndex(i, lane)] = uint8_t(group.code[i] | (group.code[i + 16] << 4));
         else
-          for (int i = 0; i < 32; i++) codes[codeIndex(i, lane)] = group.code[i];
+          for (int i = 0; i < 32; i++) codes[codeIndex(i, lane)] = m.fixedPoint ? fixedCode(m, group.code[i]) : group.code[i];
         if (m.fixedPoint) {
           storeFixed(m, scales, lane, group, unit);
           continue;
@@ -354,7 +371,7 @@ void unpackRow(const PackedMatrix& m, int row, float* out) {
                                                 : codes[codeIndex(i - 16, lane)] >> 4;
       if (m.fixedPoint) {
         const float unit = bitsToFloat(load32(data + unitOffset(m, lane)));
-        out[k] = fixedValue(m, scales, lane, code, unit);
+        out[k] = fixedValue(m, scales, lane, i, uint8_t(code), unit);
         continue;
       }
       const int halves = kQuantGroup / m.scaleGroup;

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Numbers in fixed point: see gemm_fixed.inl.h. Prepared rows, records of weights, sums.
+
+constexpr int kBlock = 2 * kQuantGroup;  // k-elements of one tile operation
+constexpr int kFixedDrain = 8;           // blocks whose sums fit 32 bits: 32 * 2 * 8 * 127 * kLargestFixed < 2^31
+
+// Prepared rows. Per block: 64 high bytes, 64 low bytes. Then per block what vectors need of the sums of these bytes. Then the scale.
+struct BlockSums {
+  int32_t start[2][2]; // [group][high, low]: -8 times the sum, where a sum of products with unsigned codes begins
+  int32_t both[2];     // [high, low]: sums of both groups, 16 bits each
+};
+inline int blocksOf(int cols) { return (cols + kBlock - 1) / kBlock; }
+inline size_t fixedRowBytes(int cols) { return (size_t(blocksOf(cols)) * (2 * kBlock + sizeof(BlockSums)) + sizeof(float) + 63) / 64 * 64; }
+inline const BlockSums* blockSumsOf(const uint8_t* row, int cols) { return reinterpret_cast<const BlockSums*>(row + size_t(blocksOf(cols)) * 2 * kBlock); }
+inline float fixedScaleOf(const uint8_t* row, int cols) {
+  float scale;
+  __builtin_memcpy(&scale, blockSumsOf(row, cols) + blocksOf(cols), sizeof(scale));
+  return scale;
+}
+
+// |code| <= 126 * 256.
+void prepareFixedRow(const float* x, int cols, uint8_t* row) {
+  F most = zero();
+  for (int k = 0; k < cols; k += 16) most = max(most, abs(load(x + k)));
+  const float magnitude = largest(most);
+  constexpr float top = 126.0f * 256;
+  const F inverse = splat(magnitude > 0 ? top / magnitude : 0.0f);
+  const int blocks = blocksOf(cols);
+  BlockSums* sums = reinterpret_cast<BlockSums*>(row + size_t(blocks) * 2 * kBlock);
+  const I ones = _mm512_set1_epi8(1);
+  for (int b = 0; b < blocks; b++) {
+    int8_t* high = reinterpret_cast<int8_t*>(row) + size_t(b) * 2 * kBlock;
+    int8_t* low = high + kBlock;
+    for (int i = 0; i < kBlock; i += 16) {
+      const int k = b * kBlock + i;
+      splitCodes(k < cols ? mul(load(x + k), inverse) : zero(), high + i, low + i);
+    }
+    for (int plane = 0; plane < 2; plane++) {
+      const I fours = _mm512_dpbusd_epi32(zeroInt(), ones, _mm512_loadu_si512(high + plane * kBlock));
+      const int32_t first = _mm512_mask_reduce_add_epi32(0x00ff, fours), second = _mm512_mask_reduce_add_epi32(0xff00, fours);
+      sums[b].start[0][plane] = -8 * first;
+      sums[b].start[1][plane] = -8 * second;
+      sums[b].both[plane] = int32_t(uint32_t(uint16_t(first)) | uint32_t(second) << 16);
+    }
+  }
+  const float scale = magnitude / top;
+  __builtin_memcpy(sums + blocks, &scale, sizeof(scale));
+}
+
+// Where a record of 32 k keeps its parts: codes, S of all k or of each half, M.
+template <int Bits, bool HasMiddle, int Halves = 1>
+struct FixedFormat {
+  static constexpr int bits = Bits, halves = Halves;
+  static constexpr bool hasMiddle = HasMiddle;
+  static constexpr size_t codeBytes = Bits == 4 ? 256 : 512, wholeBytes = kPanelRows * sizeof(int16_t), middleAt = codeBytes + Halves * wholeBytes;
+  static constexpr size_t recordBytes = middleAt + (HasMiddle ? wholeBytes : 0);
+  static constexpr int rowsWorthTiles = Bits == 4 ? 8 : 4; // fewer go through vectors
+};
+
+// 16 bits of each lane, above them zeros.
+inline I loadWhole(const uint8_t* p) { return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
+
+inline F unitsOf(const PackedMatrix& w, int panel) { return load(reinterpret_cast<const float*>(w.data + size_t(panel + 1) * w.panelBytes) - kPanelRows); }
+
+// A sum of whole numbers in 16 lanes, high * 65536 + low. What is rounded in the end is the sum, however it was put together.
+struct Whole {
+  I high = zeroInt(), low = zeroInt();
+  // this += 256 * a + b
+  inline void add(I a, I b) {
+    high = _mm512_add_epi32(high, _mm512_add_epi32(_mm512_srai_epi32(a, 8), _mm512_srai_epi32(b, 16)));
+    low = _mm512_add_epi32(low, _mm512_add_epi32(_mm512_slli_epi32(_mm512_and_si512(a, splatInt(255)), 8), _mm512_and_si512(b, splatInt(65535))));
+  }
+  inline F rounded() const {
+    const I carried = _mm512_add_epi32(high, _mm512_srai_epi32(low, 16));
+    return fma(toFloat(carried), splat(65536), toFloat(_mm512_and_si512(low, splatInt(65535))));
+  }
+};
+
+inline void finishFixed(const Output& o, int row, const Whole& sum, float rowScale, F units) { finish(o, row, mul(mul(sum.rounded(), splat(rowScale)), units)); }
+
+// What makes W of a group's codes, 16 bits each, of which arrange puts S and M side by side: given twice in each lane.
+template <class Format>
+class GroupWeights {
+public:
+  template <class Arrange>
+  GroupWeights(const uint8_t* record, const Arrange& arrange) {
+    const auto values = [&](size_t at) {
+      const I a = loadWhole(record + at);
+      return arrange(_mm512_or_si512(a, _mm512_slli_epi32(a, 16)));
+    };
+    for (int h = 0; h < Format::halves; h++) scale_[h] = values(Format::codeBytes + size_t(h) * Format::wholeBytes);
+    if constexpr (Format::bits == 4) offset_ = _mm512_sub_epi16(zeroInt(), _mm512_slli_epi16(scale_[0], 3));
+    if constexpr (Format::hasMiddle) offset_ = _mm512_add_epi16(offset_, values(Format::middleAt));
+  }
+
+  // Of codes, or of 256 times 8-bit ones, of the j-th four k.
+  inline I of(I codes, int j) const {
+    const I s = scale_[j * Format::halves / 8];
+    const I product = Format::bits == 4 ? _mm512_mullo_epi16(codes, s) : _mm512_mulhrs_epi16(codes, s);
+    return Format::bits == 4 || Format::hasMiddle ? _mm512_add_epi16(product, offset_) : product;
+  }
+
+private:
+  I scale_[Format::halves], offset_ = zeroInt();
+};
