@@ -126,8 +126,11 @@ void fixedRows(const PackedMatrix& w, const Activations& x, int panel0, int pane
     uint8_t* wide = scratch(wideBytes * size_t(row1 - row0));
     for (int row = row0; row < row1; row++) widenActivations(rowOf(row), blocks, wide + size_t(row - row0) * wideBytes);
     for (int p = panel0; p < panel1; p++)
-      overRows(row0, row1, [&](auto rows, int row) {
-        byteRows<Format, decltype(rows)::value>(w, p, rowOf(row), x.rowBytes, wide + size_t(row - row0) * wideBytes, outputOf(row, p));
-      });
+      for (int row = row0; row < row1; row += 3) { // whose sums stay in registers
+        const auto few = [&](auto rows) { byteRows<Format, decltype(rows)::value>(w, p, rowOf(row), x.rowBytes, wide + size_t(row - row0) * wideBytes, outputOf(row, p)); };
+        if (row1 - row >= 3) few(std::integral_constant<int, 3>());
+        else if (row1 - row == 2) few(std::integral_constant<int, 2>());
+        else few(std::integral_constant<int, 1>());
+      }
   }
 }
