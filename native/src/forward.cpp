@@ -221,8 +221,16 @@ void Forward::attend(const Step& step, int index) {
   const ModelSpec& spec = model_.spec;
   const int dim = spec.headDim, group = spec.numHeads / spec.numKvHeads;
   const float scale = 1.0f / std::sqrt(float(dim));
+  const auto taskAt = [&](int t) -> const AttentionTask& { return tasks_[tasks_.size() - 1 - size_t(t)]; }; // the last rows see most, so the threads end together
   pool_.run(int(tasks_.size()), [&](int t) {
-    const AttentionTask& task = tasks_[tasks_.size() - 1 - size_t(t)]; // the last rows see most, so the threads end together
+    const AttentionTask& task = taskAt(t);
+    // Where a thread will probably go on: a short context is over before memory has answered.
+    if (const int next = t + pool_.threads(); next < int(tasks_.size())) {
+      const AttentionTask& other = taskAt(next);
+      const uint32_t block = step.blocks[step.shares[size_t(other.share)].firstBlock + size_t(std::max(0, other.partition) * (kKvPartition / kKvBlock))];
+      const uint8_t* bytes = kv_.head(index, other.kvHead) + size_t(block) * kv_.blockBytes();
+      for (size_t line = 0; line < kv_.headBytes(); line += 64) __builtin_prefetch(bytes + line, 0, 2);
+    }
     const Share& share = step.shares[size_t(task.share)];
     const size_t row = size_t(share.firstRow + task.row0), head = size_t(task.kvHead * group * dim);
     const AttentionJob job{query_ + row * queryStride_ + head, queryStride_, context_ + row * queryStride_ + head, queryStride_,

@@ -72,70 +72,103 @@ struct Widened {
   void multiplied(int) {}
 };
 
-// Sums of products of the four pairs of bytes for a tile: high high, high low, low high, low low.
-struct alignas(64) ByteSums {
-  int32_t of[4][kTileRows][kPanelRows];
-};
-
-// Tiles of up to 16 rows times one panel. What remains to be done with a tile's sums is done while the next one is multiplied.
+// Tiles of up to 16 rows times one panel, one or two of them. What remains to be done with the sums is done while the next ones
+// are multiplied.
 class FixedTiles {
 public:
   FixedTiles(const PackedMatrix& w, const Activations& x) : w_(w), x_(x), blocks_(blocksOf(w.cols)) {}
 
+  // Products of the four pairs of bytes have a sum each: two of them could share one, but would wait for each other.
   template <class Blocks>
   void multiply(Blocks&& widened, int row, int rows, F units, const Output& o) {
-    const uint8_t* a = x_.data + size_t(row) * x_.rowBytes;
-    tile::zero<0>();
-    tile::zero<1>();
-    tile::zero<2>();
-    tile::zero<3>();
-    for (int b = 0; b < blocks_; b++) {
+    const uint8_t* a = rowsAt(row);
+    zero<0, 1, 2, 3>();
+    for (int b = 0; b < blocks_; b++, a += 2 * kBlock) {
       const uint8_t* bytes = widened[b];
-      tile::load<4>(a + size_t(b) * 2 * kBlock, x_.rowBytes);
+      tile::load<4>(a, x_.rowBytes);
       tile::load<6>(bytes, 64);
       tile::multiplySigned<0, 4, 6>();
       tile::load<7>(bytes + kBlock * kPanelRows, 64);
       tile::multiplyCodes<1, 4, 7>();
-      tile::load<5>(a + size_t(b) * 2 * kBlock + kBlock, x_.rowBytes);
+      tile::load<5>(a + kBlock, x_.rowBytes);
       tile::multiplySigned<2, 5, 6>();
       tile::multiplyCodes<3, 5, 7>();
       widened.multiplied(b);
-      if (pending_ < pendingRows_) finishRow();
-      if (pending_ < pendingRows_) finishRow();
+      finishSome(2);
     }
     finishRows();
-    tile::store<0>(sums_.of[0], 64);
-    tile::store<1>(sums_.of[1], 64);
-    tile::store<2>(sums_.of[2], 64);
-    tile::store<3>(sums_.of[3], 64);
+    store<0, 1, 2, 3>();
+    pend(row, rows, 4, units, o);
+  }
+
+  // 32 rows: half as many loads of weights, which come from further away than activations.
+  template <class Blocks>
+  void multiplyPair(Blocks&& widened, int row, F units, const Output& o) {
+    const uint8_t *a = rowsAt(row), *c = rowsAt(row + kTileRows);
+    zero<0, 1, 2, 3, 4, 5>();
+    for (int b = 0; b < blocks_; b++, a += 2 * kBlock, c += 2 * kBlock) {
+      const uint8_t* bytes = widened[b];
+      tile::load<6>(bytes, 64);
+      tile::load<7>(a, x_.rowBytes);
+      tile::multiplySigned<0, 7, 6>();
+      tile::load<7>(c, x_.rowBytes);
+      tile::multiplySigned<3, 7, 6>();
+      tile::load<7>(a + kBlock, x_.rowBytes);
+      tile::multiplySigned<1, 7, 6>();
+      tile::load<7>(c + kBlock, x_.rowBytes);
+      tile::multiplySigned<4, 7, 6>();
+      tile::load<6>(bytes + kBlock * kPanelRows, 64);
+      tile::multiplyCodes<5, 7, 6>();
+      tile::load<7>(a + kBlock, x_.rowBytes);
+      tile::multiplyCodes<2, 7, 6>();
+      tile::load<7>(a, x_.rowBytes);
+      tile::multiplyCodes<1, 7, 6>();
+      tile::load<7>(c, x_.rowBytes);
+      tile::multiplyCodes<4, 7, 6>();
+      widened.multiplied(b);
+      finishSome(4);
+    }
+    finishRows();
+    store<0, 1, 2, 3, 4, 5>();
+    pend(row, 2 * kTileRows, 3, units, o);
+  }
+
+  void finishRows() { finishSome(pendingRows_); }
+
+private:
+  const uint8_t* rowsAt(int row) const { return x_.data + size_t(row) * x_.rowBytes; }
+  template <int... T> static void zero() { (tile::zero<T>(), ...); }
+  template <int... T> void store() { (tile::store<T>(sums_[T], 64), ...); }
+
+  void pend(int row, int rows, int sums, F units, const Output& o) {
     pending_ = 0;
     pendingRows_ = rows;
-    activations_ = a;
+    sumsOfRow_ = sums;
+    activations_ = rowsAt(row);
     units_ = units;
     output_ = o;
   }
 
-  void finishRows() {
-    while (pending_ < pendingRows_) finishRow();
-  }
-
-private:
-  void finishRow() {
-    const int r = pending_++;
-    const auto at = [&](int i) { return _mm512_load_si512(sums_.of[i][r]); };
-    Whole total{at(0)};
-    total.add(_mm512_add_epi32(at(1), at(2)), at(3));
-    finishFixed(output_, r, total, fixedScaleOf(activations_ + size_t(r) * x_.rowBytes, w_.cols), units_);
+  void finishSome(int rows) {
+    for (; rows > 0 && pending_ < pendingRows_; rows--, pending_++) {
+      const int32_t(*sums)[kTileRows][kPanelRows] = sums_ + pending_ / kTileRows * sumsOfRow_;
+      const auto at = [&](int i) { return _mm512_load_si512(sums[i][pending_ % kTileRows]); };
+      Whole total{at(0)};
+      if (sumsOfRow_ == 4) total.add(_mm512_add_epi32(at(1), at(2)), at(3));
+      else total.add(at(1), at(2));
+      finishFixed(output_, pending_, total, fixedScaleOf(activations_ + size_t(pending_) * x_.rowBytes, w_.cols), units_);
+    }
   }
 
   const PackedMatrix& w_;
   const Activations& x_;
   const int blocks_;
-  int pending_ = 0, pendingRows_ = 0;
+  int pending_ = 0, pendingRows_ = 0, sumsOfRow_ = 4;
   const uint8_t* activations_ = nullptr;
-  F units_ = zero();
+  F units_ = splat(0);
   Output output_{};
-  ByteSums sums_;
+  // Of a tile of rows: high high, high low, low high, low low, or with the two in the middle as one.
+  alignas(64) int32_t sums_[6][kTileRows][kPanelRows];
 };
 
 template <class Format>
@@ -150,12 +183,16 @@ void fixedGemmOf(const PackedMatrix& w, const Activations& x, int panel0, int pa
   FixedTiles tiles(w, x);
   int height = 0;
   for (int first = panel0; first < panel1; first += together)
-    for (int row = row0; row < row1; row += kTileRows) {
-      const int count = row1 - row < kTileRows ? row1 - row : kTileRows;
-      if (count != height) tile::configure(tileShapes(height = count, kBlock, kBlock / 4));
+    for (int row = row0, count; row < row1; row += count) {
+      count = row1 - row >= 2 * kTileRows ? 2 * kTileRows : row1 - row < kTileRows ? row1 - row : kTileRows;
+      const int tall = count < kTileRows ? count : kTileRows;
+      if (tall != height) tile::configure(tileShapes(height = tall, kBlock, kBlock / 4));
       for (int p = first; p < first + together; p++) {
         uint8_t* panel = bytes + size_t(p - first) * panelBytes;
-        const auto multiply = [&](auto&& blocks) { tiles.multiply(blocks, row, count, unitsOf(w, p), outputOf(row, p)); };
+        const auto multiply = [&](auto&& blocks) {
+          if (count > kTileRows) tiles.multiplyPair(blocks, row, unitsOf(w, p), outputOf(row, p));
+          else tiles.multiply(blocks, row, count, unitsOf(w, p), outputOf(row, p));
+        };
         if (row == row0) multiply(WidenedOnTheWay<Format>(w, p, panel, once ? WidenedOnTheWay<Format>::kTwo : WidenedOnTheWay<Format>::kAll));
         else multiply(Widened{panel});
       }

@@ -127,12 +127,14 @@ describe.each(isas)("%s against the reference", (isa) => {
 });
 
 describe("createNativeBackend", () => {
-	it("reports what it holds; the estimate of a KV block is exact", async () => {
+	it("reports what it holds; no KV block is larger than estimated", async () => {
 		const model = tinyModel(FAMILIES.llama, "Q4_1");
 		for (const precision of ["auto", "f32"] as const) {
 			const backend = await createNativeBackend({ weights: model.weights, precision, ...LIMITS });
 			const { threads, weightBytes } = backend.info;
-			expect(backend.info.kvBlockBytes).toBe(kvBlockBytes(FAMILIES.llama, precision === "f32" ? 4 : 2));
+			const estimate = kvBlockBytes(FAMILIES.llama, precision === "f32" ? 4 : 2);
+			expect(backend.info.kvBlockBytes).toBeLessThanOrEqual(estimate);
+			expect(backend.info.kvBlockBytes).toBeGreaterThan((precision === "f32" ? 0.99 : 0.75) * estimate);
 			expect(threads).toBe(2);
 			const parameters = model.weights.tensors.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
 			const bytesPerWeight = weightBytes / parameters;
