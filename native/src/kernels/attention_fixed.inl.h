@@ -74,7 +74,7 @@ void writeFixedKv(uint8_t* kvHead, int slot, const float* k, const float* v, int
   const size_t token = size_t(slot / 4) * 64 + size_t(slot % 4);
   for (int d = 0; d < headDim; d++) kvHead[at.valueHigh(d / 16) + token + size_t(d % 16) * 4] = uint8_t(high[d]);
   for (int d = 0; d < headDim; d += 32)
-    for (int i = d; i < d + 16; i++) kvHead[at.valueLow(d / 32) + token + size_t(i - d) * 4] = uint8_t((low[i] & 15) | low[i + 16] << 4);
+    for (int i = d; i < d + 16; i++) kvHead[at.valueLow(d / 32) + token + size_t(i - d) * 4] = uint8_t((low[i] & 15) | uint8_t(low[i + 16]) << 4);
   put(kvHead + at.keyScales() + slot * 4, keyScale);
   put(kvHead + at.valueLogs() + slot * 4, __builtin_log2f(valueScale));
   put(kvHead + at.valueInverses() + slot * 4, 1 / valueScale);
