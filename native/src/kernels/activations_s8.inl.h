@@ -3,6 +3,13 @@
 
 inline const int8_t* codesOf(const uint8_t* row) { return reinterpret_cast<const int8_t*>(row); }
 
+// Of so many numbers, a multiple of 16.
+inline float largestMagnitude(const float* x, int n) {
+  F most = zero();
+  for (int i = 0; i < n; i += 16) most = max(most, abs(load(x + i)));
+  return largest(most);
+}
+
 // 16 activations, already divided by their scale, as coarse and fine codes.
 inline void splitCodes(F scaled, int8_t* coarse, int8_t* fine) {
   const F whole = roundNearest(mul(scaled, splat(1.0f / 256)));

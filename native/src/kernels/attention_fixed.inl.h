@@ -33,12 +33,6 @@ struct FixedHead {
 
 size_t fixedKvHeadBytes(int headDim, bool kvF32) { return isFixedKv(headDim, kvF32) ? FixedHead{headDim}.bytes() : kvHeadBytes(headDim, kvF32); }
 
-inline float largestMagnitude(const float* x, int n) {
-  F most = zero();
-  for (int i = 0; i < n; i += 16) most = max(most, abs(load(x + i)));
-  return largest(most);
-}
-
 // x = scale * (16 * high + low), low -8 .. 7; returns the scale.
 inline float splitKv(const float* x, int dim, int8_t* high, int8_t* low) {
   const float magnitude = largestMagnitude(x, dim);
@@ -111,8 +105,6 @@ struct FixedQueries {
   }
 };
 
-inline __mmask16 firstLanes(int count) { return count >= 16 ? __mmask16(0xffff) : count <= 0 ? __mmask16(0) : __mmask16((1u << count) - 1); }
-
 // A partition as some queries see it, and what they know of it so far.
 struct FixedPartition {
   const AttentionJob& job;
@@ -184,11 +176,6 @@ struct FixedPartition {
 
 inline I lowHalves(I c) { return _mm512_and_si512(_mm512_slli_epi16(c, 4), _mm512_set1_epi8(char(0xf0))); }
 inline I highHalves(I c) { return _mm512_and_si512(c, _mm512_set1_epi8(char(0xf0))); }
-inline I fourBytes(const void* from) {
-  int32_t four;
-  __builtin_memcpy(&four, from, 4);
-  return splatInt(four);
-}
 
 // Scores of `Queries` queries from `from` on. Blocks lie far apart, where the hardware does not foresee them: keys of a block
 // kBlocksAhead later are asked for here, and this block's values, which are wanted last.

@@ -20,9 +20,7 @@ inline float fixedScaleOf(const uint8_t* row, int cols) {
 
 // |code| <= 126 * 256.
 void prepareFixedRow(const float* x, int cols, uint8_t* row) {
-  F most = zero();
-  for (int k = 0; k < cols; k += 16) most = max(most, abs(load(x + k)));
-  const float magnitude = largest(most);
+  const float magnitude = largestMagnitude(x, cols);
   constexpr float top = 126.0f * 256;
   const F inverse = splat(magnitude > 0 ? top / magnitude : 0.0f);
   const int blocks = blocksOf(cols);

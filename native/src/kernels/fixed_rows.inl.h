@@ -33,11 +33,8 @@ void nibbleRows(const PackedMatrix& w, int p, const uint8_t* x, size_t rowBytes,
         I highDot = splatInt(start[0]), lowDot = splatInt(start[1]);
 #pragma GCC unroll 8
         for (int j = 0; j < 8; j++) {
-          int32_t four, lowFour;
-          __builtin_memcpy(&four, bytes + 4 * j, 4);
-          __builtin_memcpy(&lowFour, bytes + kBlock + 4 * j, 4);
-          highDot = _mm512_dpbusd_epi32(highDot, codes[j], splatInt(four));
-          lowDot = _mm512_dpbusd_epi32(lowDot, codes[j], splatInt(lowFour));
+          highDot = _mm512_dpbusd_epi32(highDot, codes[j], fourBytes(bytes + 4 * j));
+          lowDot = _mm512_dpbusd_epi32(lowDot, codes[j], fourBytes(bytes + kBlock + 4 * j));
         }
         high[r] = _mm512_dpwssd_epi32(high[r], highDot, s);
         low[r] = _mm512_dpwssd_epi32(low[r], lowDot, s);

@@ -30,11 +30,9 @@ inline F abs(F a) { return _mm512_abs_ps(a); }
 inline F roundNearest(F a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 inline float sum(F a) { return _mm512_reduce_add_ps(a); }
 inline float largest(F a) { return _mm512_reduce_max_ps(a); }
+inline __mmask16 firstLanes(int count) { return count >= 16 ? __mmask16(0xffff) : count <= 0 ? __mmask16(0) : __mmask16((1u << count) - 1); }
 // a where lane < count, else b
-inline F keepLanes(F a, F b, int count) {
-  const __mmask16 mask = count >= 16 ? 0xffff : count <= 0 ? 0 : __mmask16((1u << count) - 1);
-  return _mm512_mask_blend_ps(mask, b, a);
-}
+inline F keepLanes(F a, F b, int count) { return _mm512_mask_blend_ps(firstLanes(count), b, a); }
 inline F scaleByPowerOfTwo(F a, F n) { return _mm512_scalef_ps(a, n); }
 
 inline I zeroInt() { return _mm512_setzero_si512(); }
@@ -48,16 +46,20 @@ inline Codes loadCodes(const uint8_t* p) { return _mm512_loadu_si512(p); }
 inline Codes lowNibbles(Codes c) { return _mm512_and_si512(c, _mm512_set1_epi8(15)); }
 inline Codes highNibbles(Codes c) { return _mm512_and_si512(_mm512_srli_epi16(c, 4), _mm512_set1_epi8(15)); }
 
+// The same four bytes in each lane.
+inline I fourBytes(const void* from) {
+  int32_t four;
+  __builtin_memcpy(&four, from, 4);
+  return splatInt(four);
+}
+
 // codes . (256 * coarse + fine) over the 4-k vectors [from, to), less the zero point.
 template <int Zero, bool SmallCodes>
 inline I dotGroup(const Codes* codes, int from, int to, const int8_t* coarse, const int8_t* fine, int32_t sumOfCodes) {
   I high = zeroInt(), low = splatInt(-Zero * sumOfCodes);
   for (int j = from; j < to; j++) {
-    int32_t four, fineFour;
-    __builtin_memcpy(&four, coarse + 4 * j, 4);
-    __builtin_memcpy(&fineFour, fine + 4 * j, 4);
-    high = _mm512_dpbusd_epi32(high, codes[j], _mm512_set1_epi32(four));
-    low = _mm512_dpbusd_epi32(low, codes[j], _mm512_set1_epi32(fineFour));
+    high = _mm512_dpbusd_epi32(high, codes[j], fourBytes(coarse + 4 * j));
+    low = _mm512_dpbusd_epi32(low, codes[j], fourBytes(fine + 4 * j));
   }
   return _mm512_add_epi32(_mm512_slli_epi32(high, 8), low);
 }
