@@ -28,9 +28,9 @@ uint32_t remainingOf(uint64_t ticket) { return uint32_t(ticket); }
 
 } // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads) : ranges_(size_t(threads)) {
   try {
-    for (int i = 1; i < threads; i++) workers_.emplace_back([this] { workerLoop(); });
+    for (int thread = 1; thread < threads; thread++) workers_.emplace_back([this, thread] { workerLoop(thread); });
   } catch (const std::system_error& error) {
     stopWorkers();
     throw NativeError("OUT_OF_MEMORY", std::string("cannot create a worker thread: ") + error.what() + "; use fewer threads");
@@ -46,34 +46,42 @@ void ThreadPool::stopWorkers() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::takeChunks(uint64_t ticket) {
-  const uint32_t phase = phaseOf(ticket);
+// Its own range, then those of the others.
+void ThreadPool::takeChunks(uint32_t phase, int thread) {
+  for (int i = 0; i < threads(); i++) takeRange(phase, (thread + i) % threads());
+}
+
+void ThreadPool::takeRange(uint32_t phase, int thread) {
+  Range& range = ranges_[size_t(thread)];
+  uint64_t ticket = range.ticket.load(std::memory_order_acquire);
   while (phaseOf(ticket) == phase && remainingOf(ticket) > 0) {
-    if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+    if (!range.ticket.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
     try {
-      function_(context_, chunks_ - int(remainingOf(ticket)));
+      function_(context_, range.end - int(remainingOf(ticket)));
     } catch (...) {
       std::lock_guard<std::mutex> lock(mutex_);
       if (!error_) error_ = std::current_exception();
     }
     finished_.fetch_add(1, std::memory_order_release);
-    ticket = ticket_.load(std::memory_order_acquire);
+    ticket = range.ticket.load(std::memory_order_acquire);
   }
 }
 
 void ThreadPool::start(int chunks, Function function, const void* context) {
-  chunks_ = chunks;
   function_ = function;
   context_ = context;
   finished_.store(0, std::memory_order_relaxed);
-  const uint64_t phase = phaseOf(ticket_.load(std::memory_order_relaxed)) + 1;
-  const uint64_t ticket = phase << 32 | uint32_t(chunks);
-  ticket_.store(ticket, std::memory_order_seq_cst);
+  const int64_t threads = this->threads();
+  const auto endOf = [&](int64_t thread) { return int(chunks * (thread + 1) / threads); };
+  for (int64_t thread = 0; thread < threads; thread++) ranges_[size_t(thread)].end = endOf(thread);
+  const uint32_t phase = phaseOf(ranges_[0].ticket.load(std::memory_order_relaxed)) + 1;
+  for (int64_t thread = 0; thread < threads; thread++)
+    ranges_[size_t(thread)].ticket.store(uint64_t(phase) << 32 | uint32_t(endOf(thread) - endOf(thread - 1)), std::memory_order_seq_cst);
   if (sleeping_.load(std::memory_order_seq_cst) > 0) {
     { std::lock_guard<std::mutex> lock(mutex_); }
     wake_.notify_all();
   }
-  takeChunks(ticket);
+  takeChunks(phase, 0);
   for (int spins = 0; finished_.load(std::memory_order_acquire) != chunks; spins++) {
     if (spins < kSpins) pause();
     else std::this_thread::yield(); // whoever holds the last chunk needs the core more than we do
@@ -81,24 +89,25 @@ void ThreadPool::start(int chunks, Function function, const void* context) {
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
-void ThreadPool::workerLoop() {
+void ThreadPool::workerLoop(int thread) {
+  const std::atomic<uint64_t>& own = ranges_[size_t(thread)].ticket; // written in every phase
   uint32_t seen = 0;
   for (;;) {
-    uint64_t ticket = ticket_.load(std::memory_order_acquire);
+    uint64_t ticket = own.load(std::memory_order_acquire);
     for (int spins = 0; phaseOf(ticket) == seen && spins < kSpins && !stop_; spins++) {
       pause();
-      ticket = ticket_.load(std::memory_order_acquire);
+      ticket = own.load(std::memory_order_acquire);
     }
     if (phaseOf(ticket) == seen) {
       std::unique_lock<std::mutex> lock(mutex_);
       sleeping_.fetch_add(1, std::memory_order_seq_cst);
-      wake_.wait(lock, [&] { return stop_ || phaseOf(ticket_.load(std::memory_order_seq_cst)) != seen; });
+      wake_.wait(lock, [&] { return stop_ || phaseOf(own.load(std::memory_order_seq_cst)) != seen; });
       sleeping_.fetch_sub(1, std::memory_order_seq_cst);
       if (stop_) return;
       continue;
     }
     seen = phaseOf(ticket);
-    takeChunks(ticket);
+    takeChunks(seen, thread);
   }
 }
 
