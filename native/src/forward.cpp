@@ -10,7 +10,8 @@ namespace {
 
 constexpr int kFewestAttentionRows = 16, kMostAttentionRows = 64; // query rows of one attention task
 constexpr int kWholeContext = -1;
-constexpr int kRowsWorthAPhase = 8;   // fewer rows are faster done inline than handed out
+constexpr int kFewestRowsTogether = 128; // fewer are not worth preparing weights for, though each thread had rows of its own
+constexpr int kRowsWorthAPhase = 8;      // fewer rows are faster done inline than handed out
 
 size_t padded(int n) { return size_t((n + kPanelRows - 1) / kPanelRows * kPanelRows); }
 
@@ -37,7 +38,7 @@ Forward::Forward(const Model& model, KvPool& kv, ThreadPool& pool, int maxRows, 
   size_t largest = 0;
   for (PackedType type : {PackedType::F32, PackedType::F16, PackedType::BF16, PackedType::U4, PackedType::U8})
     for (int cols : {spec.hiddenSize, spec.queryDim(), spec.intermediateSize}) largest = std::max(largest, model.kernels.activationRowBytes(type, cols));
-  preparedBytes_ = allocateAligned(largest * std::max(rows, size_t(maxOutputs)), "activations");
+  preparedBytes_ = allocateAligned(largest * activationRows(std::max(rows, size_t(maxOutputs))), "activations");
   const size_t logitsBytes = logitsStride_ * size_t(maxOutputs) * sizeof(float);
   std::shared_ptr<uint8_t> logits = allocateAligned(logitsBytes, "logits");
   std::memset(logits.get(), 0, logitsBytes);
@@ -52,8 +53,8 @@ float* Forward::floats(size_t rows, size_t stride) {
   return reinterpret_cast<float*>(storage_.back().get());
 }
 
-Activations& Forward::prepared(PackedType type, int cols) {
-  prepared_ = {type, cols, model_.kernels.activationRowBytes(type, cols), preparedBytes_.get()};
+Activations& Forward::prepared(PackedType type, int cols, int rows) {
+  prepared_ = {type, cols, model_.kernels.activationRowBytes(type, cols), preparedBytes_.get(), rows};
   return prepared_;
 }
 
@@ -64,21 +65,24 @@ void Forward::forRows(int rows, const Work& work) {
     return;
   }
   const int perChunk = std::max(1, rows / (pool_.threads() * 4));
+  // From the last row on, here and everywhere: so each thread has the same rows in all phases, and attention ends with small tasks.
   pool_.run((rows + perChunk - 1) / perChunk, [&](int chunk) {
-    for (int row = chunk * perChunk; row < std::min(rows, (chunk + 1) * perChunk); row++) work(row);
+    const int end = rows - chunk * perChunk;
+    for (int row = std::max(0, end - perChunk); row < end; row++) work(row);
   });
 }
 
-// Several matrices times the same activations, cut into chunks of row tiles x panel groups.
-void Forward::multiply(const Product* products, int count, Activations& x, int rows) {
-  const int rowTile = model_.kernels.rowTile, rowTiles = (rows + rowTile - 1) / rowTile;
+// Several matrices times the same activations, cut into chunks of row tiles x panel groups, of many rows a tile for each thread.
+void Forward::multiply(const Product* products, int count, const Activations& x) {
+  const int rows = x.rows, share = (rows + pool_.threads() - 1) / pool_.threads();
+  const int rowTile = std::min(model_.kernels.rowTile, std::max(kFewestRowsTogether, (share + 31) / 32 * 32)), rowTiles = (rows + rowTile - 1) / rowTile;
   int totalPanels = 0;
   for (int i = 0; i < count; i++) totalPanels += products[i].w->panels();
   const int perChunk = std::max(1, std::min(16, totalPanels * rowTiles / (pool_.threads() * 6)));
   int groups[3], totalGroups = 0;
   for (int i = 0; i < count; i++) totalGroups += groups[i] = (products[i].w->panels() + perChunk - 1) / perChunk;
   pool_.run(totalGroups * rowTiles, [&](int chunk) {
-    const int row0 = chunk / totalGroups * rowTile, row1 = std::min(rows, row0 + rowTile);
+    const int row0 = (rowTiles - 1 - chunk / totalGroups) * rowTile, row1 = std::min(rows, row0 + rowTile);
     int group = chunk % totalGroups, i = 0;
     while (group >= groups[i]) group -= groups[i++];
     const Product& p = products[i];
@@ -128,7 +132,7 @@ void Forward::attentionBlock(const Layer& layer, int index, const Step& step, in
   const Kernels& kernels = model_.kernels;
   const int dim = spec.headDim;
 
-  Activations& input = prepared(layer.q.type, spec.hiddenSize);
+  Activations& input = prepared(layer.q.type, spec.hiddenSize, rows);
   forRows(rows, [&](int row) {
     float* normed = normed_ + size_t(row) * hiddenStride_;
     kernels.rmsNorm(x_ + size_t(row) * hiddenStride_, layer.attnNorm.data(), spec.rmsNormEps, spec.hiddenSize, normed);
@@ -144,10 +148,10 @@ void Forward::attentionBlock(const Layer& layer, int index, const Step& step, in
     int to = from + 1;
     while (to < 3 && qkv[to].w->type == qkv[from].w->type) to++;
     if (from > 0) {
-      Activations& again = prepared(qkv[from].w->type, spec.hiddenSize);
+      Activations& again = prepared(qkv[from].w->type, spec.hiddenSize, rows);
       forRows(rows, [&](int row) { kernels.prepareRows(normed_ + size_t(row) * hiddenStride_, hiddenStride_, 1, again, row); });
     }
-    multiply(qkv + from, to - from, prepared_, rows);
+    multiply(qkv + from, to - from, prepared_);
     from = to;
   }
   addAdapters(step, index, Projection::Q, normed_, hiddenStride_, query_, queryStride_);
@@ -174,14 +178,14 @@ void Forward::attentionBlock(const Layer& layer, int index, const Step& step, in
   });
 
   attend(step, index);
-  Activations& context = prepared(layer.o.type, spec.queryDim());
+  Activations& context = prepared(layer.o.type, spec.queryDim(), rows);
   forRows(rows, [&](int row) {
     const size_t share = size_t(rowShare_[size_t(row)]);
     if (splits_[share].partitions > 0) mergeSplit(step.shares[share], splits_[share], row);
     kernels.prepareRows(context_ + size_t(row) * queryStride_, queryStride_, 1, context, row);
   });
   const Product o{&layer.o, x_, hiddenStride_, nullptr, Store::Add};
-  multiply(&o, 1, context, rows);
+  multiply(&o, 1, context);
   addAdapters(step, index, Projection::O, context_, queryStride_, x_, hiddenStride_);
 }
 
@@ -225,7 +229,7 @@ void Forward::attend(const Step& step, int index) {
   pool_.run(int(tasks_.size()), [&](int t) {
     const AttentionTask& task = taskAt(t);
     // Where a thread will probably go on: a short context is over before memory has answered.
-    if (const int next = t + pool_.threads(); next < int(tasks_.size())) {
+    if (const int next = t + 1; next < int(tasks_.size())) {
       const AttentionTask& other = taskAt(next);
       const uint32_t block = step.blocks[step.shares[size_t(other.share)].firstBlock + size_t(std::max(0, other.partition) * (kKvPartition / kKvBlock))];
       const uint8_t* bytes = kv_.head(index, other.kvHead) + size_t(block) * kv_.blockBytes();
@@ -257,7 +261,7 @@ void Forward::mlpBlock(const Layer& layer, int index, const Step& step, int rows
   const ModelSpec& spec = model_.spec;
   const Kernels& kernels = model_.kernels;
   const auto prepareNormed = [&](PackedType type, bool norm) {
-    Activations& input = prepared(type, spec.hiddenSize);
+    Activations& input = prepared(type, spec.hiddenSize, rows);
     forRows(rows, [&](int row) {
       float* normed = normed_ + size_t(row) * hiddenStride_;
       if (norm) kernels.rmsNorm(x_ + size_t(row) * hiddenStride_, layer.mlpNorm.data(), spec.rmsNormEps, spec.hiddenSize, normed);
@@ -267,22 +271,22 @@ void Forward::mlpBlock(const Layer& layer, int index, const Step& step, int rows
   prepareNormed(layer.gate.type, true);
   const Product products[2] = {{&layer.gate, gate_, ffnStride_, nullptr, Store::Set}, {&layer.up, up_, ffnStride_, nullptr, Store::Set}};
   if (layer.gate.type == layer.up.type) {
-    multiply(products, 2, prepared_, rows);
+    multiply(products, 2, prepared_);
   } else {
-    multiply(products, 1, prepared_, rows);
+    multiply(products, 1, prepared_);
     prepareNormed(layer.up.type, false);
-    multiply(products + 1, 1, prepared_, rows);
+    multiply(products + 1, 1, prepared_);
   }
   addAdapters(step, index, Projection::Gate, normed_, hiddenStride_, gate_, ffnStride_);
   addAdapters(step, index, Projection::Up, normed_, hiddenStride_, up_, ffnStride_);
-  Activations& activated = prepared(layer.down.type, spec.intermediateSize);
+  Activations& activated = prepared(layer.down.type, spec.intermediateSize, rows);
   forRows(rows, [&](int row) {
     float* gate = gate_ + size_t(row) * ffnStride_;
     kernels.siluMul(gate, up_ + size_t(row) * ffnStride_, int(ffnStride_));
     kernels.prepareRows(gate, ffnStride_, 1, activated, row);
   });
   const Product down{&layer.down, x_, hiddenStride_, nullptr, Store::Add};
-  multiply(&down, 1, activated, rows);
+  multiply(&down, 1, activated);
   addAdapters(step, index, Projection::Down, gate_, ffnStride_, x_, hiddenStride_);
 }
 
@@ -296,14 +300,14 @@ void Forward::head(const Step& step) {
 void Forward::headOf(const int* rows, int count, float* logits) {
   if (count == 0) return;
   const ModelSpec& spec = model_.spec;
-  Activations& input = prepared(model_.head.type, spec.hiddenSize);
+  Activations& input = prepared(model_.head.type, spec.hiddenSize, count);
   for (int i = 0; i < count; i++) {
     float* normed = normed_ + size_t(i) * hiddenStride_;
     model_.kernels.rmsNorm(x_ + size_t(rows[i]) * hiddenStride_, model_.finalNorm.data(), spec.rmsNormEps, spec.hiddenSize, normed);
     model_.kernels.prepareRows(normed, hiddenStride_, 1, input, i);
   }
   const Product product{&model_.head, logits, logitsStride_, nullptr, Store::Set};
-  multiply(&product, 1, input, count);
+  multiply(&product, 1, input);
 }
 
 const float* Forward::scoreRows(const int* rows, int count) {

@@ -80,7 +80,7 @@ private:
 
   template <class Work>
   void forRows(int rows, const Work& work);
-  void multiply(const Product* products, int count, Activations& x, int rows);
+  void multiply(const Product* products, int count, const Activations& x);
   void embed(const Step& step);
   void attentionBlock(const Layer& layer, int index, const Step& step, int rows);
   void planAttention(const Step& step);
@@ -91,7 +91,7 @@ private:
   void head(const Step& step);
   void headOf(const int* rows, int count, float* logits);
   void keepHidden(const Step& step);
-  Activations& prepared(PackedType type, int cols);
+  Activations& prepared(PackedType type, int cols, int rows);
   float* floats(size_t rows, size_t stride);
 
   const Model& model_;

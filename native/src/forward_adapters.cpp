@@ -24,7 +24,7 @@ void Forward::addAdapters(const Step& step, int layer, Projection projection, co
     const AdapterTask& task = adapterTasks_[size_t(t)];
     const size_t row = size_t(task.row0);
     const auto rowsOf = [&](const PackedMatrix& w, const float* rows, size_t stride) {
-      return Activations{PackedType::F32, w.cols, stride * sizeof(float), reinterpret_cast<uint8_t*>(const_cast<float*>(rows))};
+      return Activations{PackedType::F32, w.cols, stride * sizeof(float), reinterpret_cast<uint8_t*>(const_cast<float*>(rows)), task.rows};
     };
     const PackedMatrix &a = task.pair->a, &b = task.pair->b;
     float* thin = adapterRows_ + row * kMaxAdapterRank;

@@ -36,8 +36,8 @@ void bench(const Kernels& kernels, TensorType type, const char* typeName, int n,
     for (int p = 0; p < w.panels(); p++) packPanel(source.data(), type, nullptr, p, w);
     data.push_back(w.data);
   }
-  Activations x{w.type, k, kernels.activationRowBytes(w.type, k), nullptr};
-  x.data = static_cast<uint8_t*>(aligned_alloc(64, x.rowBytes * size_t(rows)));
+  Activations x{w.type, k, kernels.activationRowBytes(w.type, k), nullptr, rows};
+  x.data = static_cast<uint8_t*>(aligned_alloc(64, x.rowBytes * activationRows(size_t(rows))));
   std::vector<float> values(size_t(rows) * size_t(k), 0.5f), out(size_t(rows) * size_t(w.panels()) * 16);
   kernels.prepareRows(values.data(), size_t(k), rows, x, 0);
   double best = 1e30;

@@ -5,26 +5,21 @@ inline const int8_t* codesOf(const uint8_t* row) { return reinterpret_cast<const
 
 // Of so many numbers, a multiple of 16.
 inline float largestMagnitude(const float* x, int n) {
-  F most = zero();
-  for (int i = 0; i < n; i += 16) most = max(most, abs(load(x + i)));
-  return largest(most);
-}
-
-// 16 activations, already divided by their scale, as coarse and fine codes.
-inline void splitCodes(F scaled, int8_t* coarse, int8_t* fine) {
-  const F whole = roundNearest(mul(scaled, splat(1.0f / 256)));
-  storeCodes(coarse, whole);
-  storeCodes(fine, max(min(roundNearest(fma(whole, splat(-256.0f), scaled)), splat(127.0f)), splat(-127.0f)));
+  F most[4] = {zero(), zero(), zero(), zero()};
+  int i = 0;
+  for (; i + 64 <= n; i += 64)
+    for (int j = 0; j < 4; j++) most[j] = max(most[j], abs(load(x + i + 16 * j)));
+  for (; i < n; i += 16) most[0] = max(most[0], abs(load(x + i)));
+  return largest(max(max(most[0], most[1]), max(most[2], most[3])));
 }
 
 // Elements [16 * half, + 16) of a group, already divided by its scale; returns their sum.
 inline int32_t storeActivations(uint8_t* row, int group, int half, F scaled) {
   int8_t* coarse = reinterpret_cast<int8_t*>(row) + 2 * group * kQuantGroup + 16 * half;
-  int8_t* fine = coarse + kQuantGroup;
-  splitCodes(scaled, coarse, fine);
-  int32_t total = 0;
-  for (int i = 0; i < 16; i++) total += 256 * coarse[i] + fine[i];
-  return total;
+  const SplitCodes codes = splitCodes(scaled);
+  storeLowestBytes(coarse, codes.coarse);
+  storeLowestBytes(coarse + kQuantGroup, codes.whole);
+  return sum(codes.whole);
 }
 
 template <class Format, int Rows>

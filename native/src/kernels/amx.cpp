@@ -32,7 +32,7 @@ size_t preparedBytes(PackedType type, int cols) { return isFixed(type, cols) ? f
 
 void prepare(const float* x, size_t stride, int rows, Activations& out, int firstRow) {
   if (!isFixed(out.type, out.cols)) return prepareRows(x, stride, rows, out, firstRow);
-  for (int r = 0; r < rows; r++) prepareFixedRow(x + size_t(r) * stride, out.cols, out.data + size_t(firstRow + r) * out.rowBytes);
+  for (int r = 0; r < rows; r++) prepareFixedRow(x + size_t(r) * stride, out, firstRow + r);
 }
 
 constexpr int kRows = 256;     // so many make what widening quantised weights costs small

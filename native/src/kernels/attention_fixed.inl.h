@@ -90,14 +90,14 @@ struct FixedQueries {
       const float magnitude = largestMagnitude(q, dim);
       constexpr float top = 126.0f * 256;
       const F inverse = splat(magnitude > 0 ? top / magnitude : 0.0f);
-      I highSum = zeroInt(), lowSum = zeroInt();
+      I total = zeroInt(); // of codes and of their high bytes
       for (int d = 0; d < dim; d += 16) {
-        splitCodes(mul(load(q + d), inverse), high[i] + d, low[i] + d);
-        highSum = _mm512_add_epi32(highSum, _mm512_cvtepi8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(high[i] + d))));
-        lowSum = _mm512_add_epi32(lowSum, _mm512_cvtepi8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(low[i] + d))));
+        const SplitCodes codes = splitCodes(mul(load(q + d), inverse));
+        storeLowestBytes(high[i] + d, codes.coarse);
+        storeLowestBytes(low[i] + d, codes.whole);
+        total = _mm512_add_epi32(total, _mm512_add_epi32(codes.whole, codes.coarse));
       }
-      const int32_t ofHigh = 128 * _mm512_reduce_add_epi32(highSum), ofLow = 128 * _mm512_reduce_add_epi32(lowSum);
-      offset[i] = 256 * ofHigh + ofHigh + ofLow;
+      offset[i] = 128 * sum(total);
       scale[i] = magnitude / top * job.scale * (16 * 1.44269504f);
       visible[i] = job.position + row + 1;
       mostVisible = visible[i] > mostVisible ? visible[i] : mostVisible;

@@ -2,47 +2,66 @@
 // Numbers in fixed point: see gemm_fixed.inl.h. Prepared rows, records of weights, sums.
 
 constexpr int kBlock = 2 * kQuantGroup;  // k-elements of one tile operation
+constexpr int kNibbleRowsWorthTiles = 8; // rows of a step that are multiplied by 4-bit weights: fewer go through vectors
 constexpr int kFixedDrain = 8;           // blocks whose sums fit 32 bits: 32 * 2 * 8 * 127 * kLargestFixed < 2^31
 
-// Prepared rows. Per block: 64 high bytes, 64 low bytes. Then per block what vectors need of the sums of these bytes. Then the scale.
+// Prepared rows, sixteen together: tiles of 16 rows x 64 bytes, of each block the high bytes, then the low ones, so that a tile lies
+// in one piece; then the scales of the rows; then of each row and block what vectors need of the sums of these bytes,
+// if there are so few rows that vectors multiply them.
 struct BlockSums {
   int32_t start[2][2]; // [group][high, low]: -8 times the sum, where a sum of products with unsigned codes begins
   int32_t both[2];     // [high, low]: sums of both groups, 16 bits each
 };
+constexpr size_t kTileBytes = kTileRows * kBlock;
 inline int blocksOf(int cols) { return (cols + kBlock - 1) / kBlock; }
-inline size_t fixedRowBytes(int cols) { return (size_t(blocksOf(cols)) * (2 * kBlock + sizeof(BlockSums)) + sizeof(float) + 63) / 64 * 64; }
-inline const BlockSums* blockSumsOf(const uint8_t* row, int cols) { return reinterpret_cast<const BlockSums*>(row + size_t(blocksOf(cols)) * 2 * kBlock); }
-inline float fixedScaleOf(const uint8_t* row, int cols) {
-  float scale;
-  __builtin_memcpy(&scale, blockSumsOf(row, cols) + blocksOf(cols), sizeof(scale));
-  return scale;
-}
+inline size_t fixedRowBytes(int cols) { return size_t(blocksOf(cols)) * (2 * kBlock + sizeof(BlockSums)) + sizeof(float); }
 
-// |code| <= 126 * 256.
-void prepareFixedRow(const float* x, int cols, uint8_t* row) {
-  const float magnitude = largestMagnitude(x, cols);
+// Some prepared rows, none of a further sixteen.
+struct FixedRows {
+  int blocks;
+  uint8_t* tiles; // the first row's bytes
+  float* scales;
+  BlockSums* sums;
+  FixedRows(const Activations& x, int row) : blocks(blocksOf(x.cols)) {
+    uint8_t* sixteen = x.data + size_t(row / kTileRows * kTileRows) * x.rowBytes;
+    const size_t scalesAt = size_t(blocks) * 2 * kTileBytes;
+    tiles = sixteen + row % kTileRows * kBlock;
+    scales = reinterpret_cast<float*>(sixteen + scalesAt) + row % kTileRows;
+    sums = reinterpret_cast<BlockSums*>(sixteen + scalesAt + kTileRows * sizeof(float)) + row % kTileRows * blocks;
+  }
+  // 64 bytes; the low ones lie kTileBytes further.
+  uint8_t* high(int row, int block) const { return tiles + size_t(block) * 2 * kTileBytes + size_t(row) * kBlock; }
+  BlockSums& sumsOf(int row, int block) const { return sums[row * blocks + block]; }
+};
+
+// |code| <= 126 * 256. No low byte is -128: a group of them, times -8, would not fit the 16 bits that vectors have for it.
+void prepareFixedRow(const float* x, Activations& out, int row) {
+  const float magnitude = largestMagnitude(x, out.cols);
   constexpr float top = 126.0f * 256;
   const F inverse = splat(magnitude > 0 ? top / magnitude : 0.0f);
-  const int blocks = blocksOf(cols);
-  BlockSums* sums = reinterpret_cast<BlockSums*>(row + size_t(blocks) * 2 * kBlock);
+  const FixedRows to(out, row);
+  const bool sumsNeeded = out.type == PackedType::U4 && out.rows < kNibbleRowsWorthTiles;
   const I ones = _mm512_set1_epi8(1);
-  for (int b = 0; b < blocks; b++) {
-    int8_t* high = reinterpret_cast<int8_t*>(row) + size_t(b) * 2 * kBlock;
-    int8_t* low = high + kBlock;
+  for (int b = 0; b < to.blocks; b++) {
+    int8_t* high = reinterpret_cast<int8_t*>(to.high(0, b));
+    int8_t* low = high + kTileBytes;
     for (int i = 0; i < kBlock; i += 16) {
       const int k = b * kBlock + i;
-      splitCodes(k < cols ? mul(load(x + k), inverse) : zero(), high + i, low + i);
+      const SplitCodes codes = splitCodes(k < out.cols ? mul(load(x + k), inverse) : zero());
+      storeLowestBytes(high + i, codes.coarse);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(low + i), _mm_max_epi8(_mm512_cvtepi32_epi8(codes.whole), _mm_set1_epi8(-127)));
     }
+    if (!sumsNeeded) continue;
+    BlockSums& sums = to.sumsOf(0, b);
     for (int plane = 0; plane < 2; plane++) {
-      const I fours = _mm512_dpbusd_epi32(zeroInt(), ones, _mm512_loadu_si512(high + plane * kBlock));
+      const I fours = _mm512_dpbusd_epi32(zeroInt(), ones, _mm512_loadu_si512(high + plane * kTileBytes));
       const int32_t first = _mm512_mask_reduce_add_epi32(0x00ff, fours), second = _mm512_mask_reduce_add_epi32(0xff00, fours);
-      sums[b].start[0][plane] = -8 * first;
-      sums[b].start[1][plane] = -8 * second;
-      sums[b].both[plane] = int32_t(uint32_t(uint16_t(first)) | uint32_t(second) << 16);
+      sums.start[0][plane] = -8 * first;
+      sums.start[1][plane] = -8 * second;
+      sums.both[plane] = int32_t(uint32_t(uint16_t(first)) | uint32_t(second) << 16);
     }
   }
-  const float scale = magnitude / top;
-  __builtin_memcpy(sums + blocks, &scale, sizeof(scale));
+  to.scales[0] = magnitude / top;
 }
 
 // Where a record of 32 k keeps its parts: codes, S of all k or of each half, M.
@@ -52,7 +71,7 @@ struct FixedFormat {
   static constexpr bool hasMiddle = HasMiddle;
   static constexpr size_t codeBytes = Bits == 4 ? 256 : 512, wholeBytes = kPanelRows * sizeof(int16_t), middleAt = codeBytes + Halves * wholeBytes;
   static constexpr size_t recordBytes = middleAt + (HasMiddle ? wholeBytes : 0);
-  static constexpr int rowsWorthTiles = Bits == 4 ? 8 : 4; // fewer go through vectors
+  static constexpr int rowsWorthTiles = Bits == 4 ? kNibbleRowsWorthTiles : 4;
 };
 
 // 16 bits of each lane, above them zeros.
@@ -63,6 +82,12 @@ inline F unitsOf(const PackedMatrix& w, int panel) { return load(reinterpret_cas
 // A sum of whole numbers in 16 lanes, high * 65536 + low. What is rounded in the end is the sum, however it was put together.
 struct Whole {
   I high = zeroInt(), low = zeroInt();
+  // 65536 * a + 256 * b + c
+  static inline Whole of(I a, I b, I c) {
+    const I carried = _mm512_add_epi32(b, _mm512_srai_epi32(c, 8));
+    return {_mm512_add_epi32(a, _mm512_srai_epi32(carried, 8)),
+            _mm512_and_si512(_mm512_ternarylogic_epi32(splatInt(255), c, _mm512_slli_epi32(carried, 8), 0xca), splatInt(65535))};
+  }
   // this += 256 * a + b
   inline void add(I a, I b) {
     high = _mm512_add_epi32(high, _mm512_add_epi32(_mm512_srai_epi32(a, 8), _mm512_srai_epi32(b, 16)));
@@ -80,6 +105,7 @@ inline void finishFixed(const Output& o, int row, const Whole& sum, float rowSca
 template <class Format>
 class GroupWeights {
 public:
+  GroupWeights() = default;
   template <class Arrange>
   GroupWeights(const uint8_t* record, const Arrange& arrange) {
     const auto values = [&](size_t at) {

@@ -3,7 +3,7 @@
 
 // A few rows in vectors. Of 4 bits a group's sums of products with the codes fit 16 bits: one instruction multiplies them by S and adds.
 template <class Format, int Rows>
-void nibbleRows(const PackedMatrix& w, int p, const uint8_t* x, size_t rowBytes, const Output& o) {
+void nibbleRows(const PackedMatrix& w, int p, const FixedRows& x, const Output& o) {
   const int groups = w.cols / kQuantGroup, blocks = blocksOf(w.cols);
   const uint8_t* record = w.data + size_t(p) * w.panelBytes;
   Whole total[Rows];
@@ -27,14 +27,13 @@ void nibbleRows(const PackedMatrix& w, int p, const uint8_t* x, size_t rowBytes,
       }
 #pragma GCC unroll 8
       for (int r = 0; r < Rows; r++) {
-        const uint8_t* row = x + size_t(r) * rowBytes;
-        const uint8_t* bytes = row + size_t(b) * 2 * kBlock + half * kQuantGroup;
-        const int32_t* start = blockSumsOf(row, w.cols)[b].start[half];
+        const uint8_t* bytes = x.high(r, b) + half * kQuantGroup;
+        const int32_t* start = x.sumsOf(r, b).start[half];
         I highDot = splatInt(start[0]), lowDot = splatInt(start[1]);
 #pragma GCC unroll 8
         for (int j = 0; j < 8; j++) {
           highDot = _mm512_dpbusd_epi32(highDot, codes[j], fourBytes(bytes + 4 * j));
-          lowDot = _mm512_dpbusd_epi32(lowDot, codes[j], fourBytes(bytes + kBlock + 4 * j));
+          lowDot = _mm512_dpbusd_epi32(lowDot, codes[j], fourBytes(bytes + kTileBytes + 4 * j));
         }
         high[r] = _mm512_dpwssd_epi32(high[r], highDot, s);
         low[r] = _mm512_dpwssd_epi32(low[r], lowDot, s);
@@ -46,7 +45,7 @@ void nibbleRows(const PackedMatrix& w, int p, const uint8_t* x, size_t rowBytes,
     if constexpr (Format::hasMiddle) {
 #pragma GCC unroll 8
       for (int r = 0; r < Rows; r++) {
-        const int32_t* both = blockSumsOf(x + size_t(r) * rowBytes, w.cols)[b].both;
+        const int32_t* both = x.sumsOf(r, b).both;
         high[r] = _mm512_dpwssd_epi32(high[r], splatInt(both[0]), middles);
         low[r] = _mm512_dpwssd_epi32(low[r], splatInt(both[1]), middles);
       }
@@ -58,20 +57,21 @@ void nibbleRows(const PackedMatrix& w, int p, const uint8_t* x, size_t rowBytes,
         high[r] = low[r] = zeroInt();
       }
   }
-  for (int r = 0; r < Rows; r++) finishFixed(o, r, total[r], fixedScaleOf(x + size_t(r) * rowBytes, w.cols), unitsOf(w, p));
+  for (int r = 0; r < Rows; r++) finishFixed(o, r, total[r], x.scales[r], unitsOf(w, p));
 }
 
 // Bytes of activations as 16 bits, for byteRows. Per block: 64 high ones, 64 low ones.
 constexpr size_t kWideBlockBytes = 4 * kBlock;
-inline void widenActivations(const uint8_t* row, int blocks, uint8_t* out) {
-  for (int i = 0; i < 4 * blocks; i++)
-    _mm512_store_si512(out + 64 * i, _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + 32 * i))));
+inline void widenActivations(const FixedRows& x, int row, uint8_t* out) {
+  for (int b = 0; b < x.blocks; b++)
+    for (int i = 0; i < 4; i++, out += 64)
+      _mm512_store_si512(out, _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.high(row, b) + i / 2 * kTileBytes + i % 2 * kQuantGroup))));
 }
 
 // A few rows in vectors, of 8 bits: W times both bytes of the activations. `wide` are these, one row after the other. Unpacking
 // puts four k of a lane side by side, for which one load of activations does: loads are what there could be too many of.
 template <class Format, int Rows>
-void byteRows(const PackedMatrix& w, int p, const uint8_t* x, size_t rowBytes, const uint8_t* wide, const Output& o) {
+void byteRows(const PackedMatrix& w, int p, const FixedRows& x, const uint8_t* wide, const Output& o) {
   const int groups = w.cols / kQuantGroup, blocks = blocksOf(w.cols);
   const uint8_t* record = w.data + size_t(p) * w.panelBytes;
   Whole total[Rows];
@@ -108,23 +108,22 @@ void byteRows(const PackedMatrix& w, int p, const uint8_t* x, size_t rowBytes, c
       clear(r);
     }
   }
-  for (int r = 0; r < Rows; r++) finishFixed(o, r, total[r], fixedScaleOf(x + size_t(r) * rowBytes, w.cols), unitsOf(w, p));
+  for (int r = 0; r < Rows; r++) finishFixed(o, r, total[r], x.scales[r], unitsOf(w, p));
 }
 
 template <class Format, class OutputOf>
 void fixedRows(const PackedMatrix& w, const Activations& x, int panel0, int panel1, int row0, int row1, const OutputOf& outputOf) {
-  const auto rowOf = [&](int row) { return x.data + size_t(row) * x.rowBytes; };
   if constexpr (Format::bits == 4) {
     for (int p = panel0; p < panel1; p++)
-      overRows(row0, row1, [&](auto rows, int row) { nibbleRows<Format, decltype(rows)::value>(w, p, rowOf(row), x.rowBytes, outputOf(row, p)); });
+      overRows(row0, row1, [&](auto rows, int row) { nibbleRows<Format, decltype(rows)::value>(w, p, FixedRows(x, row), outputOf(row, p)); });
   } else {
     const int blocks = blocksOf(w.cols);
     const size_t wideBytes = size_t(blocks) * kWideBlockBytes;
     uint8_t* wide = scratch(wideBytes * size_t(row1 - row0));
-    for (int row = row0; row < row1; row++) widenActivations(rowOf(row), blocks, wide + size_t(row - row0) * wideBytes);
+    for (int row = row0; row < row1; row++) widenActivations(FixedRows(x, row), 0, wide + size_t(row - row0) * wideBytes);
     for (int p = panel0; p < panel1; p++)
       for (int row = row0; row < row1; row += 3) { // whose sums stay in registers
-        const auto few = [&](auto rows) { byteRows<Format, decltype(rows)::value>(w, p, rowOf(row), x.rowBytes, wide + size_t(row - row0) * wideBytes, outputOf(row, p)); };
+        const auto few = [&](auto rows) { byteRows<Format, decltype(rows)::value>(w, p, FixedRows(x, row), wide + size_t(row - row0) * wideBytes, outputOf(row, p)); };
         if (row1 - row >= 3) few(std::integral_constant<int, 3>());
         else if (row1 - row == 2) few(std::integral_constant<int, 2>());
         else few(std::integral_constant<int, 1>());

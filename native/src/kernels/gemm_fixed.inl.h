@@ -10,133 +10,168 @@
 #include "fixed_point.inl.h"
 #include "fixed_rows.inl.h"
 
-constexpr int kFewTiles = 2; // tiles of rows for which panels are not widened ahead
+constexpr int kLead = 2;          // blocks that are widened ahead: one alone is not in the cache yet when tiles want it, as stores are slow to arrive
+constexpr int kColumnsNear = 768; // with so many a tile of rows and a panel stay in the nearest cache, with more the panel is best used twice at once
 
 // A panel's weights as bytes the way tiles want them: per block 64 k of high bytes, then of low bytes, these unsigned, [k/4][16 lanes][4].
 constexpr size_t kFixedBlockBytes = 2 * kBlock * kPanelRows;
-template <class Format>
-void widenBlock(const PackedMatrix& w, int p, int block, uint8_t* out) {
-  const int groups = w.cols / kQuantGroup;
-  const uint8_t* record = w.data + size_t(p) * w.panelBytes + size_t(2 * block) * Format::recordBytes;
-  const I lowBytes = _mm512_set1_epi16(0xff);
-  for (int g = 0; g < 2; g++, record += Format::recordBytes) {
-    uint8_t* high = out + size_t(g) * 512;
-    uint8_t* low = high + kBlock * kPanelRows;
-    if (2 * block + g == groups) { // an odd number of them
-      __builtin_memset(high, 0, 512);
-      __builtin_memset(low, 0, 512);
-      break;
-    }
-    fetchAhead<Format::recordBytes>(record);
-    const GroupWeights<Format> weights(record, [](I a) { return a; });
-    const auto widen = [&](Codes codes, int j) {
-      // The first and the third of four k, the second and the fourth.
-      const I even = weights.of(Format::bits == 4 ? _mm512_and_si512(codes, lowBytes) : _mm512_slli_epi16(codes, 8), j);
-      const I odd = weights.of(Format::bits == 4 ? _mm512_srli_epi16(codes, 8) : _mm512_andnot_si512(lowBytes, codes), j);
-      _mm512_store_si512(high + 64 * j, _mm512_ternarylogic_epi32(lowBytes, _mm512_srli_epi16(even, 8), odd, 0xca));
-      _mm512_store_si512(low + 64 * j, _mm512_ternarylogic_epi32(lowBytes, even, _mm512_slli_epi16(odd, 8), 0xca));
-    };
-#pragma GCC unroll 8
-    for (int j = 0; j < int(Format::codeBytes / 64); j++) {
-      const Codes codes = loadCodes(record + 64 * j);
-      if constexpr (Format::bits == 4) widen(lowNibbles(codes), j), widen(highNibbles(codes), j + 4);
-      else widen(codes, j);
-    }
-  }
-}
 
-// A panel's blocks, widened one at a time while tiles multiply the one before it: ahead of all products, 16 rows were made at 300
-// GOPS instead of 480. Those who want them once keep two, which stay in the nearest cache.
+// Panels' blocks widened one after the other, in quarters between the products of a block, so that vectors work while tiles do:
+// 16 rows of Q4_1 are made at 390 to 480 GOPS with whole blocks in between, one ahead, and a third faster so.
 template <class Format>
-class WidenedOnTheWay {
+class Widening {
 public:
-  static constexpr int kTwo = 1, kAll = ~0;
-  WidenedOnTheWay(const PackedMatrix& w, int panel, uint8_t* bytes, int kept) : w_(w), panel_(panel), kept_(kept), blocks_(blocksOf(w.cols)), bytes_(bytes) { widen(0); }
-  const uint8_t* operator[](int block) const { return bytes_ + size_t(block & kept_) * kFixedBlockBytes; }
-  void multiplied(int block) {
-    if (block + 1 < blocks_) widen(block + 1);
+  static constexpr size_t kRing = 4, kAll = 0;
+  // `kept` blocks, kRing of them or all.
+  Widening(const PackedMatrix& w, int panel0, int panel1, uint8_t* bytes, size_t kept)
+      : record_(w.data + size_t(panel0) * w.panelBytes), groups_(w.cols / kQuantGroup), blocks_(size_t(blocksOf(w.cols))), betweenPanels_(w.panelBytes - size_t(groups_) * Format::recordBytes),
+        left_(blocks_ * size_t(panel1 - panel0)), mask_(kept - 1), bytes_(bytes) {
+    for (int i = 0; i < kLead; i++) quarter<0>(), quarter<1>(), quarter<2>(), quarter<3>();
+  }
+  const uint8_t* at(size_t n) const { return bytes_ + (n & mask_) * kFixedBlockBytes; }
+
+  template <int Quarter>
+  void quarter() {
+    if (left_ == 0) return;
+    constexpr int vectors = int(Format::codeBytes / 64) / 2;
+    uint8_t* out = bytes_ + (n_ & mask_) * kFixedBlockBytes + size_t(Quarter / 2) * 512;
+    if (Quarter < 2 || group_ < groups_) {
+      if (Quarter % 2 == 0) {
+        fetchAhead<Format::recordBytes>(record_);
+        weights_ = GroupWeights<Format>(record_, [](I a) { return a; });
+      }
+      const GroupWeights<Format> weights = weights_;
+#pragma GCC unroll 8
+      for (int j = Quarter % 2 * vectors; j < Quarter % 2 * vectors + vectors; j++) widen(weights, loadCodes(record_ + 64 * j), j, out);
+      if (Quarter % 2 == 1) record_ += Format::recordBytes, group_++;
+    } else if (Quarter == 2) { // an odd number of groups
+      __builtin_memset(out, 0, 512);
+      __builtin_memset(out + kBlock * kPanelRows, 0, 512);
+    }
+    if (Quarter == 3) {
+      n_++, left_--;
+      if (group_ == groups_) group_ = 0, record_ += betweenPanels_;
+    }
   }
 
 private:
-  void widen(int block) { widenBlock<Format>(w_, panel_, block, bytes_ + size_t(block & kept_) * kFixedBlockBytes); }
+  static void widen(const GroupWeights<Format>& weights, Codes codes, int j, uint8_t* out) {
+    // Of four k the first and the third, the second and the fourth, as 16 bits each.
+    const auto put = [&](I firsts, I seconds, int j) {
+      const I neighbour = _mm512_broadcast_i32x4(_mm_setr_epi8(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
+      constexpr __mmask64 evenBytes = 0x5555555555555555;
+      const I even = weights.of(firsts, j), odd = weights.of(seconds, j);
+      _mm512_store_si512(out + 64 * j, _mm512_mask_shuffle_epi8(odd, evenBytes, even, neighbour));
+      _mm512_store_si512(out + kBlock * kPanelRows + 64 * j, _mm512_mask_shuffle_epi8(even, ~evenBytes, odd, neighbour));
+    };
+    if constexpr (Format::bits == 4) {
+      const I nibble = _mm512_set1_epi16(15);
+      put(_mm512_and_si512(codes, nibble), _mm512_and_si512(_mm512_srli_epi16(codes, 8), nibble), j);
+      put(_mm512_and_si512(_mm512_srli_epi16(codes, 4), nibble), _mm512_srli_epi16(codes, 12), j + 4);
+    } else {
+      put(_mm512_slli_epi16(codes, 8), _mm512_andnot_si512(_mm512_set1_epi16(0xff), codes), j);
+    }
+  }
 
-  const PackedMatrix& w_;
-  const int panel_, kept_, blocks_;
+  const uint8_t* record_;
+  const int groups_;
+  const size_t blocks_, betweenPanels_;
+  size_t left_, n_ = 0;
+  int group_ = 0;
+  GroupWeights<Format> weights_{};
+  const size_t mask_;
   uint8_t* const bytes_;
+};
+
+// Of one panel, those that are being widened.
+template <class Format>
+struct WidenedOnTheWay {
+  Widening<Format>& widening;
+  size_t first;
+  const uint8_t* operator[](int block) const { return widening.at(first + size_t(block)); }
+  template <int Quarter> void quarter() { widening.template quarter<Quarter>(); }
 };
 
 // All of a panel's blocks, for further rows.
 struct Widened {
   const uint8_t* bytes;
   const uint8_t* operator[](int block) const { return bytes + size_t(block) * kFixedBlockBytes; }
-  void multiplied(int) {}
+  template <int> void quarter() {}
 };
 
 // Tiles of up to 16 rows times one panel, one or two of them. What remains to be done with the sums is done while the next ones
 // are multiplied.
 class FixedTiles {
 public:
-  FixedTiles(const PackedMatrix& w, const Activations& x) : w_(w), x_(x), blocks_(blocksOf(w.cols)) {}
+  FixedTiles(const PackedMatrix& w, const Activations& x) : x_(x), blocks_(blocksOf(w.cols)) {}
 
   // Products of the four pairs of bytes have a sum each: two of them could share one, but would wait for each other.
   template <class Blocks>
   void multiply(Blocks&& widened, int row, int rows, F units, const Output& o) {
     const uint8_t* a = rowsAt(row);
+    const int each = finishedPerBlock();
     zero<0, 1, 2, 3>();
-    for (int b = 0; b < blocks_; b++, a += 2 * kBlock) {
+    for (int b = 0; b < blocks_; b++, a += 2 * kTileBytes) {
       const uint8_t* bytes = widened[b];
-      tile::load<4>(a, x_.rowBytes);
+      tile::load<4>(a, kBlock);
       tile::load<6>(bytes, 64);
       tile::multiplySigned<0, 4, 6>();
+      widened.template quarter<0>();
       tile::load<7>(bytes + kBlock * kPanelRows, 64);
       tile::multiplyCodes<1, 4, 7>();
-      tile::load<5>(a + kBlock, x_.rowBytes);
+      widened.template quarter<1>();
+      tile::load<5>(a + kTileBytes, kBlock);
       tile::multiplySigned<2, 5, 6>();
+      widened.template quarter<2>();
       tile::multiplyCodes<3, 5, 7>();
-      widened.multiplied(b);
-      finishSome(2);
+      widened.template quarter<3>();
+      if (b > 0) finishSome(each);
     }
     finishRows();
     store<0, 1, 2, 3>();
     pend(row, rows, 4, units, o);
   }
 
-  // 32 rows: half as many loads of weights, which come from further away than activations.
+  // 17 to 32 rows: half as many loads of weights, which come from further away than activations, or each widened for all.
   template <class Blocks>
-  void multiplyPair(Blocks&& widened, int row, F units, const Output& o) {
+  void multiplyPair(Blocks&& widened, int row, int rows, F units, const Output& o) {
     const uint8_t *a = rowsAt(row), *c = rowsAt(row + kTileRows);
+    const int each = finishedPerBlock();
     zero<0, 1, 2, 3, 4, 5>();
-    for (int b = 0; b < blocks_; b++, a += 2 * kBlock, c += 2 * kBlock) {
+    for (int b = 0; b < blocks_; b++, a += 2 * kTileBytes, c += 2 * kTileBytes) {
       const uint8_t* bytes = widened[b];
       tile::load<6>(bytes, 64);
-      tile::load<7>(a, x_.rowBytes);
+      tile::load<7>(a, kBlock);
       tile::multiplySigned<0, 7, 6>();
-      tile::load<7>(c, x_.rowBytes);
+      tile::load<7>(c, kBlock);
       tile::multiplySigned<3, 7, 6>();
-      tile::load<7>(a + kBlock, x_.rowBytes);
+      widened.template quarter<0>();
+      tile::load<7>(a + kTileBytes, kBlock);
       tile::multiplySigned<1, 7, 6>();
-      tile::load<7>(c + kBlock, x_.rowBytes);
+      tile::load<7>(c + kTileBytes, kBlock);
       tile::multiplySigned<4, 7, 6>();
+      widened.template quarter<1>();
       tile::load<6>(bytes + kBlock * kPanelRows, 64);
       tile::multiplyCodes<5, 7, 6>();
-      tile::load<7>(a + kBlock, x_.rowBytes);
+      tile::load<7>(a + kTileBytes, kBlock);
       tile::multiplyCodes<2, 7, 6>();
-      tile::load<7>(a, x_.rowBytes);
+      widened.template quarter<2>();
+      tile::load<7>(a, kBlock);
       tile::multiplyCodes<1, 7, 6>();
-      tile::load<7>(c, x_.rowBytes);
+      tile::load<7>(c, kBlock);
       tile::multiplyCodes<4, 7, 6>();
-      widened.multiplied(b);
-      finishSome(4);
+      widened.template quarter<3>();
+      if (b > 0) finishSome(each);
     }
     finishRows();
     store<0, 1, 2, 3, 4, 5>();
-    pend(row, 2 * kTileRows, 3, units, o);
+    pend(row, rows, 3, units, o);
   }
 
   void finishRows() { finishSome(pendingRows_); }
 
 private:
-  const uint8_t* rowsAt(int row) const { return x_.data + size_t(row) * x_.rowBytes; }
+  const uint8_t* rowsAt(int row) const { return FixedRows(x_, row).tiles; }
   template <int... T> static void zero() { (tile::zero<T>(), ...); }
   template <int... T> void store() { (tile::store<T>(sums_[T], 64), ...); }
 
@@ -144,27 +179,26 @@ private:
     pending_ = 0;
     pendingRows_ = rows;
     sumsOfRow_ = sums;
-    activations_ = rowsAt(row);
+    for (int i = 0; i * kTileRows < rows; i++) scales_[i] = FixedRows(x_, row + i * kTileRows).scales;
     units_ = units;
     output_ = o;
   }
 
+  // So many after each block but the first, when the sums have only just been stored, that all are done in time.
+  int finishedPerBlock() const { return blocks_ > 1 ? (pendingRows_ + blocks_ - 2) / (blocks_ - 1) : 0; }
   void finishSome(int rows) {
     for (; rows > 0 && pending_ < pendingRows_; rows--, pending_++) {
       const int32_t(*sums)[kTileRows][kPanelRows] = sums_ + pending_ / kTileRows * sumsOfRow_;
       const auto at = [&](int i) { return _mm512_load_si512(sums[i][pending_ % kTileRows]); };
-      Whole total{at(0)};
-      if (sumsOfRow_ == 4) total.add(_mm512_add_epi32(at(1), at(2)), at(3));
-      else total.add(at(1), at(2));
-      finishFixed(output_, pending_, total, fixedScaleOf(activations_ + size_t(pending_) * x_.rowBytes, w_.cols), units_);
+      const Whole total = sumsOfRow_ == 4 ? Whole::of(at(0), _mm512_add_epi32(at(1), at(2)), at(3)) : Whole::of(at(0), at(1), at(2));
+      finishFixed(output_, pending_, total, scales_[pending_ / kTileRows][pending_ % kTileRows], units_);
     }
   }
 
-  const PackedMatrix& w_;
   const Activations& x_;
   const int blocks_;
   int pending_ = 0, pendingRows_ = 0, sumsOfRow_ = 4;
-  const uint8_t* activations_ = nullptr;
+  const float* scales_[2] = {};
   F units_ = splat(0);
   Output output_{};
   // Of a tile of rows: high high, high low, low high, low low, or with the two in the middle as one.
@@ -174,29 +208,38 @@ private:
 template <class Format>
 void fixedGemmOf(const PackedMatrix& w, const Activations& x, int panel0, int panel1, int row0, int row1, float* out, size_t outStride, const float* bias, Store store) {
   const auto outputOf = [&](int row, int p) { return Output{out + size_t(row) * outStride + size_t(p) * kPanelRows, outStride, bias ? bias + p * kPanelRows : nullptr, store}; };
-  if (row1 - row0 < Format::rowsWorthTiles) return fixedRows<Format>(w, x, panel0, panel1, row0, row1, outputOf);
-  // Few rows leave a panel's bytes in the nearest cache, many take all panels' from the next one, and have theirs near.
-  const int rows = row1 - row0, together = rows <= kFewTiles * kTileRows ? 1 : panel1 - panel0;
-  const bool once = rows <= kTileRows;
-  const size_t panelBytes = size_t(once ? 2 : blocksOf(w.cols)) * kFixedBlockBytes;
-  uint8_t* bytes = scratch(panelBytes * size_t(together));
+  const auto endOfSixteen = [&](int row) { return row1 < row / kTileRows * kTileRows + kTileRows ? row1 : row / kTileRows * kTileRows + kTileRows; };
+  if (x.rows < Format::rowsWorthTiles) {
+    for (int row = row0; row < row1; row = endOfSixteen(row)) fixedRows<Format>(w, x, panel0, panel1, row, endOfSixteen(row), outputOf);
+    return;
+  }
+  const auto endOfTiles = [&](int row) {
+    const int end = endOfSixteen(row), left = row1 - row;
+    if (row % kTileRows != 0 || left <= kTileRows) return end;
+    if (left <= 2 * kTileRows) return w.cols > kColumnsNear || row == row0 ? row1 : end;
+    return w.cols > kColumnsNear ? row + 2 * kTileRows : end;
+  };
+  // Weights that are wanted once stay in the nearest cache meanwhile, those for further rows in the next one.
+  const bool once = endOfTiles(row0) == row1;
+  const size_t blocks = size_t(blocksOf(w.cols)), kept = once ? Widening<Format>::kRing : blocks * size_t(panel1 - panel0);
+  uint8_t* bytes = scratch(kept * kFixedBlockBytes);
+  Widening<Format> widening(w, panel0, panel1, bytes, once ? kept : Widening<Format>::kAll);
   FixedTiles tiles(w, x);
   int height = 0;
-  for (int first = panel0; first < panel1; first += together)
-    for (int row = row0, count; row < row1; row += count) {
-      count = row1 - row >= 2 * kTileRows ? 2 * kTileRows : row1 - row < kTileRows ? row1 - row : kTileRows;
-      const int tall = count < kTileRows ? count : kTileRows;
-      if (tall != height) tile::configure(tileShapes(height = tall, kBlock, kBlock / 4));
-      for (int p = first; p < first + together; p++) {
-        uint8_t* panel = bytes + size_t(p - first) * panelBytes;
-        const auto multiply = [&](auto&& blocks) {
-          if (count > kTileRows) tiles.multiplyPair(blocks, row, unitsOf(w, p), outputOf(row, p));
-          else tiles.multiply(blocks, row, count, unitsOf(w, p), outputOf(row, p));
-        };
-        if (row == row0) multiply(WidenedOnTheWay<Format>(w, p, panel, once ? WidenedOnTheWay<Format>::kTwo : WidenedOnTheWay<Format>::kAll));
-        else multiply(Widened{panel});
-      }
+  for (int row = row0, count; row < row1; row += count) {
+    count = endOfTiles(row) - row;
+    const int tall = count < kTileRows ? count : kTileRows;
+    if (tall != height) tile::configure(tileShapes(height = tall, kBlock, kBlock / 4));
+    for (int p = panel0; p < panel1; p++) {
+      const size_t first = size_t(p - panel0) * blocks;
+      const auto multiply = [&](auto&& widened) {
+        if (count > kTileRows) tiles.multiplyPair(widened, row, count, unitsOf(w, p), outputOf(row, p));
+        else tiles.multiply(widened, row, count, unitsOf(w, p), outputOf(row, p));
+      };
+      if (row == row0) multiply(WidenedOnTheWay<Format>{widening, first});
+      else multiply(Widened{bytes + first * kFixedBlockBytes});
     }
+  }
   tile::release();
   tiles.finishRows();
 }

@@ -54,18 +54,21 @@ struct PackedMatrix {
   bool quantised() const { return type == PackedType::U4 || type == PackedType::U8; }
 };
 
-// Activations prepared for one PackedType: rows of `rowBytes` bytes, 64-byte aligned, owned by the caller.
+// Activations prepared for one PackedType: rows of `rowBytes` bytes, 64-byte aligned, owned by the caller, with memory for
+// activationRows(rows) of them.
 //  U4/U8: 16-bit codes in the order that the instructions want (activations_*.inl.h), x = scale * code; f32 scale [cols/32];
 //         i32 sums of codes [cols/16]; f32 sums of x [cols/32]. With 8 bits alone, greedy text of a 135M model left the f32 reference
 //         at gaps of 0.5; with 16 it follows it as far as bf16 does (docs/decisions/0004).
-//         In fixed point: two bytes per code and a scale per row (gemm_fixed.inl.h).
+//         In fixed point: two bytes per code and a scale per row, sixteen rows together (fixed_point.inl.h).
 //  Others: f32 or bf16 values.
 struct Activations {
   PackedType type;
   int cols;
   size_t rowBytes; // see activationRowBytes
   uint8_t* data;
+  int rows;        // of the whole step: few are prepared and multiplied another way than many
 };
+inline size_t activationRows(size_t rows) { return (rows + 15) / 16 * 16; }
 
 // How a GEMM's f32 result is stored.
 enum class Store : uint32_t { Set, Add };
@@ -90,7 +93,7 @@ struct AttentionJob {
 struct Kernels {
   const char* name; // "amx", "avx512", "avx2", "portable"
   bool fixedPoint;  // how it wants quantised weights packed
-  int rowTile;      // activation rows that are best multiplied by some panels together
+  int rowTile;      // the most activation rows that are best multiplied by some panels together
 
   size_t (*activationRowBytes)(PackedType type, int cols);
   // Converts `rows` rows of f32 (row r at x + r*stride) into prepared activations, from row firstRow of `out` on.

@@ -82,22 +82,29 @@ void prepareRows(const float* x, size_t stride, int rows, Activations& out, int 
 }
 
 void rmsNorm(const float* x, const float* weight, float eps, int n, float* y) {
-  F squares = zero();
+  F squares[4] = {zero(), zero(), zero(), zero()};
   int k = 0;
-  for (; k + 16 <= n; k += 16) squares = fma(load(x + k), load(x + k), squares);
-  float total = sum(squares);
+  for (; k + 64 <= n; k += 64)
+    for (int i = 0; i < 4; i++) squares[i] = fma(load(x + k + 16 * i), load(x + k + 16 * i), squares[i]);
+  for (; k + 16 <= n; k += 16) squares[0] = fma(load(x + k), load(x + k), squares[0]);
+  float total = sum(add(add(squares[0], squares[1]), add(squares[2], squares[3])));
   for (; k < n; k++) total += x[k] * x[k];
   const float scale = 1.0f / __builtin_sqrtf(total / float(n) + eps);
   for (k = 0; k + 16 <= n; k += 16) store(y + k, mul(mul(load(x + k), splat(scale)), load(weight + k)));
   for (; k < n; k++) y[k] = x[k] * scale * weight[k];
 }
 
+// One division does for two numbers: 1/a = b/(ab). Beyond 2^60 the result is nothing beside any other.
 void siluMul(float* gate, const float* up, int n) {
-  const F one = splat(1.0f);
-  for (int k = 0; k < n; k += 16) {
-    const F g = load(gate + k);
-    store(gate + k, mul(divide(g, add(one, exponential(min(sub(zero(), g), splat(87.0f))))), load(up + k)));
+  const F one = splat(1.0f), most = splat(60.0f), least = splat(-60.0f);
+  const auto divisor = [&](F g) { return add(one, powerOfTwo(max(min(mul(g, splat(-1.44269504f)), most), least))); };
+  int k = 0;
+  for (; k + 32 <= n; k += 32) {
+    const F g = load(gate + k), h = load(gate + k + 16), a = divisor(g), b = divisor(h), inverse = divide(one, mul(a, b));
+    store(gate + k, mul(mul(g, mul(inverse, b)), load(up + k)));
+    store(gate + k + 16, mul(mul(h, mul(inverse, a)), load(up + k + 16)));
   }
+  for (; k < n; k += 16) store(gate + k, mul(divide(load(gate + k), divisor(load(gate + k))), load(up + k)));
 }
 
 void rope(float* head, int headDim, const float* cosSin) {

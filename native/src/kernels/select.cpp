@@ -66,7 +66,7 @@ struct CpuFeatures {
 double bf16Seconds(const Kernels& kernels) {
   constexpr int rows = 32, cols = 512;
   PackedMatrix w = describePacked(TensorType::BF16, 4 * kPanelRows, cols, false);
-  const Activations sized{w.type, cols, kernels.activationRowBytes(w.type, cols), nullptr};
+  const Activations sized{w.type, cols, kernels.activationRowBytes(w.type, cols), nullptr, rows};
   std::vector<uint8_t> weights(w.bytes() + 63), activations(sized.rowBytes * rows + 63);
   const auto aligned = [](std::vector<uint8_t>& bytes) { return reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(bytes.data()) + 63) / 64 * 64); };
   w.data = aligned(weights);

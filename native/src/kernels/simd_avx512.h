@@ -38,7 +38,15 @@ inline F scaleByPowerOfTwo(F a, F n) { return _mm512_scalef_ps(a, n); }
 inline I zeroInt() { return _mm512_setzero_si512(); }
 inline I splatInt(int32_t x) { return _mm512_set1_epi32(x); }
 inline F toFloat(I a) { return _mm512_cvtepi32_ps(a); }
-inline void storeCodes(int8_t* p, F x) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x))); }
+inline int32_t sum(I a) { return _mm512_reduce_add_epi32(a); }
+
+// Numbers as whole ones, whole = 256 * coarse + fine: two bytes with a sign, of which the lowest of `whole` is the fine one.
+struct SplitCodes { I whole, coarse; };
+inline SplitCodes splitCodes(F scaled) {
+  const I whole = _mm512_cvtps_epi32(scaled);
+  return {whole, _mm512_srai_epi32(_mm512_add_epi32(whole, splatInt(128)), 8)};
+}
+inline void storeLowestBytes(int8_t* p, I a) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a)); }
 
 // 64 unsigned codes: 4 consecutive k of each lane.
 using Codes = __m512i;

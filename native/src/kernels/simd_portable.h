@@ -70,8 +70,23 @@ inline F scaleByPowerOfTwo(F a, F n) {
 }
 
 inline F toFloat(I a) { return mapLanes(zero(), [&](float, int i) { return float(a.v[i]); }); }
-inline void storeCodes(int8_t* p, F x) {
-  for (int i = 0; i < 16; i++) p[i] = int8_t(__builtin_nearbyintf(x.v[i / 4][i % 4]));
+inline int32_t sum(I a) {
+  int32_t total = 0;
+  for (int32_t x : a.v) total += x;
+  return total;
+}
+
+struct SplitCodes { I whole, coarse; };
+inline SplitCodes splitCodes(F scaled) {
+  SplitCodes codes;
+  for (int i = 0; i < 16; i++) {
+    codes.whole.v[i] = int32_t(__builtin_nearbyintf(scaled.v[i / 4][i % 4]));
+    codes.coarse.v[i] = (codes.whole.v[i] + 128) >> 8;
+  }
+  return codes;
+}
+inline void storeLowestBytes(int8_t* p, I a) {
+  for (int i = 0; i < 16; i++) p[i] = int8_t(a.v[i]);
 }
 
 struct Codes { uint8_t v[64]; };
