@@ -90,8 +90,8 @@ private:
         }
         tile::load<6>(keys + d * 16, 64);
         tile::load<7>(keyLow(lot * 16) + d * 16, 64);
-        tile::multiplyCodes<high, 4, 6>();
         tile::multiplyCodes<middle, 5, 6>();
+        tile::multiplyCodes<high, 4, 6>();
         tile::multiplyCodes<middle, 4, 7>();
       }
     }
@@ -117,16 +117,16 @@ private:
       tile::zero<3>();
       for (int token = 0; token < p.tokens; token += kTileTokens) {
         tile::load<4>(p.high[0] + token, kKvPartition);
-        tile::load<6>(values(0, sixteen) + token * 16, 64);
-        tile::multiplyWeights<0, 4, 6>();
-        tile::load<7>(values(0, sixteen + 1) + token * 16, 64);
-        tile::multiplyWeights<2, 4, 7>();
         tile::load<5>(p.low[0] + token, kKvPartition);
+        tile::load<6>(values(0, sixteen) + token * 16, 64);
+        tile::load<7>(values(0, sixteen + 1) + token * 16, 64);
+        tile::multiplyWeights<0, 4, 6>();
         tile::multiplyWeights<1, 5, 6>();
+        tile::multiplyWeights<2, 4, 7>();
         tile::multiplyWeights<3, 5, 7>();
         tile::load<6>(values(1, sixteen) + token * 16, 64);
-        tile::multiplyWeights<1, 4, 6>();
         tile::load<7>(values(1, sixteen + 1) + token * 16, 64);
+        tile::multiplyWeights<1, 4, 6>();
         tile::multiplyWeights<3, 4, 7>();
       }
       tile::store<0>(sums_[0].high, 64);

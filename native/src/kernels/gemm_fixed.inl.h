@@ -11,7 +11,6 @@
 #include "fixed_rows.inl.h"
 
 constexpr int kLead = 2;          // blocks that are widened ahead: one alone is not in the cache yet when tiles want it, as stores are slow to arrive
-constexpr int kColumnsNear = 768; // with so many a tile of rows and a panel stay in the nearest cache, with more the panel is best used twice at once
 
 // A panel's weights as bytes the way tiles want them: per block 64 k of high bytes, then of low bytes, these unsigned, [k/4][16 lanes][4].
 constexpr size_t kFixedBlockBytes = 2 * kBlock * kPanelRows;
@@ -99,28 +98,32 @@ struct Widened {
   template <int> void quarter() {}
 };
 
-// Tiles of up to 16 rows times one panel, one or two of them. What remains to be done with the sums is done while the next ones
-// are multiplied.
+// Tiles of up to 16 rows times one panel. What remains to be done with the sums is done while the next ones are multiplied.
 class FixedTiles {
 public:
   FixedTiles(const PackedMatrix& w, const Activations& x) : x_(x), blocks_(blocksOf(w.cols)) {}
 
-  // Products of the four pairs of bytes have a sum each: two of them could share one, but would wait for each other.
+  // Products of the four pairs of bytes have a sum each: two of them could share one, but would wait for each other. All loads
+  // come before all products: beside a busy hyperthread, where tiles have no registers to be renamed to, every change between
+  // them costs 8 ns (a block 78 ns so, 94 with products as soon as they can be made, 100 with 32 rows at a time).
   template <class Blocks>
   void multiply(Blocks&& widened, int row, int rows, F units, const Output& o) {
-    const uint8_t* a = rowsAt(row);
+    const uint8_t* a = FixedRows(x_, row).tiles;
     const int each = finishedPerBlock();
-    zero<0, 1, 2, 3>();
+    tile::zero<0>();
+    tile::zero<1>();
+    tile::zero<2>();
+    tile::zero<3>();
     for (int b = 0; b < blocks_; b++, a += 2 * kTileBytes) {
       const uint8_t* bytes = widened[b];
       tile::load<4>(a, kBlock);
       tile::load<6>(bytes, 64);
+      tile::load<7>(bytes + kBlock * kPanelRows, 64);
+      tile::load<5>(a + kTileBytes, kBlock);
       tile::multiplySigned<0, 4, 6>();
       widened.template quarter<0>();
-      tile::load<7>(bytes + kBlock * kPanelRows, 64);
       tile::multiplyCodes<1, 4, 7>();
       widened.template quarter<1>();
-      tile::load<5>(a + kTileBytes, kBlock);
       tile::multiplySigned<2, 5, 6>();
       widened.template quarter<2>();
       tile::multiplyCodes<3, 5, 7>();
@@ -128,81 +131,36 @@ public:
       if (b > 0) finishSome(each);
     }
     finishRows();
-    store<0, 1, 2, 3>();
-    pend(row, rows, 4, units, o);
-  }
-
-  // 17 to 32 rows: half as many loads of weights, which come from further away than activations, or each widened for all.
-  template <class Blocks>
-  void multiplyPair(Blocks&& widened, int row, int rows, F units, const Output& o) {
-    const uint8_t *a = rowsAt(row), *c = rowsAt(row + kTileRows);
-    const int each = finishedPerBlock();
-    zero<0, 1, 2, 3, 4, 5>();
-    for (int b = 0; b < blocks_; b++, a += 2 * kTileBytes, c += 2 * kTileBytes) {
-      const uint8_t* bytes = widened[b];
-      tile::load<6>(bytes, 64);
-      tile::load<7>(a, kBlock);
-      tile::multiplySigned<0, 7, 6>();
-      tile::load<7>(c, kBlock);
-      tile::multiplySigned<3, 7, 6>();
-      widened.template quarter<0>();
-      tile::load<7>(a + kTileBytes, kBlock);
-      tile::multiplySigned<1, 7, 6>();
-      tile::load<7>(c + kTileBytes, kBlock);
-      tile::multiplySigned<4, 7, 6>();
-      widened.template quarter<1>();
-      tile::load<6>(bytes + kBlock * kPanelRows, 64);
-      tile::multiplyCodes<5, 7, 6>();
-      tile::load<7>(a + kTileBytes, kBlock);
-      tile::multiplyCodes<2, 7, 6>();
-      widened.template quarter<2>();
-      tile::load<7>(a, kBlock);
-      tile::multiplyCodes<1, 7, 6>();
-      tile::load<7>(c, kBlock);
-      tile::multiplyCodes<4, 7, 6>();
-      widened.template quarter<3>();
-      if (b > 0) finishSome(each);
-    }
-    finishRows();
-    store<0, 1, 2, 3, 4, 5>();
-    pend(row, rows, 3, units, o);
+    tile::store<0>(sums_[0], 64);
+    tile::store<1>(sums_[1], 64);
+    tile::store<2>(sums_[2], 64);
+    tile::store<3>(sums_[3], 64);
+    pending_ = 0;
+    pendingRows_ = rows;
+    scales_ = FixedRows(x_, row).scales;
+    units_ = units;
+    output_ = o;
   }
 
   void finishRows() { finishSome(pendingRows_); }
 
 private:
-  const uint8_t* rowsAt(int row) const { return FixedRows(x_, row).tiles; }
-  template <int... T> static void zero() { (tile::zero<T>(), ...); }
-  template <int... T> void store() { (tile::store<T>(sums_[T], 64), ...); }
-
-  void pend(int row, int rows, int sums, F units, const Output& o) {
-    pending_ = 0;
-    pendingRows_ = rows;
-    sumsOfRow_ = sums;
-    for (int i = 0; i * kTileRows < rows; i++) scales_[i] = FixedRows(x_, row + i * kTileRows).scales;
-    units_ = units;
-    output_ = o;
-  }
-
   // So many after each block but the first, when the sums have only just been stored, that all are done in time.
   int finishedPerBlock() const { return blocks_ > 1 ? (pendingRows_ + blocks_ - 2) / (blocks_ - 1) : 0; }
   void finishSome(int rows) {
     for (; rows > 0 && pending_ < pendingRows_; rows--, pending_++) {
-      const int32_t(*sums)[kTileRows][kPanelRows] = sums_ + pending_ / kTileRows * sumsOfRow_;
-      const auto at = [&](int i) { return _mm512_load_si512(sums[i][pending_ % kTileRows]); };
-      const Whole total = sumsOfRow_ == 4 ? Whole::of(at(0), _mm512_add_epi32(at(1), at(2)), at(3)) : Whole::of(at(0), at(1), at(2));
-      finishFixed(output_, pending_, total, scales_[pending_ / kTileRows][pending_ % kTileRows], units_);
+      const auto at = [&](int i) { return _mm512_load_si512(sums_[i][pending_]); };
+      finishFixed(output_, pending_, Whole::of(at(0), _mm512_add_epi32(at(1), at(2)), at(3)), scales_[pending_], units_);
     }
   }
 
   const Activations& x_;
   const int blocks_;
-  int pending_ = 0, pendingRows_ = 0, sumsOfRow_ = 4;
-  const float* scales_[2] = {};
+  int pending_ = 0, pendingRows_ = 0;
+  const float* scales_ = nullptr;
   F units_ = splat(0);
   Output output_{};
-  // Of a tile of rows: high high, high low, low high, low low, or with the two in the middle as one.
-  alignas(64) int32_t sums_[6][kTileRows][kPanelRows];
+  alignas(64) int32_t sums_[4][kTileRows][kPanelRows]; // high high, high low, low high, low low
 };
 
 template <class Format>
@@ -213,31 +171,20 @@ void fixedGemmOf(const PackedMatrix& w, const Activations& x, int panel0, int pa
     for (int row = row0; row < row1; row = endOfSixteen(row)) fixedRows<Format>(w, x, panel0, panel1, row, endOfSixteen(row), outputOf);
     return;
   }
-  const auto endOfTiles = [&](int row) {
-    const int end = endOfSixteen(row), left = row1 - row;
-    if (row % kTileRows != 0 || left <= kTileRows) return end;
-    if (left <= 2 * kTileRows) return w.cols > kColumnsNear || row == row0 ? row1 : end;
-    return w.cols > kColumnsNear ? row + 2 * kTileRows : end;
-  };
   // Weights that are wanted once stay in the nearest cache meanwhile, those for further rows in the next one.
-  const bool once = endOfTiles(row0) == row1;
+  const bool once = endOfSixteen(row0) == row1;
   const size_t blocks = size_t(blocksOf(w.cols)), kept = once ? Widening<Format>::kRing : blocks * size_t(panel1 - panel0);
   uint8_t* bytes = scratch(kept * kFixedBlockBytes);
   Widening<Format> widening(w, panel0, panel1, bytes, once ? kept : Widening<Format>::kAll);
   FixedTiles tiles(w, x);
   int height = 0;
   for (int row = row0, count; row < row1; row += count) {
-    count = endOfTiles(row) - row;
-    const int tall = count < kTileRows ? count : kTileRows;
-    if (tall != height) tile::configure(tileShapes(height = tall, kBlock, kBlock / 4));
+    count = endOfSixteen(row) - row;
+    if (count != height) tile::configure(tileShapes(height = count, kBlock, kBlock / 4));
     for (int p = panel0; p < panel1; p++) {
       const size_t first = size_t(p - panel0) * blocks;
-      const auto multiply = [&](auto&& widened) {
-        if (count > kTileRows) tiles.multiplyPair(widened, row, count, unitsOf(w, p), outputOf(row, p));
-        else tiles.multiply(widened, row, count, unitsOf(w, p), outputOf(row, p));
-      };
-      if (row == row0) multiply(WidenedOnTheWay<Format>{widening, first});
-      else multiply(Widened{bytes + first * kFixedBlockBytes});
+      if (row == row0) tiles.multiply(WidenedOnTheWay<Format>{widening, first}, row, count, unitsOf(w, p), outputOf(row, p));
+      else tiles.multiply(Widened{bytes + first * kFixedBlockBytes}, row, count, unitsOf(w, p), outputOf(row, p));
     }
   }
   tile::release();

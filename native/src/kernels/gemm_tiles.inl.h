@@ -34,18 +34,15 @@ inline void bf16Tiles(const PackedMatrix& w, int p, const uint8_t* x, size_t row
       fetchAhead<1024>(first + size_t(k) * 32);
       if constexpr (NPanels == 2) fetchAhead<1024>(second + size_t(k) * 32);
     }
+    // Loads before products: see FixedTiles.
     tile::load<4>(x + size_t(k) * 2, rowBytes);
     tile::load<6>(first + size_t(k) * 32, 64);
+    if constexpr (NPanels == 2) tile::load<7>(second + size_t(k) * 32, 64);
+    if constexpr (MTiles == 2) tile::load<5>(x + kTileRows * rowBytes + size_t(k) * 2, rowBytes);
     tile::multiplyBf16<0, 4, 6>();
-    if constexpr (NPanels == 2) {
-      tile::load<7>(second + size_t(k) * 32, 64);
-      tile::multiplyBf16<1, 4, 7>();
-    }
-    if constexpr (MTiles == 2) {
-      tile::load<5>(x + kTileRows * rowBytes + size_t(k) * 2, rowBytes);
-      tile::multiplyBf16<2, 5, 6>();
-      if constexpr (NPanels == 2) tile::multiplyBf16<3, 5, 7>();
-    }
+    if constexpr (NPanels == 2) tile::multiplyBf16<1, 4, 7>();
+    if constexpr (MTiles == 2) tile::multiplyBf16<2, 5, 6>();
+    if constexpr (MTiles == 2 && NPanels == 2) tile::multiplyBf16<3, 5, 7>();
   }
   alignas(64) float results[2 * kTileRows][2 * kPanelRows];
   tile::store<0>(results[0], sizeof(results[0]));
