@@ -10,7 +10,7 @@
 #include "fixed_point.inl.h"
 #include "fixed_rows.inl.h"
 
-constexpr int kLead = 2;          // blocks that are widened ahead: one alone is not in the cache yet when tiles want it, as stores are slow to arrive
+constexpr int kLead = 2; // blocks that are widened ahead: the last one has not left the store buffer yet, for which tiles would wait
 
 // A panel's weights as bytes the way tiles want them: per block 64 k of high bytes, then of low bytes, these unsigned, [k/4][16 lanes][4].
 constexpr size_t kFixedBlockBytes = 2 * kBlock * kPanelRows;
@@ -104,8 +104,8 @@ public:
   FixedTiles(const PackedMatrix& w, const Activations& x) : x_(x), blocks_(blocksOf(w.cols)) {}
 
   // Products of the four pairs of bytes have a sum each: two of them could share one, but would wait for each other. All loads
-  // come before all products: beside a busy hyperthread, where tiles have no registers to be renamed to, every change between
-  // them costs 8 ns (a block 78 ns so, 94 with products as soon as they can be made, 100 with 32 rows at a time).
+  // come before all products: on a core that is shared (with somebody's hyperthread, it seems) the two do not overlap, and every
+  // change between them costs 8 ns: a block 78 ns so, 94 with products as soon as they can be made, 100 with 32 rows at a time.
   template <class Blocks>
   void multiply(Blocks&& widened, int row, int rows, F units, const Output& o) {
     const uint8_t* a = FixedRows(x_, row).tiles;
