@@ -26,7 +26,7 @@ public:
   // is thrown here once the others are done (the first, if several do).
   template <class Work>
   void run(int chunks, const Work& work) {
-    if (chunks <= 1 || threads() == 1) {
+    if (chunks <= 1 || workers_.empty()) {
       for (int chunk = 0; chunk < chunks; chunk++) work(chunk);
       return;
     }

@@ -88,8 +88,7 @@ struct FixedQueries {
       const int row = (first + i) / job.group, head = (first + i) % job.group, dim = job.headDim;
       const float* q = job.q + size_t(row) * job.qStride + size_t(head) * size_t(dim);
       const float magnitude = largestMagnitude(q, dim);
-      constexpr float top = 126.0f * 256;
-      const F inverse = splat(magnitude > 0 ? top / magnitude : 0.0f);
+      const F inverse = splat(magnitude > 0 ? kLargestCode / magnitude : 0.0f);
       I total = zeroInt(); // of codes and of their high bytes
       for (int d = 0; d < dim; d += 16) {
         const SplitCodes codes = splitCodes(mul(load(q + d), inverse));
@@ -98,7 +97,7 @@ struct FixedQueries {
         total = _mm512_add_epi32(total, _mm512_add_epi32(codes.whole, codes.coarse));
       }
       offset[i] = 128 * sum(total);
-      scale[i] = magnitude / top * job.scale * (16 * 1.44269504f);
+      scale[i] = magnitude / kLargestCode * job.scale * (16 * 1.44269504f);
       visible[i] = job.position + row + 1;
       mostVisible = visible[i] > mostVisible ? visible[i] : mostVisible;
     }

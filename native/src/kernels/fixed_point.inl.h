@@ -34,11 +34,10 @@ struct FixedRows {
   BlockSums& sumsOf(int row, int block) const { return sums[row * blocks + block]; }
 };
 
-// |code| <= 126 * 256. No low byte is -128: a group of them, times -8, would not fit the 16 bits that vectors have for it.
+// |code| <= kLargestCode. No low byte is -128: a group of them, times -8, would not fit the 16 bits that vectors have for it.
 void prepareFixedRow(const float* x, Activations& out, int row) {
   const float magnitude = largestMagnitude(x, out.cols);
-  constexpr float top = 126.0f * 256;
-  const F inverse = splat(magnitude > 0 ? top / magnitude : 0.0f);
+  const F inverse = splat(magnitude > 0 ? kLargestCode / magnitude : 0.0f);
   const FixedRows to(out, row);
   const bool sumsNeeded = out.type == PackedType::U4 && out.rows < kNibbleRowsWorthTiles;
   const I ones = _mm512_set1_epi8(1);
@@ -61,7 +60,7 @@ void prepareFixedRow(const float* x, Activations& out, int row) {
       sums.both[plane] = int32_t(uint32_t(uint16_t(first)) | uint32_t(second) << 16);
     }
   }
-  to.scales[0] = magnitude / top;
+  to.scales[0] = magnitude / kLargestCode;
 }
 
 // Where a record of 32 k keeps its parts: codes, S of all k or of each half, M.

@@ -25,6 +25,7 @@ enum class PackedType : uint32_t { F32, F16, BF16, U4, U8 };
 inline constexpr int kPanelRows = 16;  // output features per panel: one lane each
 inline constexpr int kQuantGroup = 32; // k-elements that share an activation scale
 inline constexpr float kLargestFixed = 32600; // units of the largest weight of an output feature: two signed bytes, rounding included
+inline constexpr float kLargestCode = 126.0f * 256; // of an activation: two signed bytes, rounding included
 inline constexpr int kFixedColumns = 1 << 15; // the most whose sums of bytes' products fit 32 bits
 inline constexpr int kKvBlock = 32;    // tokens per KV block
 inline constexpr int kKvPartition = 512; // tokens whose attention is computed by itself, then merged: see attention.inl.h

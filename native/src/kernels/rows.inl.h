@@ -40,17 +40,16 @@ size_t activationRowBytes(PackedType type, int cols) {
   return (bytes + 63) / 64 * 64;
 }
 
-// 16-bit precision: |x / scale| <= 126 * 256.
+// 16-bit precision: |x / scale| <= kLargestCode.
 inline void quantiseRow(const float* x, int cols, uint8_t* row) {
   float* scales = reinterpret_cast<float*>(row + 2 * cols);
   int32_t* sums = reinterpret_cast<int32_t*>(row + 2 * cols + cols / kQuantGroup * 4);
   float* totals = reinterpret_cast<float*>(sums + cols / kQuantGroup * 2);
-  constexpr float top = 126.0f * 256;
   for (int g = 0; g < cols / kQuantGroup; g++) {
     const F low = load(x + g * kQuantGroup), high = load(x + g * kQuantGroup + 16);
     const float magnitude = largest(max(abs(low), abs(high)));
-    const F inverse = splat(magnitude > 0 ? top / magnitude : 0.0f);
-    scales[g] = magnitude / top;
+    const F inverse = splat(magnitude > 0 ? kLargestCode / magnitude : 0.0f);
+    scales[g] = magnitude / kLargestCode;
     sums[2 * g] = storeActivations(row, g, 0, mul(low, inverse));
     sums[2 * g + 1] = storeActivations(row, g, 1, mul(high, inverse));
     totals[g] = float(sums[2 * g] + sums[2 * g + 1]) * scales[g];
