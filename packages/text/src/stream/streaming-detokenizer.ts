@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { DecodeOptions, Tokenizer } from "../tokenizer/tokenizer.js";
+import type { DecodeOptions, TokenTexts } from "../tokenizer/tokenizer.js";
 import { Utf8Stream } from "./utf8-stream.js";
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Per tokenizer and id: the token's text, or null if it is not whole characters. Filled as tokens turn up. */
-const wholeTexts = new WeakMap<Tokenizer, (string | null | undefined)[]>();
+const wholeTexts = new WeakMap<TokenTexts, (string | null | undefined)[]>();
 
 /**
  * Token ids to text, piece by piece. For every way of cutting the ids into pieces the texts add up to
  * `tokenizer.decode(ids)`; no piece ends inside a character.
  */
 export class StreamingDetokenizer {
-	readonly #tokenizer: Tokenizer;
+	readonly #tokenizer: TokenTexts;
 	readonly #skipSpecial: boolean;
 	readonly #texts: (string | null | undefined)[];
 	readonly #utf8 = new Utf8Stream();
 	/** Whether the model's leading space is still to be looked for. */
 	#atStart: boolean;
 
-	constructor(tokenizer: Tokenizer, options: DecodeOptions = {}) {
+	constructor(tokenizer: TokenTexts, options: DecodeOptions = {}) {
 		this.#tokenizer = tokenizer;
 		this.#skipSpecial = options.skipSpecialTokens ?? true;
 		this.#atStart = !options.continuation && tokenizer.info.leadingSpace !== "keep";
@@ -72,7 +72,7 @@ export class StreamingDetokenizer {
 }
 
 /** The text of all `ids` at once. */
-export function decodeTokens(tokenizer: Tokenizer, ids: ArrayLike<number>, options?: DecodeOptions): string {
+export function decodeTokens(tokenizer: TokenTexts, ids: ArrayLike<number>, options?: DecodeOptions): string {
 	const stream = new StreamingDetokenizer(tokenizer, options);
 	return stream.push(ids) + stream.finish();
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from "node:crypto";
+import type { JsonObject } from "./json-reader.js";
 import type { AddedToken, TokenizerDocument } from "./tokenizer-document.js";
 
 /**
@@ -8,10 +9,11 @@ import type { AddedToken, TokenizerDocument } from "./tokenizer-document.js";
  * writes the secret name instead: one native pass then segments the whole text exactly as it always would.
  */
 export interface GuardedDocument {
-	/** `tokenizer.json` for the native tokenizer. */
-	readonly json: string;
-	/** Its `model` section. */
-	readonly model: Readonly<Record<string, unknown>>;
+	/** `added_tokens` of the `tokenizer.json` for the native tokenizer. */
+	readonly addedTokens: readonly { readonly id: number; readonly content: string }[];
+	/** What happens to a text before the model sees it. */
+	readonly pipeline: { readonly normalizer: JsonObject | null; readonly pre_tokenizer: JsonObject | null };
+	readonly model: JsonObject;
 	/** Usual text of a control token → its secret name. */
 	readonly names: ReadonlyMap<string, string>;
 }
@@ -22,26 +24,16 @@ export function guardDocument(document: TokenizerDocument): GuardedDocument {
 	const names = new Map(
 		document.addedTokens.filter((t) => t.special).map((t) => [t.content, `k${secret}x${t.id}z`]),
 	);
-	const model = guardModel(document, names);
 	return {
+		addedTokens: document.addedTokens.map((token) => addedToken(token, names.get(token.content))),
+		pipeline: { normalizer: document.normalizer, pre_tokenizer: document.preTokenizer },
+		model: guardModel(document, names),
 		names,
-		model,
-		json: JSON.stringify({
-			version: "1.0",
-			truncation: null,
-			padding: null,
-			added_tokens: document.addedTokens.map((token) => addedToken(token, names.get(token.content))),
-			normalizer: document.normalizer,
-			pre_tokenizer: document.preTokenizer,
-			post_processor: null,
-			decoder: null,
-			model,
-		}),
 	};
 }
 
 /** A secret name is matched as it stands: whether the usual text stood alone was decided when it was replaced. */
-function addedToken(token: AddedToken, name: string | undefined): Record<string, unknown> {
+function addedToken(token: AddedToken, name: string | undefined) {
 	return {
 		id: token.id,
 		content: name ?? token.content,
@@ -54,10 +46,7 @@ function addedToken(token: AddedToken, name: string | undefined): Record<string,
 }
 
 /** Renames the control tokens in the vocabulary too and drops the merges that would spell them. */
-function guardModel(
-	{ model }: TokenizerDocument,
-	names: ReadonlyMap<string, string>,
-): Record<string, unknown> {
+function guardModel({ model }: TokenizerDocument, names: ReadonlyMap<string, string>): JsonObject {
 	const rename = (token: string): string => names.get(token) ?? token;
 	if (model.type === "Unigram")
 		return {
@@ -65,11 +54,17 @@ function guardModel(
 			...model.settings,
 			vocab: [...model.vocab].map(([token, id]) => [rename(token), model.scores[id]]),
 		};
-	const vocab = Object.fromEntries([...model.vocab].map(([token, id]) => [rename(token), id]));
+	const vocab: Record<string, number> = Object.create(null); // `__proto__` may be a token
+	for (const [token, id] of model.vocab) vocab[rename(token)] = id;
 	const unknown = model.unknownToken === null ? null : rename(model.unknownToken);
 	if (model.type === "WordLevel") return { type: model.type, vocab, unk_token: unknown };
+	// Looked up by length before they are joined: few merges are as long as a control token.
+	const lengths = new Set(Array.from(names.keys(), (name) => name.length));
 	const merges = model.merges.filter(
-		([left, right]) => !names.has(left) && !names.has(right) && !names.has(left + right),
+		([left, right]) =>
+			!names.has(left) &&
+			!names.has(right) &&
+			!(lengths.has(left.length + right.length) && names.has(left + right)),
 	);
 	return { type: model.type, ...model.settings, unk_token: unknown, vocab, merges };
 }

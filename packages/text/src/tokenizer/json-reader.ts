@@ -38,10 +38,15 @@ export class JsonReader {
 		return value;
 	}
 
-	/** A token id. 2^24 is far above every real vocabulary and keeps the tables small. */
-	tokenId(value: unknown, where: string): number {
+	/**
+	 * A token id. 2^24 is far above every real vocabulary and keeps the tables small.
+	 * @param where as a function where there are very many, for only a bad one to be described
+	 */
+	tokenId(value: unknown, where: string | (() => string)): number {
 		if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value >= 1 << 24)
-			this.fail(`${where} must be a token id, a whole number below 2^24`);
+			this.fail(
+				`${typeof where === "string" ? where : where()} must be a token id, a whole number below 2^24`,
+			);
 		return value;
 	}
 

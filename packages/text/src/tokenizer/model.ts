@@ -39,9 +39,11 @@ function parseBpe(read: JsonReader, model: JsonObject): TokenizerModel {
 	if (suffix !== null) read.string(suffix, "model.end_of_word_suffix");
 	const merges = read.array(model["merges"], "model.merges").map((entry, index) => {
 		const merge = parseMerge(read, entry, index);
-		for (const token of [...merge, merge[0] + merge[1]])
-			if (!vocab.has(token))
-				read.fail(`model.merges[${index}] needs the token ${JSON.stringify(token)}, not in the vocabulary`);
+		const [left, right] = merge;
+		if (!vocab.has(left) || !vocab.has(right) || !vocab.has(left + right)) {
+			const unknown = [left, right, left + right].find((token) => !vocab.has(token));
+			read.fail(`model.merges[${index}] needs the token ${JSON.stringify(unknown)}, not in the vocabulary`);
+		}
 		return merge;
 	});
 	return {
@@ -100,8 +102,9 @@ function parseUnigram(read: JsonReader, model: JsonObject): TokenizerModel {
 function parseVocab(read: JsonReader, value: unknown): Map<string, number> {
 	const vocab = new Map<string, number>();
 	const ids = new Set<number>();
-	for (const [token, entry] of Object.entries(read.object(value, "model.vocab"))) {
-		const id = read.tokenId(entry, `model.vocab[${JSON.stringify(token)}]`);
+	const object = read.object(value, "model.vocab");
+	for (const token of Object.keys(object)) {
+		const id = read.tokenId(object[token], () => `model.vocab[${JSON.stringify(token)}]`);
 		if (ids.has(id)) read.fail(`two tokens of model.vocab have the id ${id}`);
 		ids.add(id);
 		vocab.set(token, id);

@@ -1,112 +1,91 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError, invalidArgument } from "@dyn/common";
 import type { Model } from "tokenizers";
-import { decodeTokens } from "../stream/streaming-detokenizer.js";
-import { ByteTable } from "./byte-table.js";
 import { ControlTokenText } from "./control-token-text.js";
-import { guardDocument } from "./guarded-document.js";
+import { type GuardedDocument, guardDocument } from "./guarded-document.js";
 import type { SurroundingIds } from "./post-processor.js";
-import {
-	type DecodeOptions,
-	type EncodeOptions,
-	MAX_TEXT_LENGTH,
-	type Tokenizer,
-	type TokenizerInfo,
-} from "./tokenizer.js";
+import { type TokenizerSource, TokenTable } from "./token-table.js";
+import { type EncodeOptions, MAX_TEXT_LENGTH, type Tokenizer } from "./tokenizer.js";
 import type { TokenizerDocument } from "./tokenizer-document.js";
 
 /** The part of the native tokenizer (npm `tokenizers`) that is used. */
 interface NativeEncoder {
 	encode(text: string, pair: null, options: { addSpecialTokens: boolean }): Promise<{ getIds(): number[] }>;
-}
-
-export interface NativeTokenizerOptions {
-	readonly path: string;
-	readonly format: TokenizerInfo["format"];
-	readonly bosTokenId: number | null;
-	readonly eosTokenIds: readonly number[];
+	setModel(model: Model): void;
 }
 
 /** @throws DynError MODEL_FORMAT when the native tokenizer refuses the document. */
 export async function createNativeTokenizer(
 	document: TokenizerDocument,
-	options: NativeTokenizerOptions,
+	source: TokenizerSource,
 ): Promise<Tokenizer> {
-	const { Tokenizer: Native } = await import("tokenizers");
+	const guarded = guardDocument(document);
 	try {
-		const { json, model, names } = guardDocument(document);
-		const native = Native.fromString(json);
-		const uncached = await withoutCache(document, model);
-		if (uncached) native.setModel(uncached);
-		return new NativeTokenizer(native, document, names, options);
+		return new NativeTokenizer(await createEncoder(guarded), guarded, document, source);
 	} catch (error) {
 		throw new DynError("MODEL_FORMAT", `${document.source}: ${(error as Error).message}`, { cause: error });
 	}
 }
 
 /**
- * The model of a BPE document without the cache of 10,000 words that one read from a file has: that grows by some 3 KB
- * per prompt until it holds 100 MB, and real text is segmented as fast without it. Null where the native tokenizer
- * offers no such choice: a model that skips its merges, and other kinds, which have no cache or a smaller one.
+ * A BPE model that is read from a document gets a cache of 10,000 words, which grows by some 3 KB per prompt until it
+ * holds 100 MB, and real text is segmented as fast without it. So it is put into a tokenizer that was read without it:
+ * its added tokens are all that such a document needs. A model that skips its merges offers no such choice; other
+ * kinds have no cache or a smaller one.
  */
-async function withoutCache(
-	{ model: { type, settings } }: TokenizerDocument,
-	guarded: Readonly<Record<string, unknown>>,
-): Promise<Model | null> {
-	if (type !== "BPE" || settings["ignore_merges"]) return null;
-	const { BPE } = await import("tokenizers");
-	return BPE.init(guarded["vocab"] as Record<string, number>, guarded["merges"] as [string, string][], {
-		cacheCapacity: 0,
-		fuseUnk: settings["fuse_unk"] as boolean,
-		byteFallback: settings["byte_fallback"] as boolean,
-		...(guarded["unk_token"] === null ? {} : { unkToken: guarded["unk_token"] as string }),
-		...(settings["end_of_word_suffix"] === null
-			? {}
-			: { endOfWordSuffix: settings["end_of_word_suffix"] as string }),
+async function createEncoder({ addedTokens, pipeline, model }: GuardedDocument): Promise<NativeEncoder> {
+	const { BPE, Tokenizer: Native } = await import("tokenizers");
+	const read = (model: object): NativeEncoder =>
+		Native.fromString(
+			JSON.stringify({
+				version: "1.0",
+				truncation: null,
+				padding: null,
+				added_tokens: addedTokens,
+				...pipeline,
+				post_processor: null,
+				decoder: null,
+				model,
+			}),
+		);
+	if (model["type"] !== "BPE" || model["ignore_merges"]) return read(model);
+	const { vocab, merges, ...settings } = model;
+	const native = read({
+		...settings,
+		unk_token: null,
+		vocab: Object.fromEntries(addedTokens.map(({ content, id }) => [content, id])),
+		merges: [],
 	});
+	native.setModel(
+		BPE.init(vocab as Record<string, number>, merges as [string, string][], {
+			cacheCapacity: 0,
+			fuseUnk: settings["fuse_unk"] as boolean,
+			byteFallback: settings["byte_fallback"] as boolean,
+			...(settings["unk_token"] === null ? {} : { unkToken: settings["unk_token"] as string }),
+			...(settings["end_of_word_suffix"] === null
+				? {}
+				: { endOfWordSuffix: settings["end_of_word_suffix"] as string }),
+		}),
+	);
+	return native;
 }
 
-/** Encodes with the native tokenizer, decodes with a byte table. */
-class NativeTokenizer implements Tokenizer {
-	readonly info: TokenizerInfo;
-	readonly vocabSize: number;
-	readonly bosTokenId: number | null;
-	readonly eosTokenIds: readonly number[];
+/** Encodes with the native tokenizer. */
+class NativeTokenizer extends TokenTable implements Tokenizer {
 	readonly #native: NativeEncoder;
 	readonly #controlText: ControlTokenText;
 	readonly #surrounding: SurroundingIds;
-	readonly #bytes: ByteTable;
-	readonly #ids: Map<string, number>;
-	/** 1 for control tokens. */
-	readonly #special: Uint8Array;
 
 	constructor(
 		native: NativeEncoder,
+		{ names }: GuardedDocument,
 		document: TokenizerDocument,
-		names: ReadonlyMap<string, string>,
-		options: NativeTokenizerOptions,
+		source: TokenizerSource,
 	) {
-		const { addedTokens, model, decoder } = document;
+		super(document, source);
 		this.#native = native;
-		this.#controlText = new ControlTokenText(addedTokens, names);
+		this.#controlText = new ControlTokenText(document.addedTokens, names);
 		this.#surrounding = document.surrounding;
-		this.#bytes = new ByteTable(document);
-		this.#ids = new Map(model.vocab);
-		this.#special = new Uint8Array(this.#bytes.size);
-		for (const { content, id, special } of addedTokens) {
-			this.#ids.set(content, id);
-			if (special) this.#special[id] = 1;
-		}
-		this.vocabSize = this.#bytes.size;
-		this.bosTokenId = options.bosTokenId;
-		this.eosTokenIds = options.eosTokenIds;
-		this.info = {
-			path: options.path,
-			format: options.format,
-			model: model.type,
-			leadingSpace: decoder.leadingSpace,
-			specialTokens: addedTokens.filter((token) => token.special).map((token) => token.content),
-		};
 	}
 
 	async encode(text: string, options: EncodeOptions = {}): Promise<Uint32Array> {
@@ -123,21 +102,5 @@ class NativeTokenizer implements Tokenizer {
 		if (options.addSpecialTokens === false || before.length + after.length === 0)
 			return Uint32Array.from(ids);
 		return Uint32Array.from([...before, ...ids, ...after]);
-	}
-
-	decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
-		return decodeTokens(this, ids, options);
-	}
-
-	tokenBytes(id: number): Uint8Array {
-		return this.#bytes.get(id);
-	}
-
-	isSpecial(id: number): boolean {
-		return this.#special[id] === 1;
-	}
-
-	idOf(token: string): number | undefined {
-		return this.#ids.get(token);
 	}
 }

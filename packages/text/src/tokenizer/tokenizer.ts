@@ -33,19 +33,14 @@ export interface TokenizerInfo {
 	readonly specialTokens: readonly string[];
 }
 
-/** Text to token ids and back, for one model. Safe to share between requests. */
-export interface Tokenizer {
+/** What the token ids of one model stand for: token ids to text. */
+export interface TokenTexts {
 	readonly info: TokenizerInfo;
 	/** One more than the largest token id. */
 	readonly vocabSize: number;
 	readonly bosTokenId: number | null;
 	/** Every token that ends a generation; empty when the model names none. */
 	readonly eosTokenIds: readonly number[];
-	/**
-	 * Tokenizes on a libuv thread. Lone surrogates count as U+FFFD.
-	 * @throws DynError INVALID_ARGUMENT when the text is longer than `MAX_TEXT_LENGTH`.
-	 */
-	encode(text: string, options?: EncodeOptions): Promise<Uint32Array>;
 	/** The text of all `ids`; bytes that are not UTF-8 become U+FFFD, unknown ids stand for nothing. */
 	decode(ids: ArrayLike<number>, options?: DecodeOptions): string;
 	/** The bytes a token stands for; a view, do not write to it. Empty for an unknown id. */
@@ -53,6 +48,15 @@ export interface Tokenizer {
 	isSpecial(id: number): boolean;
 	/** The id of a token given as the vocabulary spells it (`Ġthe`, `▁the`, `<|im_end|>`). */
 	idOf(token: string): number | undefined;
+}
+
+/** Text to token ids and back, for one model. Safe to share between requests. */
+export interface Tokenizer extends TokenTexts {
+	/**
+	 * Tokenizes on a libuv thread. Lone surrogates count as U+FFFD.
+	 * @throws DynError INVALID_ARGUMENT when the text is longer than `MAX_TEXT_LENGTH`.
+	 */
+	encode(text: string, options?: EncodeOptions): Promise<Uint32Array>;
 }
 
 /**

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DynError } from "@dyn/common";
 import { createGrammarThread, createVocabulary } from "@dyn/logits/grammar";
-import { loadTokenizer } from "@dyn/text";
+import { loadTokenTexts } from "@dyn/text";
 import type { Grammars } from "./guided-choice.js";
 import type { EmbeddedEngineOptions } from "./options.js";
 
@@ -10,10 +10,10 @@ const NO_TEXT = new Uint8Array(0);
 /** Grammars over the model's own vocabulary; null when the checkpoint has no tokenizer that can be read. */
 export async function openGrammars({ modelPath, logger }: EmbeddedEngineOptions): Promise<Grammars | null> {
 	try {
-		const tokenizer = await loadTokenizer(modelPath);
-		const ends = new Set(tokenizer.eosTokenIds);
-		const vocabulary = createVocabulary(tokenizer.vocabSize, (id) =>
-			tokenizer.isSpecial(id) || ends.has(id) ? NO_TEXT : tokenizer.tokenBytes(id),
+		const tokens = await loadTokenTexts(modelPath);
+		const ends = new Set(tokens.eosTokenIds);
+		const vocabulary = createVocabulary(tokens.vocabSize, (id) =>
+			tokens.isSpecial(id) || ends.has(id) ? NO_TEXT : tokens.tokenBytes(id),
 		);
 		return { vocabulary, texts: createGrammarThread({ vocabulary }) };
 	} catch (error) {

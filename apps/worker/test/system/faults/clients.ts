@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { DynProcess } from "../../dyn-process.js";
+import { eventually } from "../../server-process.js";
 import { type StreamBody, type StreamEnd, streamOnce } from "./streams.js";
 
 /** Clients that ask the same again and again, each once it has its last answer. */
@@ -16,6 +17,11 @@ export class Clients {
 				while (!this.#stopped) this.ends.push(await streamOnce(frontend, body));
 			}),
 		);
+	}
+
+	/** Resolves once there are `count` ends, answers or failures: a slow machine needs longer for them. */
+	async untilEnds(count: number): Promise<void> {
+		await eventually(`${count} answers`, async () => this.ends.length >= count, 60_000);
 	}
 
 	/** Resolves once everybody has the last answer. */
