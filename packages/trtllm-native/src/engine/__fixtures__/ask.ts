@@ -40,3 +40,22 @@ export async function codeOf(work: Promise<unknown>): Promise<string | null> {
 		(error: { code?: string }) => error.code ?? String(error),
 	);
 }
+
+/** Asks, and resolves when the request's first output is there; the rest is in `done`. */
+export async function begin(
+	engine: Engine,
+	request: GenerateRequest,
+	signal: AbortSignal = new AbortController().signal,
+): Promise<{ readonly iterator: AsyncIterator<EngineOutput>; readonly done: Promise<EngineOutput[]> }> {
+	const iterator = engine.generate(request, createRequestContext({ signal }))[Symbol.asyncIterator]();
+	const first = await iterator.next();
+	const done = (async () => {
+		const outputs = [first.value!];
+		for (let next = await iterator.next(); !next.done; next = await iterator.next()) outputs.push(next.value);
+		return outputs;
+	})();
+	return { iterator, done };
+}
+
+/** The load of an engine that holds nothing. */
+export const idle = { runningSequences: 0, waitingSequences: 0, activeKvBlocks: 0 };
