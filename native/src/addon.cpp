@@ -5,6 +5,9 @@
 #include <limits>
 
 #include "arguments.h"
+#include "results.h"
+#include "sampler_arguments.h"
+#include "step_arguments.h"
 
 namespace dyn {
 namespace {
@@ -136,18 +139,9 @@ private:
       step.tokens.assign(tokens.Data(), tokens.Data() + tokens.ElementLength());
       step.blocks.assign(blocks.Data(), blocks.Data() + blocks.ElementLength());
       step.targets.assign(targets.Data(), targets.Data() + targets.ElementLength());
-      validate(env, e, header, step);
+      addShares(env, e, header, step);
       return begin(env, false, [&](Engine::Done done) { e.step(std::move(step), std::move(done)); });
     });
-  }
-
-  static constexpr size_t kHeaderFields = 9;
-
-  static std::shared_ptr<const Adapter> adapterOf(Napi::Env env, const Engine& e, uint32_t id) {
-    if (id == 0) return nullptr;
-    const auto found = e.adapters().find(id);
-    if (found == e.adapters().end()) refuse(env, "adapter " + std::to_string(id) + " is not loaded");
-    return found->second;
   }
 
   // loadAdapter(id, parts): what an adapter adds, for this engine and all that share its weights. Also while a step runs.
@@ -174,37 +168,6 @@ private:
   // A step that runs keeps what it uses.
   void unloadAdapter(const Napi::CallbackInfo& info) { loadedEngine(info.Env()).adapters().erase(integerOf<uint32_t>(info[0], "id", 1)); }
 
-  static void validate(Napi::Env env, Engine& e, const Napi::Uint32Array& header, Step& step) {
-    const EngineOptions& options = e.options();
-    if (header.ElementLength() == 0 || header.ElementLength() % kHeaderFields != 0) refuse(env, "a step needs at least one sequence");
-    if (step.tokens.size() > size_t(options.maxRows)) refuse(env, "a step has " + std::to_string(step.tokens.size()) + " rows; the limit is " + std::to_string(options.maxRows));
-    size_t row = 0, block = 0, target = 0, allDrafts = 0;
-    std::vector<bool> used(size_t(options.maxSequences));
-    for (size_t i = 0; i < header.ElementLength(); i += kHeaderFields) {
-      const uint32_t slot = header[i], position = header[i + 1], count = header[i + 2], blockCount = header[i + 3], output = header[i + 4], drafts = header[i + 5], targets = header[i + 6], top = header[i + 7], adapter = header[i + 8];
-      const std::string who = "sequence in slot " + std::to_string(slot);
-      if (slot >= uint32_t(options.maxSequences) || used[slot]) refuse(env, who + ": no such slot, or twice in a step");
-      used[slot] = true;
-      if (count == 0 || count > step.tokens.size() - row || blockCount > step.blocks.size() - block || output > 3) refuse(env, who + ": malformed share");
-      if (uint64_t(position) + count > uint64_t(options.spec.contextLength)) refuse(env, who + ": positions exceed the context");
-      if (uint64_t(blockCount) * kKvBlock < uint64_t(position) + count) refuse(env, who + ": blocks do not cover its positions");
-      if (drafts > 0 && (output != Share::Sample || drafts >= count)) refuse(env, who + ": guesses must follow a token, and be sampled after");
-      if ((allDrafts += drafts) > size_t(options.maxDrafts)) refuse(env, "a step has more than " + std::to_string(options.maxDrafts) + " guesses");
-      if (targets > count || targets > step.targets.size() - target || top > 20) refuse(env, who + ": more targets than tokens, or more than 20 alternatives");
-      if (output == Share::Sample && !e.slotOpen(int(slot))) refuse(env, who + ": the slot is not open");
-      step.shares.push_back({int(slot), int(position), int(row), int(count), block, blockCount, Share::Output(output), int(drafts), target, int(targets), int(top), adapterOf(env, e, adapter)});
-      row += count;
-      block += blockCount;
-      target += targets;
-    }
-    if (row != step.tokens.size() || block != step.blocks.size() || target != step.targets.size()) refuse(env, "tokens, blocks or targets do not belong to any sequence");
-    for (const std::vector<uint32_t>* ids : {&step.tokens, &step.targets})
-      for (uint32_t token : *ids)
-        if (token >= uint32_t(options.spec.vocabSize)) refuse(env, "token id " + std::to_string(token) + " is not in the vocabulary");
-    for (uint32_t id : step.blocks)
-      if (id >= uint32_t(options.numBlocks)) refuse(env, "KV block " + std::to_string(id) + " does not exist");
-  }
-
   void cancelStep(const Napi::CallbackInfo&) {
     if (engine_ && running_) engine_->cancelStep();
   }
@@ -212,34 +175,7 @@ private:
   void openSlot(const Napi::CallbackInfo& info) {
     Engine& e = idleEngine(info.Env());
     const int slot = slotOf(info);
-    const Napi::Object from = info[1].ToObject();
-    SamplerParams params;
-    params.temperature = float(finiteOf(from, "temperature"));
-    params.topK = countOf(from, "topK");
-    params.topP = float(finiteOf(from, "topP"));
-    params.minP = float(finiteOf(from, "minP"));
-    params.presencePenalty = finiteOf(from, "presencePenalty");
-    params.frequencyPenalty = finiteOf(from, "frequencyPenalty");
-    params.repetitionPenalty = finiteOf(from, "repetitionPenalty");
-    params.seed = uint64_t(integerOf<uint32_t>(from.Get("seedHigh"), "seedHigh")) << 32 | integerOf<uint32_t>(from.Get("seedLow"), "seedLow");
-    params.minTokens = countOf(from, "minTokens");
-    params.logprobs = integerOf(from.Get("logprobs"), "logprobs", -1, 20);
-    const auto idsIn = [&](const Napi::Value& value, const char* name) {
-      const Napi::Uint32Array array = idsOf(value, name);
-      for (size_t i = 0; i < array.ElementLength(); i++)
-        if (array[i] >= uint32_t(e.options().spec.vocabSize)) refuse(info.Env(), std::string(name) + ": token id " + std::to_string(array[i]) + " is not in the vocabulary");
-      return std::vector<uint32_t>(array.Data(), array.Data() + array.ElementLength());
-    };
-    params.biasIds = idsIn(from.Get("biasIds"), "biasIds");
-    params.suppressIds = idsIn(from.Get("suppressIds"), "suppressIds");
-    const Napi::Value words = from.Get("badWords");
-    for (uint32_t i = 0; words.IsArray() && i < words.As<Napi::Array>().Length(); i++) {
-      params.badWords.push_back(idsIn(words.As<Napi::Array>().Get(i), "badWords"));
-      if (params.badWords.back().empty()) refuse(info.Env(), "badWords has a word without tokens");
-    }
-    const Napi::Float32Array values = floatsOf(from.Get("biasValues"), "biasValues");
-    params.biasValues.assign(values.Data(), values.Data() + values.ElementLength());
-    if (params.biasValues.size() != params.biasIds.size()) refuse(info.Env(), "biasIds and biasValues differ in length");
+    SamplerParams params = samplerParamsOf(info[1].ToObject(), e.options().spec.vocabSize);
     const Napi::Uint32Array context = idsOf(info[2], "context");
     const size_t generated = integerOf<uint32_t>(info[3], "generated");
     if (generated > context.ElementLength()) refuse(info.Env(), "more tokens generated than the context holds");
@@ -319,47 +255,6 @@ private:
     if (running_) refuse(info.Env(), "a step is running: cancel it and wait");
     stop();
   }
-
-  // {cancelled, elapsedMs, scores, and the sampled tokens}
-  static Napi::Value toJs(Napi::Env env, const StepOutcome& outcome) {
-    Napi::Object result = toJs(env, outcome.sampled);
-    result.Set("cancelled", outcome.cancelled);
-    result.Set("elapsedMs", outcome.elapsedMs);
-    result.Set("scores", outcome.scores.empty() ? env.Null() : toJs(env, outcome.scores));
-    return result;
-  }
-
-  // {slots, tokenIds, logprobs, topCounts, topIds, topLogprobs}
-  static Napi::Object toJs(Napi::Env env, const std::vector<Sampled>& tokens) {
-    const size_t n = tokens.size();
-    size_t alternatives = 0;
-    for (const Sampled& s : tokens) alternatives += s.topIds.size();
-    Napi::Uint32Array slots = Napi::Uint32Array::New(env, n), ids = Napi::Uint32Array::New(env, n), counts = Napi::Uint32Array::New(env, n);
-    Napi::Float64Array logprobs = Napi::Float64Array::New(env, n);
-    Napi::Uint32Array topIds = Napi::Uint32Array::New(env, alternatives);
-    Napi::Float32Array topLogprobs = Napi::Float32Array::New(env, alternatives);
-    size_t at = 0;
-    for (size_t i = 0; i < n; i++) {
-      const Sampled& s = tokens[i];
-      slots[i] = s.slot;
-      ids[i] = s.tokenId;
-      logprobs[i] = s.logprob;
-      counts[i] = uint32_t(s.topIds.size());
-      for (size_t k = 0; k < s.topIds.size(); k++, at++) {
-        topIds[at] = s.topIds[k];
-        topLogprobs[at] = s.topLogprobs[k];
-      }
-    }
-    Napi::Object result = Napi::Object::New(env);
-    result.Set("slots", slots);
-    result.Set("tokenIds", ids);
-    result.Set("logprobs", logprobs);
-    result.Set("topCounts", counts);
-    result.Set("topIds", topIds);
-    result.Set("topLogprobs", topLogprobs);
-    return result;
-  }
-  static Napi::Error toJs(Napi::Env env, const std::string& code, const std::string& message) { return dyn::toJs(env, code, message); }
 
   Napi::Env env_;
   std::unique_ptr<Engine> engine_;

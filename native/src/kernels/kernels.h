@@ -115,7 +115,7 @@ struct Kernels {
   // Bytes of a head's storage in a block: K and V of 32 tokens.
   size_t (*kvHeadBytes)(int headDim, bool kvF32);
   // Writes one token's key and value (f32, headDim each) at `slot` (0..31) of a block. Storage is f32, or f16, or fixed point of
-  // 12 bits a number (attention_fixed.inl.h).
+  // 12 bits a number (fixed_kv.inl.h).
   void (*writeKv)(uint8_t* kvHead, int slot, const float* k, const float* v, int headDim, bool kvF32);
   void (*attention)(const AttentionJob& job, bool kvF32);
 
