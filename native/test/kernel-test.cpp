@@ -189,6 +189,47 @@ void testRows(const Kernels& kernels) {
   }
 }
 
+// x times an orthonormal Hadamard matrix, chunk by chunk.
+void rotate(float* x, int dim) {
+  const int chunk = dim & -dim;
+  for (int apart = 1; apart < chunk; apart *= 2)
+    for (int d = 0; d < dim; d++)
+      if (!(d & apart)) {
+        const float a = x[d], b = x[d + apart];
+        x[d] = (a + b) * std::sqrt(0.5f);
+        x[d + apart] = (a - b) * std::sqrt(0.5f);
+      }
+}
+
+// Keys of which one dimension has far more than the others, as those of some models, and queries that have little of it.
+void testOutlier(const Kernels& kernels, int dim) {
+  const size_t blockBytes = kernels.kvHeadBytes(dim, false);
+  Aligned kv(blockBytes);
+  std::memset(kv.data, 0, blockBytes);
+  std::vector<float> keys(size_t(kKvBlock) * dim), values(keys.size()), q(static_cast<size_t>(dim)), out(q.size());
+  for (std::vector<float>* all : {&keys, &values, &q})
+    for (float& x : *all) x = normal();
+  for (int t = 0; t < kKvBlock; t++) keys[size_t(t) * dim + 5] = 400 + normal();
+  q[5] = 0.01f;
+  for (int t = 0; t < kKvBlock; t++) kernels.writeKv(kv.data, t, &keys[size_t(t) * dim], &values[size_t(t) * dim], dim, false);
+  const uint32_t block = 0;
+  const float scale = 1 / std::sqrt(float(dim));
+  kernels.attention({q.data(), size_t(dim), out.data(), size_t(dim), 1, kKvBlock - 1, 1, dim, scale, &block, kv.data, blockBytes}, false);
+  std::vector<double> p(kKvBlock);
+  double top = -1e30, total = 0, worst = 0;
+  for (size_t t = 0; t < p.size(); t++) {
+    for (int d = 0; d < dim; d++) p[t] += double(q[size_t(d)]) * keys[t * size_t(dim) + size_t(d)];
+    top = std::max(top, p[t] *= scale);
+  }
+  for (double& x : p) total += x = std::exp(x - top);
+  for (int d = 0; d < dim; d++) {
+    double sum = 0;
+    for (size_t t = 0; t < p.size(); t++) sum += p[t] / total * values[t * size_t(dim) + size_t(d)];
+    worst = std::max(worst, std::fabs(out[size_t(d)] - sum));
+  }
+  expect(worst < 0.012, std::string(kernels.name) + " attention with an outlier, dim " + std::to_string(dim) + ", is off by " + std::to_string(worst));
+}
+
 // The last `rows` of so many tokens.
 void testAttention(const Kernels& kernels, int dim, int group, bool kvF32, int tokens, int rows) {
   const std::string who = std::string(kernels.name) + " attention dim " + std::to_string(dim) + " group " + std::to_string(group) + (kvF32 ? " f32" : "") + " of " + std::to_string(tokens);
@@ -216,6 +257,7 @@ void testAttention(const Kernels& kernels, int dim, int group, bool kvF32, int t
       }
       constexpr float units = 2039;
       for (int d = 0; isFixed && d < dim; d++) one[d] = std::nearbyint(one[d] * (units / most)) * (most / units);
+      if (isFixed && all == &keys) rotate(one, dim); // and back, when they are written
     }
   for (int t = 0; t < tokens; t++) kernels.writeKv(kv.data + table[t / kKvBlock] * blockBytes, t % kKvBlock, &keys[size_t(t) * dim], &values[size_t(t) * dim], dim, kvF32);
   const size_t stride = size_t(group) * dim;
@@ -274,12 +316,13 @@ int main() {
     for (int cols : {512, 544, 2080}) testMatrices(*kernels, cols); // an odd number of groups, more than 32 bits hold the sums of
     for (int code : {125 * 256 + 127, 125 * 256 + 128}) testLargest(*kernels, code);
     testRows(*kernels);
-    for (int dim : {16, 64, 128, 256})
+    for (int dim : {16, 64, 96, 128, 256})
       for (int group : {1, 2, 3, 8})
         for (bool kvF32 : {false, true}) testAttention(*kernels, dim, group, kvF32, 107, 40);
     for (bool kvF32 : {false, true}) // rows on both sides of a partition's end
       for (int dim : {64, 128}) testAttention(*kernels, dim, 3, kvF32, 1047, 40);
     testAttention(*kernels, 64, 3, false, 32768, 2);
+    for (int dim : {64, 128}) testOutlier(*kernels, dim);
   }
   std::printf("kernels: %d checks, %d failures\n", checks, failures);
   return failures == 0 ? 0 : 1;

@@ -23,7 +23,9 @@ struct FixedQueries {
     first = from, count = number, mostVisible = 0;
     for (int i = 0; i < count; i++) {
       const int row = (first + i) / job.group, head = (first + i) % job.group, dim = job.headDim;
-      const float* q = job.q + size_t(row) * job.qStride + size_t(head) * size_t(dim);
+      alignas(64) float q[kLargestHeadDim];
+      __builtin_memcpy(q, job.q + size_t(row) * job.qStride + size_t(head) * size_t(dim), size_t(dim) * sizeof(float));
+      rotate(q, dim);
       const float magnitude = largestMagnitude(q, dim);
       const F inverse = splat(magnitude > 0 ? kLargestCode / magnitude : 0.0f);
       I total = zeroInt(); // of codes and of their high bytes

@@ -26,6 +26,46 @@ struct FixedHead {
 
 size_t fixedKvHeadBytes(int headDim, bool kvF32) { return isFixedKv(headDim, kvF32) ? FixedHead{headDim}.bytes() : kvHeadBytes(headDim, kvF32); }
 
+// x times the Hadamard matrix of 16 * Registers rows, over the square root of their number.
+template <int Registers>
+inline void rotateChunk(float* x) {
+  F part[Registers];
+#pragma GCC unroll 16
+  for (int r = 0; r < Registers; r++) part[r] = load(x + 16 * r);
+#pragma GCC unroll 4
+  for (int apart = 1; apart < Registers; apart *= 2)
+#pragma GCC unroll 16
+    for (int r = 0; r < Registers; r++)
+      if ((r & apart) == 0) {
+        const F a = part[r], b = part[r + apart];
+        part[r] = add(a, b);
+        part[r + apart] = sub(a, b);
+      }
+  const F once = splat(1 / __builtin_sqrtf(16 * Registers));
+  const auto signs = [](int apart) { return _mm512_mask_blend_ps(__mmask16(apart == 1 ? 0xaaaa : apart == 2 ? 0xcccc : apart == 4 ? 0xf0f0 : 0xff00), splat(1), splat(-1)); };
+#pragma GCC unroll 16
+  for (int r = 0; r < Registers; r++) {
+    F a = part[r];
+    a = fma(a, signs(1), _mm512_permute_ps(a, 0xb1));
+    a = fma(a, signs(2), _mm512_permute_ps(a, 0x4e));
+    a = fma(a, signs(4), _mm512_shuffle_f32x4(a, a, 0xb1));
+    a = fma(a, signs(8), _mm512_shuffle_f32x4(a, a, 0x4e));
+    store(x + 16 * r, mul(a, once));
+  }
+}
+
+// Spreads what a few dimensions of a key have far more of than others over all, so that one scale does for them: by the largest
+// power of two that divides their number. Rotated queries and keys have the products that they had.
+inline void rotate(float* x, int dim) {
+  const int chunk = dim & -dim;
+  for (int d = 0; d < dim; d += chunk) switch (chunk) {
+    case 32: rotateChunk<2>(x + d); break;
+    case 64: rotateChunk<4>(x + d); break;
+    case 128: rotateChunk<8>(x + d); break;
+    default: rotateChunk<16>(x + d);
+  }
+}
+
 // x = scale * (16 * high + low), low -8 .. 7; returns the scale.
 inline float splitKv(const float* x, int dim, int8_t* high, int8_t* low) {
   const float magnitude = largestMagnitude(x, dim);
@@ -50,7 +90,10 @@ void writeFixedKv(uint8_t* kvHead, int slot, const float* k, const float* v, int
   };
   const auto put = [](uint8_t* to, auto value) { __builtin_memcpy(to, &value, sizeof(value)); };
 
-  const float keyScale = splitKv(k, headDim, high, low);
+  alignas(64) float rotated[kLargestHeadDim];
+  __builtin_memcpy(rotated, k, size_t(headDim) * sizeof(float));
+  rotate(rotated, headDim);
+  const float keyScale = splitKv(rotated, headDim, high, low);
   uint8_t* keyHigh = kvHead + at.keyHigh(slot / 16) + slot % 16 * 4;
   uint8_t* keyLow = kvHead + at.keyLow(slot / 16) + slot % 16 * 4;
   for (int d = 0; d < headDim; d += 4) put(keyHigh + d * 16, four(high + d) ^ 0x80808080u);

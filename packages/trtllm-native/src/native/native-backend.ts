@@ -110,7 +110,7 @@ class NativeBackend implements ForwardBackend {
 			threads: info.threads,
 			weightBytes: info.weightBytes,
 			kvBlockBytes: info.kvBlockBytes,
-			kvLayout: `native-${info.isa}`,
+			kvLayout: `native-${info.isa}-2`, // counts what bytes of the same number have meant
 			scoresPrompts: true,
 		};
 	}
