@@ -21,8 +21,7 @@ export async function loadTokenizer(path: string): Promise<Tokenizer> {
 }
 
 /**
- * What the tokens of a model stand for, for those who have no text to tokenize: half the time and memory of its
- * tokenizer.
+ * What the tokens of a model stand for, for those who have no text to tokenize: spares them the native tokenizer.
  * @throws DynError as `loadTokenizer` does
  */
 export async function loadTokenTexts(path: string): Promise<TokenTexts> {
