@@ -19,8 +19,9 @@ import { loadEverything } from "./load-everything.mjs";
 import { seededRandom } from "./mutate.mjs";
 import { mutateFile } from "./mutate-file.mjs";
 
-/** CPU time of one case, s, and memory that it may take: no seed is larger than 100 kB. */
-const MOST_SECONDS = 1;
+/** A template that takes nearly as many steps as one may: what nothing else may take much longer than. */
+const COSTLIEST_TEMPLATE = "{% for x in range(99999) %}{{ x }}{% endfor %}";
+/** Memory that a case may take: no seed is larger than 100 kB. */
 const MOST_BYTES = 256 * 2 ** 20;
 
 const [seeds, first, last] = process.argv.slice(2);
@@ -55,6 +56,12 @@ const gguf = {
 		),
 };
 
+const costliest = join(work, "costliest");
+cpSync(join(seeds, "folder-sharded"), costliest, { recursive: true });
+writeFileSync(join(costliest, "chat_template.jinja"), COSTLIEST_TEMPLATE);
+/** CPU time that a case may take, s: a slow machine needs longer for the same steps. */
+const mostSeconds = Math.max(1, 2 * (await timed(costliest, cache)).cpu);
+
 for (let number = Number(first); number < Number(last); number++) {
 	process.send({ begins: number });
 	const name = names[number % names.length];
@@ -64,29 +71,29 @@ for (let number = Number(first); number < Number(last); number++) {
 	let problem = null;
 	let seconds = 0;
 	try {
-		const { outcomes, cpu } = await timed(cache);
+		const { outcomes, cpu } = await timed(join(work, name), cache);
 		// A machine that stands still for a moment is slow once, a bad reader is slow again.
-		seconds = cpu > MOST_SECONDS ? (await timed(join(work, `cache-${number}`))).cpu : cpu;
+		seconds = cpu > mostSeconds ? (await timed(join(work, name), join(work, `cache-${number}`))).cpu : cpu;
 		process.send({ ended: number, name, outcomes });
 	} catch (error) {
 		problem = error.message;
 	}
 	const grown = Math.max(process.memoryUsage.rss(), process.resourceUsage().maxRSS * 1024) - before;
-	if (problem === null && seconds > MOST_SECONDS) problem = `took ${seconds.toFixed(1)} s of CPU time`;
+	if (problem === null && seconds > mostSeconds) problem = `took ${seconds.toFixed(1)} s of CPU time`;
 	if (problem === null && grown > MOST_BYTES) problem = `took ${Math.round(grown / 2 ** 20)} MiB`;
 	if (problem !== null)
 		process.send({ problem, number, name, keep: process.env.FUZZ_KEEP && keep(name, number) });
 	change?.undo();
-
-	async function timed(cache) {
-		const began = process.cpuUsage();
-		const outcomes = await loadEverything(join(work, name), cache);
-		const { user, system } = process.cpuUsage(began);
-		return { outcomes, cpu: (user + system) / 1e6 };
-	}
 }
 rmSync(work, { recursive: true, force: true });
 process.disconnect();
+
+async function timed(path, cache) {
+	const began = process.cpuUsage();
+	const outcomes = await loadEverything(path, cache);
+	const { user, system } = process.cpuUsage(began);
+	return { outcomes, cpu: (user + system) / 1e6 };
+}
 
 /** Puts something else in the place of one file. */
 function changeOf(name, random) {

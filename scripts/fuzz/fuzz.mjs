@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Feeds damaged model files to everything that reads them, in processes of their own: no crash, no second of CPU time, no
-// quarter of a gigabyte, and always a DynError. The same numbers make the same files.
+// Feeds damaged model files to everything that reads them, in processes of their own: no crash, no more CPU time than
+// a second or twice the costliest template, no quarter of a gigabyte, and always a DynError. The same numbers make the same files.
 //   node scripts/fuzz/fuzz.mjs [--minutes 10] [--from 0] [--cases N] [--keep FOLDER]        needs a built workspace
 import { fork } from "node:child_process";
 import { readdirSync } from "node:fs";
@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 
 const seeds = fileURLToPath(new URL("seeds", import.meta.url));
 const child = fileURLToPath(new URL("fuzz-child.mjs", import.meta.url));
-/** By the clock, on a machine that may be busy with other things; within the process a second of CPU time is too much. */
+/** By the clock, on a machine that may be busy with other things; within the process CPU time counts. */
 const HANG_MS = 20_000;
 
 /**
