@@ -70,6 +70,7 @@ try {
 	);
 	const step = /installing|building|download|unpack|verify/;
 	if (!step.test(first.steps)) throw new Error("the first start did not say what it did");
+	if (second.ms >= 3000) throw new Error("the second start took 3 s and more");
 	if (step.test(second.steps)) throw new Error(`the second start did something again:\n${second.steps}`);
 } finally {
 	rmSync(work, { recursive: true, force: true });

@@ -201,6 +201,24 @@ void rotate(float* x, int dim) {
       }
 }
 
+// How far one query's attention to the first tokens is off at most.
+double attentionError(const float* out, const float* q, const std::vector<float>& keys, const std::vector<float>& values, size_t tokens, int dim, float scale) {
+  std::vector<double> p(tokens);
+  double top = -1e30, total = 0, worst = 0;
+  for (size_t t = 0; t < tokens; t++) {
+    for (int d = 0; d < dim; d++) p[t] += double(q[d]) * keys[t * size_t(dim) + size_t(d)];
+    top = std::max(top, p[t] *= scale);
+  }
+  for (double& x : p) total += x = std::exp(x - top);
+  for (int d = 0; d < dim; d++) {
+    double sum = 0;
+    for (size_t t = 0; t < tokens; t++) sum += p[t] / total * values[t * size_t(dim) + size_t(d)];
+    const double error = std::fabs(out[d] - sum);
+    worst = error <= worst ? worst : error; // NaN stays
+  }
+  return worst;
+}
+
 // Keys of which one dimension has far more than the others, as those of some models, and queries that have little of it.
 void testOutlier(const Kernels& kernels, int dim) {
   const size_t blockBytes = kernels.kvHeadBytes(dim, false);
@@ -215,18 +233,7 @@ void testOutlier(const Kernels& kernels, int dim) {
   const uint32_t block = 0;
   const float scale = 1 / std::sqrt(float(dim));
   kernels.attention({q.data(), size_t(dim), out.data(), size_t(dim), 1, kKvBlock - 1, 1, dim, scale, &block, kv.data, blockBytes}, false);
-  std::vector<double> p(kKvBlock);
-  double top = -1e30, total = 0, worst = 0;
-  for (size_t t = 0; t < p.size(); t++) {
-    for (int d = 0; d < dim; d++) p[t] += double(q[size_t(d)]) * keys[t * size_t(dim) + size_t(d)];
-    top = std::max(top, p[t] *= scale);
-  }
-  for (double& x : p) total += x = std::exp(x - top);
-  for (int d = 0; d < dim; d++) {
-    double sum = 0;
-    for (size_t t = 0; t < p.size(); t++) sum += p[t] / total * values[t * size_t(dim) + size_t(d)];
-    worst = std::max(worst, std::fabs(out[size_t(d)] - sum));
-  }
+  const double worst = attentionError(out.data(), q.data(), keys, values, kKvBlock, dim, scale);
   expect(worst < 0.012, std::string(kernels.name) + " attention with an outlier, dim " + std::to_string(dim) + ", is off by " + std::to_string(worst));
 }
 
@@ -269,19 +276,9 @@ void testAttention(const Kernels& kernels, int dim, int group, bool kvF32, int t
   double worst = 0;
   for (int r = 0; r < rows; r++)
     for (int h = 0; h < group; h++) {
-      std::vector<double> p(size_t(position + r + 1));
-      double top = -1e30, total = 0;
-      for (size_t t = 0; t < p.size(); t++) {
-        for (int d = 0; d < dim; d++) p[t] += double(q[size_t(r) * stride + size_t(h) * dim + d]) * keys[t * size_t(dim) + d];
-        top = std::max(top, p[t] *= scale);
-      }
-      for (double& v : p) total += v = std::exp(v - top);
-      for (int d = 0; d < dim; d++) {
-        double sum = 0;
-        for (size_t t = 0; t < p.size(); t++) sum += p[t] / total * values[t * size_t(dim) + d];
-        const double error = std::fabs(out[size_t(r) * stride + size_t(h) * dim + d] - sum);
-        worst = error <= worst ? worst : error; // NaN stays
-      }
+      const size_t at = size_t(r) * stride + size_t(h) * dim;
+      const double error = attentionError(&out[at], &q[at], keys, values, size_t(position + r + 1), dim, scale);
+      worst = error <= worst ? worst : error; // NaN stays
     }
   expect(worst < (isFixed ? 4e-4 : 1e-5), who + " is off by " + std::to_string(worst));
   for (int tile : {1, 7, 16}) {

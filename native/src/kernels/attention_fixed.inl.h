@@ -24,8 +24,7 @@ struct FixedQueries {
     for (int i = 0; i < count; i++) {
       const int row = (first + i) / job.group, head = (first + i) % job.group, dim = job.headDim;
       alignas(64) float q[kLargestHeadDim];
-      __builtin_memcpy(q, job.q + size_t(row) * job.qStride + size_t(head) * size_t(dim), size_t(dim) * sizeof(float));
-      rotate(q, dim);
+      rotate(job.q + size_t(row) * job.qStride + size_t(head) * size_t(dim), dim, q);
       const float magnitude = largestMagnitude(q, dim);
       const F inverse = splat(magnitude > 0 ? kLargestCode / magnitude : 0.0f);
       I total = zeroInt(); // of codes and of their high bytes

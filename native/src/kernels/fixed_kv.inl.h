@@ -28,7 +28,7 @@ size_t fixedKvHeadBytes(int headDim, bool kvF32) { return isFixedKv(headDim, kvF
 
 // x times the Hadamard matrix of 16 * Registers rows, over the square root of their number.
 template <int Registers>
-inline void rotateChunk(float* x) {
+inline void rotateChunk(const float* x, float* to) {
   F part[Registers];
 #pragma GCC unroll 16
   for (int r = 0; r < Registers; r++) part[r] = load(x + 16 * r);
@@ -42,27 +42,27 @@ inline void rotateChunk(float* x) {
         part[r + apart] = sub(a, b);
       }
   const F once = splat(1 / __builtin_sqrtf(16 * Registers));
-  const auto signs = [](int apart) { return _mm512_mask_blend_ps(__mmask16(apart == 1 ? 0xaaaa : apart == 2 ? 0xcccc : apart == 4 ? 0xf0f0 : 0xff00), splat(1), splat(-1)); };
+  const auto minusIn = [](__mmask16 lanes) { return _mm512_mask_blend_ps(lanes, splat(1), splat(-1)); };
 #pragma GCC unroll 16
   for (int r = 0; r < Registers; r++) {
     F a = part[r];
-    a = fma(a, signs(1), _mm512_permute_ps(a, 0xb1));
-    a = fma(a, signs(2), _mm512_permute_ps(a, 0x4e));
-    a = fma(a, signs(4), _mm512_shuffle_f32x4(a, a, 0xb1));
-    a = fma(a, signs(8), _mm512_shuffle_f32x4(a, a, 0x4e));
-    store(x + 16 * r, mul(a, once));
+    a = fma(a, minusIn(0xaaaa), _mm512_permute_ps(a, 0xb1));
+    a = fma(a, minusIn(0xcccc), _mm512_permute_ps(a, 0x4e));
+    a = fma(a, minusIn(0xf0f0), _mm512_shuffle_f32x4(a, a, 0xb1));
+    a = fma(a, minusIn(0xff00), _mm512_shuffle_f32x4(a, a, 0x4e));
+    store(to + 16 * r, mul(a, once));
   }
 }
 
 // Spreads what a few dimensions of a key have far more of than others over all, so that one scale does for them: by the largest
 // power of two that divides their number. Rotated queries and keys have the products that they had.
-inline void rotate(float* x, int dim) {
+inline void rotate(const float* x, int dim, float* to) {
   const int chunk = dim & -dim;
   for (int d = 0; d < dim; d += chunk) switch (chunk) {
-    case 32: rotateChunk<2>(x + d); break;
-    case 64: rotateChunk<4>(x + d); break;
-    case 128: rotateChunk<8>(x + d); break;
-    default: rotateChunk<16>(x + d);
+    case 32: rotateChunk<2>(x + d, to + d); break;
+    case 64: rotateChunk<4>(x + d, to + d); break;
+    case 128: rotateChunk<8>(x + d, to + d); break;
+    default: rotateChunk<16>(x + d, to + d);
   }
 }
 
@@ -73,8 +73,8 @@ inline float splitKv(const float* x, int dim, int8_t* high, int8_t* low) {
   for (int d = 0; d < dim; d += 16) {
     const I whole = _mm512_cvtps_epi32(mul(load(x + d), inverse));
     const I upper = _mm512_srai_epi32(_mm512_add_epi32(whole, splatInt(8)), 4);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(high + d), _mm512_cvtepi32_epi8(upper));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(low + d), _mm512_cvtepi32_epi8(_mm512_sub_epi32(whole, _mm512_slli_epi32(upper, 4))));
+    storeLowestBytes(high + d, upper);
+    storeLowestBytes(low + d, _mm512_sub_epi32(whole, _mm512_slli_epi32(upper, 4)));
   }
   return magnitude / kLargestKvUnits;
 }
@@ -91,8 +91,7 @@ void writeFixedKv(uint8_t* kvHead, int slot, const float* k, const float* v, int
   const auto put = [](uint8_t* to, auto value) { __builtin_memcpy(to, &value, sizeof(value)); };
 
   alignas(64) float rotated[kLargestHeadDim];
-  __builtin_memcpy(rotated, k, size_t(headDim) * sizeof(float));
-  rotate(rotated, headDim);
+  rotate(k, headDim, rotated);
   const float keyScale = splitKv(rotated, headDim, high, low);
   uint8_t* keyHigh = kvHead + at.keyHigh(slot / 16) + slot % 16 * 4;
   uint8_t* keyLow = kvHead + at.keyLow(slot / 16) + slot % 16 * 4;

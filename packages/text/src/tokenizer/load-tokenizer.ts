@@ -41,8 +41,6 @@ async function read(path: string): Promise<Found> {
 
 async function readFolder(path: string, file: string): Promise<Found> {
 	const document = parseTokenizerDocument(await readJsonFile(file), file);
-	const ids = new Map(document.model.vocab);
-	for (const { content, id } of document.addedTokens) ids.set(content, id);
 	const [config, generation, model] = await Promise.all(
 		["tokenizer_config.json", "generation_config.json", "config.json"].map(async (name) => {
 			const value = existsSync(join(path, name)) ? await readJsonFile(join(path, name)) : {};
@@ -50,7 +48,9 @@ async function readFolder(path: string, file: string): Promise<Found> {
 		}),
 	);
 	const idOfName = (key: string): number[] => {
-		const id = ids.get(namedToken(config?.[key]) ?? "");
+		const name = namedToken(config?.[key]) ?? "";
+		const id =
+			document.addedTokens.find(({ content }) => content === name)?.id ?? document.model.vocab.get(name);
 		return id === undefined ? [] : [id];
 	};
 	const bos = [...idOfName("bos_token"), ...idList(model?.["bos_token_id"])];

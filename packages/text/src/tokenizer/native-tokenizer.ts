@@ -19,9 +19,10 @@ export async function createNativeTokenizer(
 	document: TokenizerDocument,
 	source: TokenizerSource,
 ): Promise<Tokenizer> {
-	const guarded = guardDocument(document);
+	const library = await import("tokenizers");
 	try {
-		return new NativeTokenizer(await createEncoder(guarded), guarded, document, source);
+		const guarded = guardDocument(document);
+		return new NativeTokenizer(createEncoder(library, guarded), guarded, document, source);
 	} catch (error) {
 		throw new DynError("MODEL_FORMAT", `${document.source}: ${(error as Error).message}`, { cause: error });
 	}
@@ -33,8 +34,10 @@ export async function createNativeTokenizer(
  * its added tokens are all that such a document needs. A model that skips its merges offers no such choice; other
  * kinds have no cache or a smaller one.
  */
-async function createEncoder({ addedTokens, pipeline, model }: GuardedDocument): Promise<NativeEncoder> {
-	const { BPE, Tokenizer: Native } = await import("tokenizers");
+function createEncoder(
+	{ BPE, Tokenizer: Native }: typeof import("tokenizers"),
+	{ addedTokens, pipeline, model }: GuardedDocument,
+): NativeEncoder {
 	const read = (model: object): NativeEncoder =>
 		Native.fromString(
 			JSON.stringify({

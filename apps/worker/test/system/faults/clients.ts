@@ -19,9 +19,9 @@ export class Clients {
 		);
 	}
 
-	/** Resolves once there are `count` ends, answers or failures: a slow machine needs longer for them. */
-	async untilEnds(count: number): Promise<void> {
-		await eventually(`${count} answers`, async () => this.ends.length >= count, 60_000);
+	/** Resolves once there are more than `count` ends, answers or failures: a slow machine needs longer for them. */
+	async untilMoreThan(count: number): Promise<void> {
+		await eventually(`more than ${count} answers`, async () => this.ends.length > count, 60_000);
 	}
 
 	/** Resolves once everybody has the last answer. */

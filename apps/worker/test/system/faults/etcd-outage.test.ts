@@ -37,7 +37,7 @@ describe.skipIf(missing)("etcd fails under load", () => {
 
 	/** No request failed, all said the same, every process lives and every instance is known. */
 	async function allWell(what: string): Promise<void> {
-		await clients.untilEnds(20);
+		await clients.untilMoreThan(20);
 		await clients.stop();
 		console.log(
 			`F10 ${what}: ${clients.ends.length} requests, ${spread(clients.ends.map(({ firstTokenMs }) => firstTokenMs))} to the first token`,

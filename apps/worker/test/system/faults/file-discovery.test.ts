@@ -32,7 +32,7 @@ afterEach(async () => {
 });
 
 async function noneFailed(): Promise<void> {
-	await clients!.untilEnds(20);
+	await clients!.untilMoreThan(20);
 	await clients!.stop();
 	expect(clients!.ends.filter(({ error }) => error !== null)).toEqual([]);
 	expect(deployment.processes.every(({ running }) => running)).toBe(true);

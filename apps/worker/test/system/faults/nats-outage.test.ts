@@ -34,7 +34,7 @@ describe.skipIf(missing)("NATS carries the events and fails", () => {
 		await seconds(4);
 		nats.thaw();
 		await seconds(1);
-		await clients.untilEnds(20);
+		await clients.untilMoreThan(20);
 		await clients.stop();
 		const { ends } = clients;
 		console.log(
