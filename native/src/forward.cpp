@@ -226,20 +226,18 @@ void Forward::attend(const Step& step, int index) {
   const int dim = spec.headDim, group = spec.numHeads / spec.numKvHeads;
   const float scale = 1.0f / std::sqrt(float(dim));
   const auto taskAt = [&](int t) -> const AttentionTask& { return tasks_[tasks_.size() - 1 - size_t(t)]; }; // the last rows see most, so the threads end together
+  const auto runOf = [&](const AttentionTask& task) -> KvRun {
+    const Share& share = step.shares[size_t(task.share)];
+    const int first = std::max(0, task.partition) * kBlocksPerPartition, end = (share.position + task.row0 + task.rows + kKvBlock - 1) / kKvBlock;
+    return {kv_.head(index, task.kvHead), step.blocks.data() + share.firstBlock + first, std::min(end - first, kBlocksPerPartition)};
+  };
   pool_.run(int(tasks_.size()), [&](int t) {
     const AttentionTask& task = taskAt(t);
-    // Where a thread will probably go on: a short context is over before memory has answered.
-    if (const int next = t + 1; next < int(tasks_.size())) {
-      const AttentionTask& other = taskAt(next);
-      const uint32_t block = step.blocks[step.shares[size_t(other.share)].firstBlock + size_t(std::max(0, other.partition) * (kKvPartition / kKvBlock))];
-      const uint8_t* bytes = kv_.head(index, other.kvHead) + size_t(block) * kv_.blockBytes();
-      for (size_t line = 0; line < kv_.headBytes(); line += 64) __builtin_prefetch(bytes + line, 0, 2);
-    }
     const Share& share = step.shares[size_t(task.share)];
     const size_t row = size_t(share.firstRow + task.row0), head = size_t(task.kvHead * group * dim);
     const AttentionJob job{query_ + row * queryStride_ + head, queryStride_, context_ + row * queryStride_ + head, queryStride_,
                            task.rows, share.position + task.row0, group, dim, scale, step.blocks.data() + share.firstBlock,
-                           kv_.head(index, task.kvHead), kv_.blockBytes()};
+                           kv_.head(index, task.kvHead), kv_.blockBytes(), t + 1 < int(tasks_.size()) ? runOf(taskAt(t + 1)) : KvRun{}};
     if (task.partition == kWholeContext) return model_.kernels.attention(job, model_.f32);
     const size_t state = splits_[size_t(task.share)].firstState + size_t((task.partition * spec.numKvHeads + task.kvHead) * share.rows * group);
     model_.kernels.attentionPartition(job, task.partition, states_.data() + state * attentionStateFloats(dim), model_.f32);

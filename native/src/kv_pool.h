@@ -17,7 +17,6 @@ public:
 
   int numBlocks() const { return numBlocks_; }
   size_t blockBytes() const { return blockBytes_; }
-  size_t headBytes() const { return headBytes_; } // of a layer's KV head in a block
   // The whole of a block, blockBytes() of it.
   uint8_t* block(int index) const { return data_ + blockBytes_ * size_t(index); }
   // Storage of a layer's KV head in block 0; the same in block b is blockBytes() * b further.

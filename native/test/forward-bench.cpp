@@ -154,16 +154,13 @@ int main(int argc, char** argv) {
   for (int a = 5; a < argc; a++) {
     std::vector<double> speeds;
     double wall = 0;
+    int first = 0, context = 0, tokens = 0;
+    const bool isDecode = std::sscanf(argv[a], "dec:%d:%d", &first, &context) == 2;
+    if (!isDecode && std::sscanf(argv[a], "pp:%d", &first) != 1) return std::fprintf(stderr, "no cell: %s\n", argv[a]), 2;
+    for (int slot = 0; isDecode && slot < first; slot++) fill(slot, context);
     for (int round = 0; round < rounds; round++) {
-      int first = 0, context = 0, tokens = 0;
-      const bool isDecode = std::sscanf(argv[a], "dec:%d:%d", &first, &context) == 2;
-      if (!isDecode && std::sscanf(argv[a], "pp:%d", &first) != 1) return std::fprintf(stderr, "no cell: %s\n", argv[a]), 2;
-      if (isDecode) {
-        for (int slot = 0; slot < first; slot++) fill(slot, context);
-        decode(first, context, 1);
-      } else {
-        fill(0, first);
-      }
+      if (isDecode) decode(first, context, 1);
+      else fill(0, first);
       for (auto& ns : spent) ns = 0;
       const double began = nowMs();
       if (isDecode) decode(first, context + 1, kDecodeSteps), tokens = first * kDecodeSteps;

@@ -80,9 +80,12 @@ void benchAttention(const Kernels& kernels, int rows, int context) {
     const double began = nowMs();
     for (int layer = 0; layer < layers; layer++)
       for (int s = 0; s < sequences; s++)
-        for (int head = 0; head < heads; head++)
+        for (int head = 0; head < heads; head++) {
+          const int nextHead = (head + 1) % heads, of = nextHead > 0 ? s : (s + 1) % sequences;
+          const KvRun next = {kv + size_t(layer * heads + nextHead) * headBytes, table.data() + of * blocks, blocks < 16 ? blocks : 16};
           kernels.attention({q.data(), group * dim, out.data(), group * dim, rows, context - rows, group, dim, 0.125f, table.data() + s * blocks,
-                             kv + size_t(layer * heads + head) * headBytes, blockBytes}, false);
+                             kv + size_t(layer * heads + head) * headBytes, blockBytes, next}, false);
+        }
     const double ms = nowMs() - began;
     best = ms < best ? ms : best;
   }

@@ -22,7 +22,6 @@ namespace {
 #include "gemm_fixed.inl.h"
 #include "rows.inl.h"
 #include "attention.inl.h"
-constexpr int kBlocksAhead = 3; // of keys that are asked for: Emerald Rapids reads 15 GB/s so, 10 with 1
 #include "attention_fixed.inl.h"
 #include "attention_tiles.inl.h"
 

@@ -6,7 +6,6 @@
 // order, so it does not matter whether one thread takes them one after another or several threads take one each.
 
 constexpr int kLargestHeadDim = 256;
-constexpr int kBlocksPerPartition = kKvPartition / kKvBlock;
 
 template <bool KvF32>
 inline F loadKv(const uint8_t* base, size_t index) {
@@ -174,7 +173,17 @@ void attend(const AttentionJob& job) {
   });
 }
 
-void attention(const AttentionJob& job, bool kvF32) { kvF32 ? attend<true>(job) : attend<false>(job); }
+// A short context is over before memory has answered.
+inline void fetchFirstBlock(const AttentionJob& job, bool kvF32) {
+  if (job.next.count == 0) return;
+  const uint8_t* bytes = job.next.kv + size_t(job.next.blocks[0]) * job.blockStride;
+  for (size_t line = 0; line < kvHeadBytes(job.headDim, kvF32); line += 64) __builtin_prefetch(bytes + line, 0, 2);
+}
+
+void attention(const AttentionJob& job, bool kvF32) {
+  fetchFirstBlock(job, kvF32);
+  kvF32 ? attend<true>(job) : attend<false>(job);
+}
 
 template <bool KvF32>
 void attendOnePartition(const AttentionJob& job, int partition, float* states) {
@@ -188,6 +197,7 @@ void attendOnePartition(const AttentionJob& job, int partition, float* states) {
 }
 
 void attentionPartition(const AttentionJob& job, int partition, float* states, bool kvF32) {
+  fetchFirstBlock(job, kvF32);
   kvF32 ? attendOnePartition<true>(job, partition, states) : attendOnePartition<false>(job, partition, states);
 }
 

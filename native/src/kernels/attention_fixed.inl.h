@@ -7,9 +7,13 @@
 // value's scale, so that probabilities come out multiplied by it and values are added up as the numbers that are stored.
 
 #include "fixed_kv.inl.h"
+#include "kv_fetch.inl.h"
 
 constexpr float kLargestWeight = 65535; // of a partition's largest probability: two bytes without a sign
 constexpr int kTileQueries = 16;        // whose scores are kept at once
+
+inline int kvBlocksOf(int tokens) { return (tokens + kKvBlock - 1) / kKvBlock; }
+inline int least(int a, int b) { return a < b ? a : b; }
 
 // Up to kTileQueries queries of a job, numbered row * group + head.
 struct FixedQueries {
@@ -47,14 +51,14 @@ struct FixedPartition {
   const AttentionJob& job;
   const FixedHead at;
   const int firstToken, tokens; // of the context; that one of the queries sees
-  const int lastBlock;          // of all that they see, from the partition's first on
+  KvFetch& fetch;               // of what follows
   alignas(64) float scores[kTileQueries][kKvPartition];
   alignas(64) uint8_t high[kTileQueries][kKvPartition], low[kTileQueries][kKvPartition]; // probabilities
   F top[kTileQueries]; // largest scores, by lanes
 
-  FixedPartition(const AttentionJob& job, int partition, int mostVisible)
+  FixedPartition(const AttentionJob& job, int partition, int mostVisible, KvFetch& fetch)
       : job(job), at{job.headDim}, firstToken(partition * kKvPartition), tokens(mostVisible - firstToken < kKvPartition ? mostVisible - firstToken : kKvPartition),
-        lastBlock((mostVisible - 1 - firstToken) / kKvBlock) {}
+        fetch(fetch) {}
 
   int blocks() const { return (tokens + kKvBlock - 1) / kKvBlock; }
   const uint8_t* block(int b) const { return job.kv + size_t(job.blocks[firstToken / kKvBlock + b]) * job.blockStride; }
@@ -114,15 +118,14 @@ struct FixedPartition {
 inline I lowHalves(I c) { return _mm512_and_si512(_mm512_slli_epi16(c, 4), _mm512_set1_epi8(char(0xf0))); }
 inline I highHalves(I c) { return _mm512_and_si512(c, _mm512_set1_epi8(char(0xf0))); }
 
-// Scores of `Queries` queries from `from` on. Blocks lie far apart, where the hardware does not foresee them: keys of a block
-// kBlocksAhead later are asked for here, and this block's values, which are wanted last.
+// Scores of `Queries` queries from `from` on.
 template <int Queries>
 void scoreInVectors(FixedPartition& p, const FixedQueries& queries, int from) {
   constexpr int Sixteens = Queries <= 4 ? 2 : 1; // so many sums stay in registers
   const int dim = p.job.headDim;
   for (int b = 0; b < p.blocks(); b++) {
     const uint8_t* block = p.block(b);
-    const uint8_t* later = p.block(b + kBlocksAhead < p.lastBlock ? b + kBlocksAhead : p.lastBlock);
+    p.fetch.reach(b);
     for (int half = 0; half < 2; half += Sixteens) {
       I high[Queries][Sixteens], middle[Queries][Sixteens];
 #pragma GCC unroll 8
@@ -153,12 +156,7 @@ void scoreInVectors(FixedPartition& p, const FixedQueries& queries, int from) {
         };
         add(std::integral_constant<int, 0>());
         add(std::integral_constant<int, 1>());
-        if (half == 0)
-#pragma GCC unroll 6
-          for (int line = 0; line < 6; line++) {
-            __builtin_prefetch(later + (d / 8 * 6 + line) * 64);
-            __builtin_prefetch(block + p.at.valueHigh(0) + (d / 8 * 6 + line) * 64, 0, 2);
-          }
+        p.fetch.some();
       }
 #pragma GCC unroll 2
       for (int h = 0; h < Sixteens; h++) {
@@ -168,7 +166,6 @@ void scoreInVectors(FixedPartition& p, const FixedQueries& queries, int from) {
         for (int i = 0; i < Queries; i++) p.score(queries, from + i, b * kKvBlock + int(token), high[i][h], middle[i][h], keyScales, valueLogs);
       }
     }
-    for (int line = 0; line < 6; line++) __builtin_prefetch(later + p.at.keyScales() + line * 64);
   }
 }
 
@@ -185,6 +182,7 @@ void addInVectors(const FixedPartition& p, int sixteen, int from, float* const* 
     const uint8_t* bytes = block + p.at.valueHigh(sixteen);
     const uint8_t* halves = block + p.at.valueLow(sixteen / 2);
     for (int t = 0; t < kKvBlock; t += 4) {
+      p.fetch.some();
       const I pair = _mm512_loadu_si512(halves + t * 16);
       I values[Sixteens], lows[Sixteens];
 #pragma GCC unroll 2
@@ -235,10 +233,10 @@ struct InVectors {
 
 // States of all queries of a job over one partition, `stride` floats apart.
 template <class Products>
-void attendFixed(const AttentionJob& job, const std::vector<FixedQueries>& all, int partition, float* states, size_t stride) {
+void attendFixed(const AttentionJob& job, const std::vector<FixedQueries>& all, int partition, KvFetch& fetch, float* states, size_t stride) {
   Products products(job, partition, all.back().mostVisible);
   for (const FixedQueries& queries : all) {
-    FixedPartition p(job, partition, queries.mostVisible);
+    FixedPartition p(job, partition, queries.mostVisible, fetch);
     float* of[kTileQueries];
     for (int i = 0; i < queries.count; i++) of[i] = states + size_t(queries.first + i) * stride;
     if (p.tokens > 0) {
@@ -259,6 +257,12 @@ inline const std::vector<FixedQueries>& fixedQueriesOf(const AttentionJob& job) 
   return all;
 }
 
+inline KvFetch& fetchFor(const AttentionJob& job, int firstBlock, int endBlock) {
+  static thread_local KvFetch fetch;
+  fetch.begin({job.kv, job.blocks + firstBlock, endBlock - firstBlock}, job.next, job.blockStride, FixedHead{job.headDim}.bytes());
+  return fetch;
+}
+
 template <class Products>
 void fixedAttention(const AttentionJob& job, bool kvF32) {
   if (!isFixedKv(job.headDim, kvF32)) return attention(job, kvF32);
@@ -267,10 +271,12 @@ void fixedAttention(const AttentionJob& job, bool kvF32) {
   const size_t queries = size_t(job.rows * job.group), stride = attentionStateFloats(job.headDim);
   memory.resize(2 * queries * stride);
   float *states = memory.data(), *next = states + queries * stride;
-  attendFixed<Products>(job, all, 0, states, stride);
-  for (int partition = 1; partition * kKvPartition < all.back().mostVisible; partition++) {
-    attendFixed<Products>(job, all, partition, next, stride);
-    for (size_t i = 0; i < queries; i++) mergeState(states + i * stride, next + i * stride, job.headDim);
+  const int blocks = kvBlocksOf(all.back().mostVisible);
+  KvFetch& fetch = fetchFor(job, 0, blocks);
+  for (int first = 0; first < blocks; first += kBlocksPerPartition) {
+    fetch.partition(first, least(kBlocksPerPartition, blocks - first));
+    attendFixed<Products>(job, all, first / kBlocksPerPartition, fetch, first == 0 ? states : next, stride);
+    for (size_t i = 0; first > 0 && i < queries; i++) mergeState(states + i * stride, next + i * stride, job.headDim);
   }
   for (size_t i = 0; i < queries; i++)
     finishState(states + i * stride, job.headDim, job.out + i / size_t(job.group) * job.outStride + i % size_t(job.group) * size_t(job.headDim));
@@ -279,5 +285,9 @@ void fixedAttention(const AttentionJob& job, bool kvF32) {
 template <class Products>
 void fixedAttentionPartition(const AttentionJob& job, int partition, float* states, bool kvF32) {
   if (!isFixedKv(job.headDim, kvF32)) return attentionPartition(job, partition, states, kvF32);
-  attendFixed<Products>(job, fixedQueriesOf(job), partition, states, attentionStateFloats(job.headDim));
+  const std::vector<FixedQueries>& all = fixedQueriesOf(job);
+  const int first = partition * kBlocksPerPartition, end = least(first + kBlocksPerPartition, kvBlocksOf(all.back().mostVisible));
+  KvFetch& fetch = fetchFor(job, first, end);
+  fetch.partition(0, end - first);
+  attendFixed<Products>(job, all, partition, fetch, states, attentionStateFloats(job.headDim));
 }

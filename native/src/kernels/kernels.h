@@ -29,6 +29,7 @@ inline constexpr float kLargestCode = 126.0f * 256; // of an activation: two sig
 inline constexpr int kFixedColumns = 1 << 15; // the most whose sums of bytes' products fit 32 bits
 inline constexpr int kKvBlock = 32;    // tokens per KV block
 inline constexpr int kKvPartition = 512; // tokens whose attention is computed by itself, then merged: see attention.inl.h
+inline constexpr int kBlocksPerPartition = kKvPartition / kKvBlock;
 
 // A weight matrix [rows x cols] packed into ceil(rows/16) panels; missing rows are zero. Panels are independent, so
 // packing and computing may be split over threads by panel.
@@ -74,6 +75,13 @@ inline size_t activationRows(size_t rows) { return (rows + 15) / 16 * 16; }
 // How a GEMM's f32 result is stored.
 enum class Store : uint32_t { Set, Add };
 
+// Some of a sequence's blocks as one KV head sees them.
+struct KvRun {
+  const uint8_t* kv = nullptr; // as in AttentionJob
+  const uint32_t* blocks = nullptr;
+  int count = 0;
+};
+
 // One attention job: query rows of one sequence against its KV blocks, for one KV head and its group of query heads.
 // Layout of a KV block per layer and KV head is the table's own (kvHeadBytes): K and V of 32 tokens.
 struct AttentionJob {
@@ -89,6 +97,7 @@ struct AttentionJob {
   const uint32_t* blocks; // physical block ids covering all positions
   const uint8_t* kv;     // start of this layer's and KV head's storage in block 0
   size_t blockStride;    // bytes from one block to the next
+  KvRun next;            // where this thread will probably go on, a partition at most
 };
 
 struct Kernels {

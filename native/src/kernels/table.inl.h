@@ -4,7 +4,6 @@
 #include "rows.inl.h"
 #include "attention.inl.h"
 #if DYN_FIXED_KV
-constexpr int kBlocksAhead = 1; // of keys that are asked for: Zen 5 reads 20 GB/s so, 17 with 2 or 3
 #include "attention_fixed.inl.h"
 #define DYN_ATTENTION fixedKvHeadBytes, writeFixedKv, fixedAttention<InVectors>, fixedAttentionPartition<InVectors>
 #else
