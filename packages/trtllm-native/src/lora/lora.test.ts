@@ -104,7 +104,7 @@ describe.each(["native", "reference"] as const)("a LoRA adapter, %s", (backend) 
 
 	it("gives the same bits whoever else is in the batch, with other adapters or none", async () => {
 		const names = ["a", "b", "c", null];
-		const requests = names.flatMap((name, i) => [ask(name), ask(name, text(i, 60, 40), 40)]);
+		const requests = names.flatMap((name, i) => [ask(name), ask(name, text(i, 60, 40), 100)]);
 		const load = async (engine: Engine) => {
 			for (const [i, path] of adapters.entries()) await engine.lora!.load(names[i]!, path);
 		};
