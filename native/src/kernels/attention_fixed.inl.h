@@ -57,10 +57,9 @@ struct FixedPartition {
   F top[kTileQueries]; // largest scores, by lanes
 
   FixedPartition(const AttentionJob& job, int partition, int mostVisible, KvFetch& fetch)
-      : job(job), at{job.headDim}, firstToken(partition * kKvPartition), tokens(mostVisible - firstToken < kKvPartition ? mostVisible - firstToken : kKvPartition),
-        fetch(fetch) {}
+      : job(job), at{job.headDim}, firstToken(partition * kKvPartition), tokens(least(mostVisible - firstToken, kKvPartition)), fetch(fetch) {}
 
-  int blocks() const { return (tokens + kKvBlock - 1) / kKvBlock; }
+  int blocks() const { return kvBlocksOf(tokens); }
   const uint8_t* block(int b) const { return job.kv + size_t(job.blocks[firstToken / kKvBlock + b]) * job.blockStride; }
   void begin(int queries) {
     for (int i = 0; i < queries; i++) top[i] = splat(-__builtin_inff());

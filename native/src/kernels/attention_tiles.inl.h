@@ -31,8 +31,7 @@ private:
     const AttentionJob& job;
     int firstBlock, blocks;
     Extent(const AttentionJob& job, int partition, int mostVisible) : job(job), firstBlock(partition * kBlocksPerPartition) {
-      const int end = (mostVisible + kKvBlock - 1) / kKvBlock;
-      blocks = end - firstBlock < kBlocksPerPartition ? end - firstBlock : kBlocksPerPartition;
+      blocks = least(kvBlocksOf(mostVisible) - firstBlock, kBlocksPerPartition);
     }
     const uint8_t* block(int b) const { return job.kv + size_t(job.blocks[firstBlock + b]) * job.blockStride; }
   };
