@@ -228,8 +228,8 @@ void Forward::attend(const Step& step, int index) {
   const auto taskAt = [&](int t) -> const AttentionTask& { return tasks_[tasks_.size() - 1 - size_t(t)]; }; // the last rows see most, so the threads end together
   const auto runOf = [&](const AttentionTask& task) -> KvRun {
     const Share& share = step.shares[size_t(task.share)];
-    const int first = std::max(0, task.partition) * kBlocksPerPartition, end = (share.position + task.row0 + task.rows + kKvBlock - 1) / kKvBlock;
-    return {kv_.head(index, task.kvHead), step.blocks.data() + share.firstBlock + first, std::min(end - first, kBlocksPerPartition)};
+    const KvRun context{kv_.head(index, task.kvHead), step.blocks.data() + share.firstBlock};
+    return context.partition(std::max(0, task.partition), share.position + task.row0 + task.rows);
   };
   pool_.run(int(tasks_.size()), [&](int t) {
     const AttentionTask& task = taskAt(t);

@@ -82,7 +82,7 @@ void benchAttention(const Kernels& kernels, int rows, int context) {
       for (int s = 0; s < sequences; s++)
         for (int head = 0; head < heads; head++) {
           const int nextHead = (head + 1) % heads, of = nextHead > 0 ? s : (s + 1) % sequences;
-          const KvRun next = {kv + size_t(layer * heads + nextHead) * headBytes, table.data() + of * blocks, blocks < 16 ? blocks : 16};
+          const KvRun next = {kv + size_t(layer * heads + nextHead) * headBytes, table.data() + of * blocks, blocks < kBlocksPerPartition ? blocks : kBlocksPerPartition};
           kernels.attention({q.data(), group * dim, out.data(), group * dim, rows, context - rows, group, dim, 0.125f, table.data() + s * blocks,
                              kv + size_t(layer * heads + head) * headBytes, blockBytes, next}, false);
         }

@@ -97,7 +97,7 @@ void attendPartition(const AttentionJob& job, int first, int partition, float (*
   }
   const F masked = splat(-__builtin_inff());
   const size_t valueOffset = size_t(dim) * kKvBlock * (KvF32 ? 4 : 2);
-  const int allBlocks = (mostVisible + kKvBlock - 1) / kKvBlock;
+  const int allBlocks = kvBlocksOf(mostVisible);
   const int firstBlock = partition * kBlocksPerPartition;
   const int lastBlock = allBlocks < firstBlock + kBlocksPerPartition ? allBlocks : firstBlock + kBlocksPerPartition;
   const auto blockAt = [&](int b) { return job.kv + size_t(job.blocks[b]) * job.blockStride; };
@@ -176,7 +176,7 @@ void attend(const AttentionJob& job) {
 // A short context is over before memory has answered.
 inline void fetchFirstBlock(const AttentionJob& job, bool kvF32) {
   if (job.next.count == 0) return;
-  const uint8_t* bytes = job.next.kv + size_t(job.next.blocks[0]) * job.blockStride;
+  const uint8_t* bytes = job.next.block(0, job.blockStride);
   for (size_t line = 0; line < kvHeadBytes(job.headDim, kvF32); line += 64) __builtin_prefetch(bytes + line, 0, 2);
 }
 

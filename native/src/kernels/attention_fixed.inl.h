@@ -12,9 +12,6 @@
 constexpr float kLargestWeight = 65535; // of a partition's largest probability: two bytes without a sign
 constexpr int kTileQueries = 16;        // whose scores are kept at once
 
-inline int kvBlocksOf(int tokens) { return (tokens + kKvBlock - 1) / kKvBlock; }
-inline int least(int a, int b) { return a < b ? a : b; }
-
 // Up to kTileQueries queries of a job, numbered row * group + head.
 struct FixedQueries {
   alignas(64) int8_t high[kTileQueries][kLargestHeadDim], low[kTileQueries][kLargestHeadDim];
@@ -57,7 +54,7 @@ struct FixedPartition {
   F top[kTileQueries]; // largest scores, by lanes
 
   FixedPartition(const AttentionJob& job, int partition, int mostVisible, KvFetch& fetch)
-      : job(job), at{job.headDim}, firstToken(partition * kKvPartition), tokens(least(mostVisible - firstToken, kKvPartition)), fetch(fetch) {}
+      : job(job), at{job.headDim}, firstToken(partition * kKvPartition), tokens(mostVisible - firstToken < kKvPartition ? mostVisible - firstToken : kKvPartition), fetch(fetch) {}
 
   int blocks() const { return kvBlocksOf(tokens); }
   const uint8_t* block(int b) const { return job.kv + size_t(job.blocks[firstToken / kKvBlock + b]) * job.blockStride; }
@@ -256,9 +253,9 @@ inline const std::vector<FixedQueries>& fixedQueriesOf(const AttentionJob& job) 
   return all;
 }
 
-inline KvFetch& fetchFor(const AttentionJob& job, int firstBlock, int endBlock) {
+inline KvFetch& fetchFor(const AttentionJob& job, const KvRun& own) {
   static thread_local KvFetch fetch;
-  fetch.begin({job.kv, job.blocks + firstBlock, endBlock - firstBlock}, job.next, job.blockStride, FixedHead{job.headDim}.bytes());
+  fetch.begin(own, job.next, job.blockStride, FixedHead{job.headDim}.bytes());
   return fetch;
 }
 
@@ -271,9 +268,9 @@ void fixedAttention(const AttentionJob& job, bool kvF32) {
   memory.resize(2 * queries * stride);
   float *states = memory.data(), *next = states + queries * stride;
   const int blocks = kvBlocksOf(all.back().mostVisible);
-  KvFetch& fetch = fetchFor(job, 0, blocks);
+  KvFetch& fetch = fetchFor(job, {job.kv, job.blocks, blocks});
   for (int first = 0; first < blocks; first += kBlocksPerPartition) {
-    fetch.partition(first, least(kBlocksPerPartition, blocks - first));
+    fetch.partition(first);
     attendFixed<Products>(job, all, first / kBlocksPerPartition, fetch, first == 0 ? states : next, stride);
     for (size_t i = 0; first > 0 && i < queries; i++) mergeState(states + i * stride, next + i * stride, job.headDim);
   }
@@ -285,8 +282,7 @@ template <class Products>
 void fixedAttentionPartition(const AttentionJob& job, int partition, float* states, bool kvF32) {
   if (!isFixedKv(job.headDim, kvF32)) return attentionPartition(job, partition, states, kvF32);
   const std::vector<FixedQueries>& all = fixedQueriesOf(job);
-  const int first = partition * kBlocksPerPartition, end = least(first + kBlocksPerPartition, kvBlocksOf(all.back().mostVisible));
-  KvFetch& fetch = fetchFor(job, first, end);
-  fetch.partition(0, end - first);
+  KvFetch& fetch = fetchFor(job, KvRun{job.kv, job.blocks}.partition(partition, all.back().mostVisible));
+  fetch.partition(0);
   attendFixed<Products>(job, all, partition, fetch, states, attentionStateFloats(job.headDim));
 }

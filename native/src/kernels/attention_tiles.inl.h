@@ -13,7 +13,7 @@ struct alignas(64) ScoreSums {
 
 class InTiles {
 public:
-  InTiles(const AttentionJob& job, int partition, int mostVisible) : all_(job, partition, mostVisible) {}
+  InTiles(const AttentionJob& job, int partition, int mostVisible) : job_(job), all_(KvRun{job.kv, job.blocks}.partition(partition, mostVisible)) {}
 
   void attend(FixedPartition& p, const FixedQueries& queries, float* const* states) {
     if (queries.count <= kQueriesInVectors || p.job.headDim % kTileDims != 0) return InVectors(p.job, 0, 0).attend(p, queries, states);
@@ -26,27 +26,17 @@ public:
   }
 
 private:
-  // Of the whole job's partition: where it is, not what queries know of it.
-  struct Extent {
-    const AttentionJob& job;
-    int firstBlock, blocks;
-    Extent(const AttentionJob& job, int partition, int mostVisible) : job(job), firstBlock(partition * kBlocksPerPartition) {
-      blocks = least(kvBlocksOf(mostVisible) - firstBlock, kBlocksPerPartition);
-    }
-    const uint8_t* block(int b) const { return job.kv + size_t(job.blocks[firstBlock + b]) * job.blockStride; }
-  };
-
   // Lower halves of keys as bytes, [16 tokens][dim/4][16][4]; values [dim/16][token/4][16][4], high bytes, then lower halves.
-  size_t keyBytes() const { return size_t(all_.job.headDim) * kKvPartition; }
-  uint8_t* keyLow(int token) const { return bytes_ + size_t(token) * size_t(all_.job.headDim); }
+  size_t keyBytes() const { return size_t(job_.headDim) * kKvPartition; }
+  uint8_t* keyLow(int token) const { return bytes_ + size_t(token) * size_t(job_.headDim); }
   uint8_t* values(int plane, int sixteen) const { return bytes_ + keyBytes() * size_t(1 + plane) + size_t(sixteen) * 16 * kKvPartition; }
 
   void unpack() {
-    const FixedHead at{all_.job.headDim};
+    const FixedHead at{job_.headDim};
     const int dim = at.dim;
     bytes_ = scratch(3 * keyBytes());
-    for (int b = 0; b < all_.blocks; b++) {
-      const uint8_t* block = all_.block(b);
+    for (int b = 0; b < all_.count; b++) {
+      const uint8_t* block = all_.block(b, job_.blockStride);
       for (int half = 0; half < 2; half++) {
         uint8_t* to = keyLow(b * kKvBlock + 16 * half);
         for (int d = 0; d < dim; d += 8, to += 128) {
@@ -138,7 +128,8 @@ private:
     }
   }
 
-  const Extent all_;
+  const AttentionJob& job_;
+  const KvRun all_; // of the partition, as the last query sees it
   uint8_t* bytes_ = nullptr;
   ScoreSums sums_[2];
 };

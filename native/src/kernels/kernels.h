@@ -31,6 +31,8 @@ inline constexpr int kKvBlock = 32;    // tokens per KV block
 inline constexpr int kKvPartition = 512; // tokens whose attention is computed by itself, then merged: see attention.inl.h
 inline constexpr int kBlocksPerPartition = kKvPartition / kKvBlock;
 
+inline int kvBlocksOf(int tokens) { return (tokens + kKvBlock - 1) / kKvBlock; }
+
 // A weight matrix [rows x cols] packed into ceil(rows/16) panels; missing rows are zero. Panels are independent, so
 // packing and computing may be split over threads by panel.
 //
@@ -80,6 +82,13 @@ struct KvRun {
   const uint8_t* kv = nullptr; // as in AttentionJob
   const uint32_t* blocks = nullptr;
   int count = 0;
+
+  const uint8_t* block(int b, size_t blockStride) const { return kv + size_t(blocks[b]) * blockStride; }
+  // Those of a partition, of a sequence of so many tokens.
+  KvRun partition(int index, int tokens) const {
+    const int first = index * kBlocksPerPartition, left = kvBlocksOf(tokens) - first;
+    return {kv, blocks + first, left < kBlocksPerPartition ? left : kBlocksPerPartition};
+  }
 };
 
 // One attention job: query rows of one sequence against its KV blocks, for one KV head and its group of query heads.

@@ -15,8 +15,9 @@ public:
     own_ = own, next_ = next, stride_ = blockStride, bytes_ = headBytes;
   }
 
-  // `count` blocks from the job's `first` on are computed with now; as many as a partition has behind them may be asked for.
-  void partition(int first, int count) {
+  // The job's blocks from `first` on, a partition of them, are computed with now; as many behind them may be asked for.
+  void partition(int first) {
+    const int left = own_.count - first, count = left < kBlocksPerPartition ? left : kBlocksPerPartition;
     const int all = own_.count + next_.count, end = first + count + kBlocksPerPartition;
     first_ = first, end_ = end < all ? end : all;
     open();
@@ -40,8 +41,7 @@ private:
   void open() {
     at_ = blockEnd_ = nullptr;
     if (block_ >= end_) return;
-    const bool isOwn = block_ < own_.count;
-    at_ = isOwn ? own_.kv + size_t(own_.blocks[block_]) * stride_ : next_.kv + size_t(next_.blocks[block_ - own_.count]) * stride_;
+    at_ = block_ < own_.count ? own_.block(block_, stride_) : next_.block(block_ - own_.count, stride_);
     blockEnd_ = at_ + bytes_;
   }
 
