@@ -277,8 +277,16 @@ void EngineHandle::deliver(Napi::Env env, Napi::Function, EngineHandle* handle, 
   handle->Unref();
 }
 
+Napi::Value kvBlockBytes(const Napi::CallbackInfo& info) {
+  const EngineOptions options = modelOptionsOf(info[0].ToObject());
+  return translated(info.Env(), [&] {
+    return Napi::Value(Napi::Number::New(info.Env(), double(KvPool::blockBytes(options.spec, kernelsFor(options.isa), kvPrecisionOf(options.spec, options.tensors, options.f32)))));
+  });
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("NativeEngine", EngineHandle::define(env));
+  exports.Set("kvBlockBytes", Napi::Function::New(env, kvBlockBytes, "kvBlockBytes"));
 #if defined(__x86_64__)
   const std::vector<const char*> built = {"amx", "avx512", "avx2", "portable"};
 #else

@@ -119,18 +119,24 @@ inline ModelSpec specOf(const Napi::Object& from, const Napi::Float32Array& inve
   return spec;
 }
 
-inline EngineOptions optionsOf(const Napi::Object& from) {
+// The model and how it is computed, without limits.
+inline EngineOptions modelOptionsOf(const Napi::Object& from) {
   EngineOptions options;
   options.spec = specOf(from.Get("spec").ToObject(), floatsOf(from.Get("inverseFrequencies"), "inverseFrequencies"));
   const Napi::Array tensors = from.Get("tensors").As<Napi::Array>();
   for (uint32_t i = 0; i < tensors.Length(); i++) options.tensors.push_back(tensorOf(tensors.Get(i).ToObject()));
+  options.f32 = from.Get("f32").ToBoolean();
+  options.isa = from.Get("isa").IsString() ? textOf(from, "isa") : "";
+  return options;
+}
+
+inline EngineOptions optionsOf(const Napi::Object& from) {
+  EngineOptions options = modelOptionsOf(from);
   options.numBlocks = positiveOf(from, "numKvBlocks");
   options.maxSequences = positiveOf(from, "maxSequences");
   options.maxRows = positiveOf(from, "maxBatchedTokens");
   options.maxDrafts = countOf(from, "maxDrafts");
   options.threads = positiveOf(from, "threads");
-  options.f32 = from.Get("f32").ToBoolean();
-  options.isa = from.Get("isa").IsString() ? textOf(from, "isa") : "";
   return options;
 }
 

@@ -73,14 +73,19 @@ void Engine::submit(std::function<void()> task) {
   wake_.notify_one();
 }
 
+const Kernels& kernelsFor(const std::string& isa) {
+  const Kernels* kernels = selectKernels(isa.empty() ? nullptr : isa.c_str());
+  if (!kernels) throw NativeError("INVALID_ARGUMENT", "this CPU cannot run the instruction set " + isa + "; choose avx512, avx2 or portable");
+  return *kernels;
+}
+
 void Engine::load(Done done) {
   submit([this, done = std::move(done)] {
     StepOutcome outcome = guarded([this](StepOutcome&) {
-      const Kernels* kernels = selectKernels(options_.isa.empty() ? nullptr : options_.isa.c_str());
-      if (!kernels) throw NativeError("INVALID_ARGUMENT", "this CPU cannot run the instruction set " + options_.isa + "; choose avx512, avx2 or portable");
+      const Kernels& kernels = kernelsFor(options_.isa);
       pool_ = std::make_unique<ThreadPool>(options_.threads);
-      model_ = options_.model ? options_.model : std::make_shared<const Model>(options_.spec, options_.tensors, *kernels, options_.f32, *pool_, cancel_);
-      kv_ = std::make_unique<KvPool>(options_.spec, *kernels, options_.numBlocks, options_.f32);
+      model_ = options_.model ? options_.model : std::make_shared<const Model>(options_.spec, options_.tensors, kernels, options_.f32, *pool_, cancel_);
+      kv_ = std::make_unique<KvPool>(options_.spec, kernels, options_.numBlocks, model_->kvPrecision);
       forward_ = std::make_unique<Forward>(*model_, *kv_, *pool_, options_.maxRows, options_.maxSequences + options_.maxDrafts);
     });
     done(std::move(outcome));

@@ -44,6 +44,9 @@ struct RowToSample {
   bool edited;
 };
 
+// Throws NativeError INVALID_ARGUMENT when this CPU cannot run them. Empty: the best usable.
+const Kernels& kernelsFor(const std::string& isa);
+
 class Engine {
 public:
   using Done = std::function<void(StepOutcome)>;

@@ -173,7 +173,7 @@ void Forward::attentionBlock(const Layer& layer, int index, const Step& step, in
       if (!layer.kNorm.empty()) kernels.rmsNorm(k + h * dim, layer.kNorm.data(), spec.rmsNormEps, dim, k + h * dim);
       kernels.rope(k + h * dim, dim, cosSin);
       uint8_t* storage = kv_.head(index, h) + size_t(block) * kv_.blockBytes();
-      kernels.writeKv(storage, position % kKvBlock, k + h * dim, value_ + size_t(row) * kvStride_ + size_t(h * dim), dim, model_.f32);
+      kernels.writeKv(storage, position % kKvBlock, k + h * dim, value_ + size_t(row) * kvStride_ + size_t(h * dim), dim, model_.kvPrecision);
     }
   });
 
@@ -238,9 +238,9 @@ void Forward::attend(const Step& step, int index) {
     const AttentionJob job{query_ + row * queryStride_ + head, queryStride_, context_ + row * queryStride_ + head, queryStride_,
                            task.rows, share.position + task.row0, group, dim, scale, step.blocks.data() + share.firstBlock,
                            kv_.head(index, task.kvHead), kv_.blockBytes(), t + 1 < int(tasks_.size()) ? runOf(taskAt(t + 1)) : KvRun{}};
-    if (task.partition == kWholeContext) return model_.kernels.attention(job, model_.f32);
+    if (task.partition == kWholeContext) return model_.kernels.attention(job, model_.kvPrecision);
     const size_t state = splits_[size_t(task.share)].firstState + size_t((task.partition * spec.numKvHeads + task.kvHead) * share.rows * group);
-    model_.kernels.attentionPartition(job, task.partition, states_.data() + state * attentionStateFloats(dim), model_.f32);
+    model_.kernels.attentionPartition(job, task.partition, states_.data() + state * attentionStateFloats(dim), model_.kvPrecision);
   });
 }
 

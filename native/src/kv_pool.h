@@ -11,9 +11,12 @@ namespace dyn {
 class KvPool {
 public:
   // Address space only: a block costs memory when it is first written. Throws NativeError OUT_OF_MEMORY.
-  KvPool(const ModelSpec& spec, const Kernels& kernels, int numBlocks, bool f32);
+  KvPool(const ModelSpec& spec, const Kernels& kernels, int numBlocks, KvPrecision precision);
   ~KvPool();
   KvPool(const KvPool&) = delete;
+
+  // Of one block, all layers and heads.
+  static size_t blockBytes(const ModelSpec& spec, const Kernels& kernels, KvPrecision precision);
 
   int numBlocks() const { return numBlocks_; }
   size_t blockBytes() const { return blockBytes_; }

@@ -180,9 +180,16 @@ AlignedBytes allocateAligned(size_t bytes, const char* what) {
   return AlignedBytes(static_cast<uint8_t*>(p));
 }
 
+KvPrecision kvPrecisionOf(const ModelSpec& spec, const std::vector<TensorSource>& tensors, bool f32) {
+  if (f32) return KvPrecision::F32;
+  const auto keys = std::find_if(tensors.begin(), tensors.end(), [](const TensorSource& tensor) { return tensor.name == "layers.0.k"; });
+  const bool quantised = keys != tensors.end() && describePacked(keys->packed, keys->rows, keys->cols, false).quantised();
+  return quantised && !spec.qkvBias ? KvPrecision::Byte : KvPrecision::Half;
+}
+
 Model::Model(const ModelSpec& modelSpec, const std::vector<TensorSource>& tensors, const Kernels& kernelTable, bool forceF32, ThreadPool& pool,
              const std::atomic<bool>& cancel)
-    : spec(modelSpec), kernels(kernelTable), f32(forceF32) {
+    : spec(modelSpec), kernels(kernelTable), f32(forceF32), kvPrecision(kvPrecisionOf(modelSpec, tensors, forceF32)) {
   Loader loader(tensors, forceF32, kernels.fixedPoint, pool, cancel);
   const int hidden = spec.hiddenSize, ffn = spec.intermediateSize, q = spec.queryDim(), kv = spec.kvDim();
   embed = loader.matrix("embed", spec.vocabSize, hidden, storage_);

@@ -44,6 +44,10 @@ struct Layer {
   PackedMatrix q, k, v, o, gate, up, down;
 };
 
+// Eight bits lose less than quantised weights have lost, unless keys have biases: these can be much larger than what differs
+// between tokens (docs/decisions/0015).
+KvPrecision kvPrecisionOf(const ModelSpec& spec, const std::vector<TensorSource>& tensors, bool f32);
+
 class Model {
 public:
   // Throws NativeError MODEL_FORMAT (missing tensor, wrong size, unreadable file), OUT_OF_MEMORY, or CANCELLED when
@@ -54,6 +58,7 @@ public:
   const ModelSpec spec;
   const Kernels& kernels;
   const bool f32;
+  const KvPrecision kvPrecision;
   PackedMatrix embed, head; // head is embed when tied
   std::vector<float> finalNorm;
   std::vector<Layer> layers;

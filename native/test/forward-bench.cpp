@@ -53,17 +53,17 @@ Kernels timedKernels() {
     const Timed t{Silu};
     measured->siluMul(gate, up, n);
   };
-  timed.writeKv = [](uint8_t* head, int slot, const float* k, const float* v, int dim, bool f32) {
+  timed.writeKv = [](uint8_t* head, int slot, const float* k, const float* v, int dim, KvPrecision precision) {
     const Timed t{WriteKv};
-    measured->writeKv(head, slot, k, v, dim, f32);
+    measured->writeKv(head, slot, k, v, dim, precision);
   };
-  timed.attention = [](const AttentionJob& job, bool f32) {
+  timed.attention = [](const AttentionJob& job, KvPrecision precision) {
     const Timed t{Attention};
-    measured->attention(job, f32);
+    measured->attention(job, precision);
   };
-  timed.attentionPartition = [](const AttentionJob& job, int partition, float* states, bool f32) {
+  timed.attentionPartition = [](const AttentionJob& job, int partition, float* states, KvPrecision precision) {
     const Timed t{Attention};
-    measured->attentionPartition(job, partition, states, f32);
+    measured->attentionPartition(job, partition, states, precision);
   };
   return timed;
 }
@@ -133,7 +133,7 @@ int main(int argc, char** argv) {
   const Kernels timed = timedKernels();
   const Model model(spec, tensors, timed, false, pool, never);
   for (const std::string& file : {layers, head, norms}) unlink(file.c_str());
-  KvPool kv(spec, timed, kSequences * kBlocksOfSequence, false);
+  KvPool kv(spec, timed, kSequences * kBlocksOfSequence, model.kvPrecision);
   Forward forward(model, kv, pool, kRowsOfStep, kSequences);
 
   const auto fill = [&](int slot, int tokens) {

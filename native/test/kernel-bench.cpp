@@ -61,9 +61,9 @@ void bench(const Kernels& kernels, TensorType type, const char* typeName, int n,
 
 // Attention of `rows` new tokens of each of 16 sequences of `context` tokens, blocks as far apart as in a model of 30 layers
 // with 3 KV heads, one of which is computed for each sequence in turn.
-void benchAttention(const Kernels& kernels, int rows, int context) {
+void benchAttention(const Kernels& kernels, KvPrecision precision, int rows, int context) {
   constexpr int dim = 64, group = 3, sequences = 16, heads = 3, layers = 10;
-  const size_t headBytes = kernels.kvHeadBytes(dim, false), blockBytes = headBytes * heads * 30;
+  const size_t headBytes = kernels.kvHeadBytes(dim, precision), blockBytes = headBytes * heads * 30;
   const int blocks = (context + kKvBlock - 1) / kKvBlock;
   std::vector<uint8_t> memory(blockBytes * size_t(blocks) * sequences + 63);
   uint8_t* kv = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(memory.data()) + 63) / 64 * 64);
@@ -71,7 +71,7 @@ void benchAttention(const Kernels& kernels, int rows, int context) {
   for (size_t i = 0; i < token.size(); i++) token[i] = float(i * 7919 % 1024) / 512 - 1;
   for (int block = 0; block < blocks * sequences; block++)
     for (int head = 0; head < layers * heads; head++)
-      for (int slot = 0; slot < kKvBlock; slot++) kernels.writeKv(kv + size_t(block) * blockBytes + size_t(head) * headBytes, slot, token.data(), token.data() + dim, dim, false);
+      for (int slot = 0; slot < kKvBlock; slot++) kernels.writeKv(kv + size_t(block) * blockBytes + size_t(head) * headBytes, slot, token.data(), token.data() + dim, dim, precision);
   std::vector<uint32_t> table(size_t(blocks) * sequences);
   for (size_t i = 0; i < table.size(); i++) table[i] = uint32_t(i);
   std::vector<float> q(size_t(rows) * group * dim, 0.1f), out(q.size());
@@ -84,13 +84,13 @@ void benchAttention(const Kernels& kernels, int rows, int context) {
           const int nextHead = (head + 1) % heads, of = nextHead > 0 ? s : (s + 1) % sequences;
           const KvRun next = {kv + size_t(layer * heads + nextHead) * headBytes, table.data() + of * blocks, blocks < kBlocksPerPartition ? blocks : kBlocksPerPartition};
           kernels.attention({q.data(), group * dim, out.data(), group * dim, rows, context - rows, group, dim, 0.125f, table.data() + s * blocks,
-                             kv + size_t(layer * heads + head) * headBytes, blockBytes, next}, false);
+                             kv + size_t(layer * heads + head) * headBytes, blockBytes, next}, precision);
         }
     const double ms = nowMs() - began;
     best = ms < best ? ms : best;
   }
   const double jobs = double(layers) * sequences * heads;
-  std::printf("{\"isa\":\"%s\",\"attention\":%d,\"rows\":%d,\"gflops\":%.1f,\"kvGBs\":%.1f}\n", kernels.name, context, rows,
+  std::printf("{\"isa\":\"%s\",\"attention\":%d,\"kvBytes\":%zu,\"rows\":%d,\"gflops\":%.1f,\"kvGBs\":%.1f}\n", kernels.name, context, headBytes, rows,
               jobs * rows * group * (context - rows / 2.0) * dim * 4 / best / 1e6, jobs * blocks * double(headBytes) / best / 1e6);
 }
 
@@ -102,7 +102,8 @@ int main(int argc, char** argv) {
   const char* part = argc > 2 ? argv[2] : "";
   if (std::strcmp(part, "products") != 0)
     for (int rows : {1, 16, 64})
-      for (int context : {512, 2048}) benchAttention(*kernels, rows, context);
+      for (int context : {512, 2048})
+        for (KvPrecision precision : {KvPrecision::Half, KvPrecision::Byte}) benchAttention(*kernels, precision, rows, context);
   if (std::strcmp(part, "attention") == 0) return 0;
   const struct { TensorType type; const char* name; } types[] = {{TensorType::Q4_1, "Q4_1"}, {TensorType::Q8_0, "Q8_0"}, {TensorType::BF16, "BF16"}, {TensorType::F32, "F32"}};
   for (auto [type, name] : types)

@@ -221,7 +221,7 @@ double attentionError(const float* out, const float* q, const std::vector<float>
 
 // Keys of which one dimension has far more than the others, as those of some models, and queries that have little of it.
 void testOutlier(const Kernels& kernels, int dim) {
-  const size_t blockBytes = kernels.kvHeadBytes(dim, false);
+  const size_t blockBytes = kernels.kvHeadBytes(dim, KvPrecision::Half);
   Aligned kv(blockBytes);
   std::memset(kv.data, 0, blockBytes);
   std::vector<float> keys(size_t(kKvBlock) * dim), values(keys.size()), q(static_cast<size_t>(dim)), out(q.size());
@@ -229,19 +229,20 @@ void testOutlier(const Kernels& kernels, int dim) {
     for (float& x : *all) x = normal();
   for (int t = 0; t < kKvBlock; t++) keys[size_t(t) * dim + 5] = 400 + normal();
   q[5] = 0.01f;
-  for (int t = 0; t < kKvBlock; t++) kernels.writeKv(kv.data, t, &keys[size_t(t) * dim], &values[size_t(t) * dim], dim, false);
+  for (int t = 0; t < kKvBlock; t++) kernels.writeKv(kv.data, t, &keys[size_t(t) * dim], &values[size_t(t) * dim], dim, KvPrecision::Half);
   const uint32_t block = 0;
   const float scale = 1 / std::sqrt(float(dim));
-  kernels.attention({q.data(), size_t(dim), out.data(), size_t(dim), 1, kKvBlock - 1, 1, dim, scale, &block, kv.data, blockBytes}, false);
+  kernels.attention({q.data(), size_t(dim), out.data(), size_t(dim), 1, kKvBlock - 1, 1, dim, scale, &block, kv.data, blockBytes}, KvPrecision::Half);
   const double worst = attentionError(out.data(), q.data(), keys, values, kKvBlock, dim, scale);
   expect(worst < 0.012, std::string(kernels.name) + " attention with an outlier, dim " + std::to_string(dim) + ", is off by " + std::to_string(worst));
 }
 
 // The last `rows` of so many tokens.
-void testAttention(const Kernels& kernels, int dim, int group, bool kvF32, int tokens, int rows) {
-  const std::string who = std::string(kernels.name) + " attention dim " + std::to_string(dim) + " group " + std::to_string(group) + (kvF32 ? " f32" : "") + " of " + std::to_string(tokens);
+void testAttention(const Kernels& kernels, int dim, int group, KvPrecision precision, int tokens, int rows) {
+  const bool kvF32 = precision == KvPrecision::F32;
+  const std::string who = std::string(kernels.name) + " attention dim " + std::to_string(dim) + " group " + std::to_string(group) + (kvF32 ? " f32" : precision == KvPrecision::Byte ? " bytes" : "") + " of " + std::to_string(tokens);
   const int blocks = (tokens + kKvBlock - 1) / kKvBlock, position = tokens - rows;
-  const size_t blockBytes = kernels.kvHeadBytes(dim, kvF32);
+  const size_t blockBytes = kernels.kvHeadBytes(dim, precision);
   Aligned kv(blockBytes * size_t(blocks + 2));
   // Garbage where no token is: another sequence's numbers, even NaN, must not matter.
   if (kvF32) {
@@ -253,7 +254,7 @@ void testAttention(const Kernels& kernels, int dim, int group, bool kvF32, int t
   for (int b = 0; b < blocks; b++) table[size_t(b)] = uint32_t(blocks + 1 - b);
   std::vector<float> keys(size_t(tokens) * dim), values(keys.size());
   // Numbers that the storage keeps as they are.
-  const bool isFixed = blockBytes != kvHeadBytes(dim, kvF32);
+  const bool isFixed = blockBytes != kvHeadBytes(dim, precision);
   for (std::vector<float>* all : {&keys, &values})
     for (size_t t = 0; t < all->size(); t += size_t(dim)) {
       float* one = all->data() + t;
@@ -262,11 +263,11 @@ void testAttention(const Kernels& kernels, int dim, int group, bool kvF32, int t
         one[d] = kvF32 || isFixed ? normal() : halfToFloat(floatToHalf(normal()));
         most = std::max(most, std::fabs(one[d]));
       }
-      constexpr float units = 2039;
+      const float units = precision == KvPrecision::Byte ? 127 : 2039;
       for (int d = 0; isFixed && d < dim; d++) one[d] = std::nearbyint(one[d] * (units / most)) * (most / units);
-      if (isFixed && all == &keys) rotate(one, dim); // and back, when they are written
+      if (isFixed && (all == &keys || precision == KvPrecision::Byte)) rotate(one, dim); // and back, when they are written
     }
-  for (int t = 0; t < tokens; t++) kernels.writeKv(kv.data + table[t / kKvBlock] * blockBytes, t % kKvBlock, &keys[size_t(t) * dim], &values[size_t(t) * dim], dim, kvF32);
+  for (int t = 0; t < tokens; t++) kernels.writeKv(kv.data + table[t / kKvBlock] * blockBytes, t % kKvBlock, &keys[size_t(t) * dim], &values[size_t(t) * dim], dim, precision);
   const size_t stride = size_t(group) * dim;
   std::vector<float> q(size_t(rows) * stride), out(q.size());
   for (float& v : q) v = normal();
@@ -274,7 +275,7 @@ void testAttention(const Kernels& kernels, int dim, int group, bool kvF32, int t
   // What follows is asked for meanwhile and must not matter: here the context once more.
   const KvRun next{kv.data, table.data(), std::min(blocks, kBlocksPerPartition)};
   AttentionJob job{q.data(), stride, out.data(), stride, rows, position, group, dim, scale, table.data(), kv.data, blockBytes, next};
-  kernels.attention(job, kvF32);
+  kernels.attention(job, precision);
   double worst = 0;
   for (int r = 0; r < rows; r++)
     for (int h = 0; h < group; h++) {
@@ -291,14 +292,14 @@ void testAttention(const Kernels& kernels, int dim, int group, bool kvF32, int t
       piece.out = pieces.data() + size_t(row) * stride;
       piece.rows = std::min(tile, rows - row);
       piece.position = position + row;
-      kernels.attention(piece, kvF32);
+      kernels.attention(piece, precision);
     }
     expect(pieces == out, who + " in pieces of " + std::to_string(tile) + " gives other bits");
   }
   const int partitions = (tokens + kKvPartition - 1) / kKvPartition;
   const size_t floats = attentionStateFloats(dim), apart = size_t(rows * group) * floats;
   std::vector<float> states(size_t(partitions) * apart), parts(out.size());
-  for (int p = partitions - 1; p >= 0; p--) kernels.attentionPartition(job, p, &states[size_t(p) * apart], kvF32);
+  for (int p = partitions - 1; p >= 0; p--) kernels.attentionPartition(job, p, &states[size_t(p) * apart], precision);
   for (int i = 0; i < rows * group; i++) kernels.mergeAttention(&states[size_t(i) * floats], apart, partitions, dim, &parts[size_t(i) * size_t(dim)]);
   expect(parts == out, who + " in partitions gives other bits");
 }
@@ -315,12 +316,12 @@ int main() {
     for (int cols : {512, 544, 2080}) testMatrices(*kernels, cols); // an odd number of groups, more than 32 bits hold the sums of
     for (int code : {125 * 256 + 127, 125 * 256 + 128}) testLargest(*kernels, code);
     testRows(*kernels);
-    for (int dim : {16, 64, 96, 128, 256})
-      for (int group : {1, 2, 3, 8})
-        for (bool kvF32 : {false, true}) testAttention(*kernels, dim, group, kvF32, 107, 40);
-    for (bool kvF32 : {false, true}) // rows on both sides of a partition's end
-      for (int dim : {64, 128}) testAttention(*kernels, dim, 3, kvF32, 1047, 40);
-    testAttention(*kernels, 64, 3, false, 32768, 2);
+    for (KvPrecision precision : {KvPrecision::F32, KvPrecision::Half, KvPrecision::Byte}) {
+      for (int dim : {16, 64, 96, 128, 256})
+        for (int group : {1, 2, 3, 8}) testAttention(*kernels, dim, group, precision, 107, 40);
+      for (int dim : {64, 128}) testAttention(*kernels, dim, 3, precision, 1047, 40); // rows on both sides of a partition's end
+      if (precision != KvPrecision::F32) testAttention(*kernels, 64, 3, precision, 32768, 2);
+    }
     for (int dim : {64, 128}) testOutlier(*kernels, dim);
   }
   std::printf("kernels: %d checks, %d failures\n", checks, failures);

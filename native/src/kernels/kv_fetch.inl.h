@@ -3,7 +3,7 @@
 // core may wait for few lines at once, so it must never stop asking: what follows is one line of blocks, of this job and then of
 // the next, which is asked for in the order in which its bytes lie, a partition ahead, to wait in the second cache.
 
-constexpr int kLinesAtOnce = 5;  // a block of a head of 64 dimensions has 102, and some() is called at least 24 times for each
+constexpr int kLinesAtOnce = 5;  // a block of a head of 64 dimensions has 102 of 12 bits, and some() is called at least 24 times for each
 constexpr int kBlocksNeeded = 4; // the one that is computed with and those that have to be on their way by then
 
 class KvFetch {

@@ -24,10 +24,15 @@ export {
 	type LoadOptions,
 	loadNativeBinding,
 } from "./native/loader.js";
-export { createNativeBackend, type NativeBackendOptions } from "./native/native-backend.js";
+export {
+	createNativeBackend,
+	type NativeBackendOptions,
+	type NativeModelOptions,
+} from "./native/native-backend.js";
 export type {
 	NativeBinding,
 	NativeEngine,
+	NativeEngineModel,
 	NativeEngineOptions,
 	NativeInfo,
 	NativeSamples,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { invalidArgument } from "@dyn/common";
 import type { BackendInfo, ForwardBackend } from "../backend/forward-backend.js";
-import { KV_BLOCK_SIZE, kvBlockBytes } from "../backend/kv-block.js";
+import { f32KvBlockBytes, KV_BLOCK_SIZE } from "../backend/kv-block.js";
 import { Adapters } from "../lora/adapters.js";
 import { readPeftAdapter } from "../lora/read-peft-adapter.js";
 import { loadModelWeights } from "../model/load-model-weights.js";
@@ -21,8 +21,7 @@ export async function openModel(options: EmbeddedEngineOptions): Promise<readonl
 	const weights = await loadModelWeights(options.modelPath, { quantization: options.quantization });
 	const { spec } = weights;
 	const pooling = options.embeddingPooling ?? (await poolingMode(options.modelPath));
-	const bytesPerValue = options.precision === "f32" || options.backend === "reference" ? 4 : 2;
-	const limits = resolveLimits(options, spec, KV_BLOCK_SIZE, kvBlockBytes(spec, bytesPerValue));
+	const limits = resolveLimits(options, spec, KV_BLOCK_SIZE, await kvBlockBytes(options, weights));
 	const guessing = resolveSpeculation(options, limits.maxNumSeqs);
 	const [backends, grammars] = await Promise.all([
 		openBackends(options, weights, limits, guessing?.maxRows ?? 0),
@@ -99,17 +98,25 @@ async function openBackends(
 	maxDrafts: number,
 ): Promise<readonly ForwardBackend[]> {
 	const ranks = options.dpSize ?? 1;
-	switch (options.backend ?? "native") {
-		case "native":
-			return openNative(options, weights, { ...backendLimits(limits), maxDrafts }, limits.threads, ranks);
-		case "reference":
-			return openReference(weights, { ...backendLimits(limits), maxDrafts }, ranks);
-		default:
-			throw invalidArgument(
-				"backend",
-				`backend must be "native" or "reference", got ${JSON.stringify(options.backend)}`,
-			);
-	}
+	return isReference(options)
+		? openReference(weights, { ...backendLimits(limits), maxDrafts }, ranks)
+		: openNative(options, weights, { ...backendLimits(limits), maxDrafts }, limits.threads, ranks);
+}
+
+function isReference({ backend = "native" }: EmbeddedEngineOptions): boolean {
+	if (backend !== "native" && backend !== "reference")
+		throw invalidArgument(
+			"backend",
+			`backend must be "native" or "reference", got ${JSON.stringify(backend)}`,
+		);
+	return backend === "reference";
+}
+
+/** Of one block, all layers, in the backend that was asked for. */
+async function kvBlockBytes(options: EmbeddedEngineOptions, weights: ModelWeights): Promise<number> {
+	if (isReference(options)) return f32KvBlockBytes(weights.spec);
+	const { nativeKvBlockBytes } = await import("../native/native-backend.js");
+	return nativeKvBlockBytes(nativeModel(options, weights));
 }
 
 async function openReference(
@@ -129,16 +136,11 @@ async function openNative(
 	ranks: number,
 ): Promise<readonly ForwardBackend[]> {
 	const { createNativeBackends } = await import("../native/native-backend.js");
-	const native = {
-		weights,
-		...limits,
-		threads,
-		isa: options.isa,
-		precision: options.precision,
-		nativePath: options.nativePath,
-		...(options.logger ? { logger: options.logger } : {}),
-	};
-	return createNativeBackends(native, ranks);
+	return createNativeBackends({ ...nativeModel(options, weights), ...limits, threads }, ranks);
+}
+
+function nativeModel({ isa, precision, nativePath, logger }: EmbeddedEngineOptions, weights: ModelWeights) {
+	return { weights, isa, precision, nativePath, ...(logger ? { logger } : {}) };
 }
 
 interface BackendLimits {

@@ -2,14 +2,14 @@
 import type { TensorType } from "@dyn/models";
 import { describe, expect, it } from "vitest";
 import type { ForwardBackend } from "../backend/forward-backend.js";
-import { kvBlockBytes } from "../backend/kv-block.js";
+import { f32KvBlockBytes } from "../backend/kv-block.js";
 import { createReferenceBackend } from "../backend/reference/reference-backend.js";
 import type { ModelSpec } from "../model/model-spec.js";
 import { type Quantization, quantizeWeights } from "../model/quantize-weights.js";
 import { blockRange, cosine, randomTokens, relativeError, share } from "./__fixtures__/steps.js";
 import { buildNative, FAMILIES, type TinyModel, tinyModel, UNEVEN, WIDE } from "./__fixtures__/tiny-model.js";
 import { loadNativeBinding } from "./loader.js";
-import { createNativeBackend } from "./native-backend.js";
+import { createNativeBackend, nativeKvBlockBytes } from "./native-backend.js";
 
 buildNative();
 /** What this CPU can run; the rest must be refused. */
@@ -127,14 +127,13 @@ describe.each(isas)("%s against the reference", (isa) => {
 });
 
 describe("createNativeBackend", () => {
-	it("reports what it holds; no KV block is larger than estimated", async () => {
+	it("reports what it holds, and foretells what a KV block takes", async () => {
 		const model = tinyModel(FAMILIES.llama, "Q4_1");
 		for (const precision of ["auto", "f32"] as const) {
 			const backend = await createNativeBackend({ weights: model.weights, precision, ...LIMITS });
-			const { threads, weightBytes } = backend.info;
-			const estimate = kvBlockBytes(FAMILIES.llama, precision === "f32" ? 4 : 2);
-			expect(backend.info.kvBlockBytes).toBeLessThanOrEqual(estimate);
-			expect(backend.info.kvBlockBytes).toBeGreaterThan((precision === "f32" ? 0.99 : 0.75) * estimate);
+			const { threads, weightBytes, kvBlockBytes } = backend.info;
+			expect(nativeKvBlockBytes({ weights: model.weights, precision })).toBe(kvBlockBytes);
+			if (precision === "f32") expect(kvBlockBytes).toBe(f32KvBlockBytes(FAMILIES.llama));
 			expect(threads).toBe(2);
 			const parameters = model.weights.tensors.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
 			const bytesPerWeight = weightBytes / parameters;
@@ -142,6 +141,26 @@ describe("createNativeBackend", () => {
 			else expect(bytesPerWeight).toBeLessThan(0.7); // kept in 4 bits
 			await backend.close();
 		}
+		model.dispose();
+	});
+
+	// A head of 64 dimensions keeps 32 tokens: f16, or fixed point with three numbers of f32 a token beside it.
+	it.each<[string, ModelSpec, TensorType, string, number]>([
+		["8 bits with quantised weights", WIDE, "Q4_1", "avx512", 64 * 32 * 2 + 384],
+		[
+			"12 bits with biases on keys",
+			{ ...WIDE, architecture: "qwen2", qkvBias: true },
+			"Q4_1",
+			"avx512",
+			64 * 32 * 3 + 384,
+		],
+		["12 bits with other weights", WIDE, "BF16", "avx512", 64 * 32 * 3 + 384],
+		["f16 where bytes are not multiplied", WIDE, "Q4_1", "avx2", 64 * 32 * 4],
+	])("keeps keys and values in %s", async (_, spec, type, isa, headBytes) => {
+		const model = tinyModel(spec, type);
+		const keep = () => nativeKvBlockBytes({ weights: model.weights, isa });
+		if (isas.includes(isa)) expect(keep()).toBe(headBytes * spec.numKvHeads * spec.numLayers);
+		else expect(keep).toThrow("this CPU cannot run");
 		model.dispose();
 	});
 

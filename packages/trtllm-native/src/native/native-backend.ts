@@ -16,22 +16,16 @@ import { ropeFrequencies } from "../model/rope-frequencies.js";
 import { loadNativeBinding } from "./loader.js";
 import {
 	type NativeEngine,
+	type NativeEngineModel,
 	type NativeInfo,
 	type NativeSamples,
 	NO_TOKEN,
 	UNUSABLE,
 } from "./native-binding.js";
 
-export interface NativeBackendOptions {
+/** The model and how it is computed. */
+export interface NativeModelOptions {
 	readonly weights: ModelWeights;
-	readonly numKvBlocks: number;
-	readonly maxSequences: number;
-	/** Most rows of one step. */
-	readonly maxBatchedTokens: number;
-	/** Most guesses of one step; each has a row of logits. Default 0. */
-	readonly maxDrafts?: number | undefined;
-	/** Threads of a step, the engine thread included. */
-	readonly threads: number;
 	/** "amx", "avx512", "avx2" or "portable"; null: the best that the CPU has. */
 	readonly isa?: string | null | undefined;
 	/** "auto": as the checkpoint is. "f32": the reference mode. */
@@ -40,9 +34,39 @@ export interface NativeBackendOptions {
 	readonly logger?: Logger;
 }
 
+export interface NativeBackendOptions extends NativeModelOptions {
+	readonly numKvBlocks: number;
+	readonly maxSequences: number;
+	/** Most rows of one step. */
+	readonly maxBatchedTokens: number;
+	/** Most guesses of one step; each has a row of logits. Default 0. */
+	readonly maxDrafts?: number | undefined;
+	/** Threads of a step, the engine thread included. */
+	readonly threads: number;
+}
+
 /** Numbers that describe a sequence to the addon. */
 const HEADER_FIELDS = 9;
 const OUTPUT = { none: 0, sample: 1, logits: 2, hidden: 3 } as const;
+
+/**
+ * Bytes of one KV block, all layers, as a backend with these options keeps keys and values: fewer with quantised weights.
+ * @throws DynError NATIVE_UNAVAILABLE, MODEL_FORMAT or INVALID_ARGUMENT.
+ */
+export function nativeKvBlockBytes(options: NativeModelOptions): number {
+	const binding = loadNativeBinding(options);
+	return translatedSync(() => binding.kvBlockBytes(nativeModel(options)));
+}
+
+function nativeModel({ weights: { spec, tensors }, precision, isa }: NativeModelOptions): NativeEngineModel {
+	return {
+		spec,
+		inverseFrequencies: ropeFrequencies(spec),
+		tensors,
+		f32: precision === "f32",
+		isa: isa ?? null,
+	};
+}
 
 /**
  * The C++ backend. Weights are loaded on its own thread, off the event loop.
@@ -62,19 +86,15 @@ export async function createNativeBackends(
 	options: NativeBackendOptions,
 	count: number,
 ): Promise<readonly ForwardBackend[]> {
-	const { spec, tensors } = options.weights;
+	const { spec } = options.weights;
 	const binding = loadNativeBinding(options);
 	const native = {
-		spec,
-		inverseFrequencies: ropeFrequencies(spec),
-		tensors,
+		...nativeModel(options),
 		numKvBlocks: options.numKvBlocks,
 		maxSequences: options.maxSequences,
 		maxBatchedTokens: options.maxBatchedTokens,
 		maxDrafts: options.maxDrafts ?? 0,
 		threads: options.threads,
-		f32: options.precision === "f32",
-		isa: options.isa ?? null,
 	};
 	const engines: NativeEngine[] = [];
 	const backends: ForwardBackend[] = [];
@@ -110,7 +130,7 @@ class NativeBackend implements ForwardBackend {
 			threads: info.threads,
 			weightBytes: info.weightBytes,
 			kvBlockBytes: info.kvBlockBytes,
-			kvLayout: `native-${info.isa}-2`, // counts what bytes of the same number have meant
+			kvLayout: `native-${info.isa}-3`, // counts what bytes of the same number have meant
 			scoresPrompts: true,
 		};
 	}

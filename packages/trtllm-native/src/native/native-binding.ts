@@ -8,26 +8,32 @@ export const UNUSABLE = 0xffff_fffe;
 /** Everything that native/src/addon.cpp exports. Errors it throws carry a `code` of the error registry. */
 export interface NativeBinding {
 	readonly NativeEngine: new (options: NativeEngineOptions) => NativeEngine;
+	/** Bytes of a KV block of an engine with these options, all layers. */
+	kvBlockBytes(options: NativeEngineModel): number;
 	/** Kernel families that this binary has, best first. */
 	readonly families: readonly string[];
 	/** Those that this CPU can run and its system permits, best first. */
 	readonly isas: readonly string[];
 }
 
-export interface NativeEngineOptions {
+/** The model and how it is computed. */
+export interface NativeEngineModel {
 	/** ModelSpec's numbers, by the same names. */
 	readonly spec: object;
 	/** headDim / 2 values, RoPE scaling applied. */
 	readonly inverseFrequencies: Float32Array;
 	/** TensorSource objects. */
 	readonly tensors: readonly object[];
+	readonly f32: boolean;
+	readonly isa: string | null;
+}
+
+export interface NativeEngineOptions extends NativeEngineModel {
 	readonly numKvBlocks: number;
 	readonly maxSequences: number;
 	readonly maxBatchedTokens: number;
 	readonly maxDrafts: number;
 	readonly threads: number;
-	readonly f32: boolean;
-	readonly isa: string | null;
 }
 
 export interface NativeEngine {

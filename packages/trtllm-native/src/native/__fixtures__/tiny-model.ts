@@ -78,8 +78,8 @@ const BLOCKS: Readonly<Record<TensorType, { values: number; bytes: number; halve
 	Q5_0: { values: 32, bytes: 22, halves: [[0, 1 / 16]] },
 	Q5_1: { values: 32, bytes: 24, halves: [[0, 1 / 15.5], [2, -1]] },
 	Q8_0: { values: 32, bytes: 34, halves: [[0, 1 / 127]] },
-	Q4_K: { values: 256, bytes: 144, halves: [[0, 1 / 232], [2, 1 / 31]] },
-	Q5_K: { values: 256, bytes: 176, halves: [[0, 1 / 480], [2, 1 / 31]] },
+	Q4_K: { values: 256, bytes: 144, halves: [[0, 1 / 464], [2, 1 / 62]] },
+	Q5_K: { values: 256, bytes: 176, halves: [[0, 1 / 960], [2, 1 / 62]] },
 	Q6_K: { values: 256, bytes: 210, halves: [[208, 1 / 2048]] },
 };
 
