@@ -25,8 +25,10 @@ for (let slot = 0; slot < MAX_BATCH; slot++) backend.openSlot(slot, GREEDY, new 
 
 /** Ordinary token ids, the same in every run and for every engine. */
 const token = (i: number) => 1000 + ((i * 7919 + 13) % 40_000);
-const blocksOf = (slot: number) =>
-	Uint32Array.from({ length: MAX_CONTEXT / BLOCK }, (_, i) => (slot * MAX_CONTEXT) / BLOCK + i);
+/** Block table of every slot, as a scheduler has them at hand. */
+const tables = Array.from({ length: MAX_BATCH }, (_, slot) =>
+	Uint32Array.from({ length: MAX_CONTEXT / BLOCK }, (_, i) => (slot * MAX_CONTEXT) / BLOCK + i),
+);
 
 async function fill(slot: number, length: number, output: StepSequence["output"]): Promise<void> {
 	for (let position = 0; position < length; position += MAX_ROWS) {
@@ -37,7 +39,7 @@ async function fill(slot: number, length: number, output: StepSequence["output"]
 				slot,
 				tokens,
 				position,
-				blocks: blocksOf(slot),
+				blocks: tables[slot]!,
 				output: position + count === length ? output : "none",
 			},
 		]);
@@ -46,9 +48,8 @@ async function fill(slot: number, length: number, output: StepSequence["output"]
 
 /** Gives `slot` blocks of its own with what slot 0 has in its first `length` tokens. */
 function copyBlocks(slot: number, length: number): void {
-	const [from, to] = [blocksOf(0), blocksOf(slot)];
 	for (let index = 0; index * BLOCK < length; index++)
-		backend.writeBlock(to[index]!, backend.readBlock(from[index]!));
+		backend.writeBlock(tables[slot]![index]!, backend.readBlock(tables[0]![index]!));
 }
 
 let filled = "";
@@ -77,7 +78,7 @@ async function answer(question: DriverQuestion): Promise<object> {
 				slot,
 				tokens: Uint32Array.of(token(position + slot * 31)),
 				position,
-				blocks: blocksOf(slot),
+				blocks: tables[slot]!,
 				output: "logits",
 			}),
 		);
