@@ -64,7 +64,7 @@ void bench(const Kernels& kernels, TensorType type, const char* typeName, int n,
 void benchAttention(const Kernels& kernels, KvPrecision precision, int rows, int context) {
   constexpr int dim = 64, group = 3, sequences = 16, heads = 3, layers = 10;
   const size_t headBytes = kernels.kvHeadBytes(dim, precision), blockBytes = headBytes * heads * 30;
-  const int blocks = (context + kKvBlock - 1) / kKvBlock;
+  const int blocks = kvBlocksOf(context);
   std::vector<uint8_t> memory(blockBytes * size_t(blocks) * sequences + 63);
   uint8_t* kv = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(memory.data()) + 63) / 64 * 64);
   std::vector<float> token(2 * dim);

@@ -241,7 +241,7 @@ void testOutlier(const Kernels& kernels, int dim) {
 void testAttention(const Kernels& kernels, int dim, int group, KvPrecision precision, int tokens, int rows) {
   const bool kvF32 = precision == KvPrecision::F32;
   const std::string who = std::string(kernels.name) + " attention dim " + std::to_string(dim) + " group " + std::to_string(group) + (kvF32 ? " f32" : precision == KvPrecision::Byte ? " bytes" : "") + " of " + std::to_string(tokens);
-  const int blocks = (tokens + kKvBlock - 1) / kKvBlock, position = tokens - rows;
+  const int blocks = kvBlocksOf(tokens), position = tokens - rows;
   const size_t blockBytes = kernels.kvHeadBytes(dim, precision);
   Aligned kv(blockBytes * size_t(blocks + 2));
   // Garbage where no token is: another sequence's numbers, even NaN, must not matter.

@@ -47,6 +47,7 @@ struct FixedQueries {
 struct FixedPartition {
   const AttentionJob& job;
   const FixedHead at;
+  const KvRun run;
   const int firstToken, tokens; // of the context; that one of the queries sees
   KvFetch& fetch;               // of what follows
   alignas(64) float scores[kTileQueries][kKvPartition];
@@ -54,11 +55,11 @@ struct FixedPartition {
   F top[kTileQueries]; // largest scores, by lanes
 
   FixedPartition(const AttentionJob& job, bool halves, int partition, int mostVisible, KvFetch& fetch)
-      : job(job), at{job.headDim, halves}, firstToken(partition * kKvPartition), tokens(mostVisible - firstToken < kKvPartition ? mostVisible - firstToken : kKvPartition),
-        fetch(fetch) {}
+      : job(job), at{job.headDim, halves}, run(KvRun{job.kv, job.blocks}.partition(partition, mostVisible)), firstToken(partition * kKvPartition),
+        tokens(mostVisible - firstToken < kKvPartition ? mostVisible - firstToken : kKvPartition), fetch(fetch) {}
 
-  int blocks() const { return kvBlocksOf(tokens); }
-  const uint8_t* block(int b) const { return job.kv + size_t(job.blocks[firstToken / kKvBlock + b]) * job.blockStride; }
+  int blocks() const { return run.count; }
+  const uint8_t* block(int b) const { return run.block(b, job.blockStride); }
   void begin(int queries) {
     for (int i = 0; i < queries; i++) top[i] = splat(-__builtin_inff());
   }

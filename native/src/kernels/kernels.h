@@ -33,7 +33,8 @@ inline constexpr int kBlocksPerPartition = kKvPartition / kKvBlock;
 
 inline int kvBlocksOf(int tokens) { return (tokens + kKvBlock - 1) / kKvBlock; }
 
-// Of keys and values: as computed; f16 or, where a table has it, fixed point of 12 bits; of 8 bits, where a table has them.
+// Of keys and values. F32: as computed. Half: f16 or, where a table has it, fixed point of 12 bits. Byte: fixed point of 8 bits where
+// a table has it, else as Half.
 enum class KvPrecision : uint8_t { F32, Half, Byte };
 
 // A weight matrix [rows x cols] packed into ceil(rows/16) panels; missing rows are zero. Panels are independent, so

@@ -116,7 +116,9 @@ function isReference({ backend = "native" }: EmbeddedEngineOptions): boolean {
 async function kvBlockBytes(options: EmbeddedEngineOptions, weights: ModelWeights): Promise<number> {
 	if (isReference(options)) return f32KvBlockBytes(weights.spec);
 	const { nativeKvBlockBytes } = await import("../native/native-backend.js");
-	return nativeKvBlockBytes(nativeModel(options, weights));
+	// Looks for the binary first, and so is what logs where it looked.
+	const { logger } = options;
+	return nativeKvBlockBytes({ ...nativeModel(options, weights), ...(logger ? { logger } : {}) });
 }
 
 async function openReference(
@@ -139,8 +141,8 @@ async function openNative(
 	return createNativeBackends({ ...nativeModel(options, weights), ...limits, threads }, ranks);
 }
 
-function nativeModel({ isa, precision, nativePath, logger }: EmbeddedEngineOptions, weights: ModelWeights) {
-	return { weights, isa, precision, nativePath, ...(logger ? { logger } : {}) };
+function nativeModel({ isa, precision, nativePath }: EmbeddedEngineOptions, weights: ModelWeights) {
+	return { weights, isa, precision, nativePath };
 }
 
 interface BackendLimits {
