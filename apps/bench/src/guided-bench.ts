@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { cpus } from "node:os";
 import { createLocalGrammars, createVocabulary, type Guide } from "@dyn/logits/grammar";
 import { loadTokenizer, type Tokenizer } from "@dyn/text";
 import { createEmbeddedEngine } from "@dyn/trtllm-native";
@@ -47,7 +46,7 @@ export async function guidedBench(argv: readonly string[]): Promise<void> {
 	console.log(JSON.stringify({ machine: describeMachine() }));
 	const path = await modelFile(options.model);
 	console.log(JSON.stringify(await grammarCosts(await loadTokenizer(path))));
-	const engine = createEmbeddedEngine({ modelPath: path, threads: cpus().length });
+	const engine = createEmbeddedEngine({ modelPath: path });
 	await engine.start();
 	const tokens = Number(options.tokens);
 	for (const batch of numbers(options.batch)) {

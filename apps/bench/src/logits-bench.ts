@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { cpus } from "node:os";
 import type { LogitsProcessor } from "@dyn/logits";
 import { createEmbeddedEngine } from "@dyn/trtllm-native";
 import { numbers, readOptions } from "./arguments.js";
@@ -36,7 +35,6 @@ export async function logitsBench(argv: readonly string[]): Promise<void> {
 	console.log(JSON.stringify({ machine: describeMachine() }));
 	const engine = createEmbeddedEngine({
 		modelPath: await modelFile(options.model),
-		threads: cpus().length,
 		speculativeMode: "off", // nothing is guessed under a processor, and what is lost by that is not its cost
 		logitsProcessors: { "touch-everything": touchEverything },
 	});

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { cpus } from "node:os";
 import { createRequestContext } from "@dyn/common";
 import type { Engine } from "@dyn/engine";
 import { createGenerateRequest, type GenerateRequest } from "@dyn/protocols";
@@ -7,7 +6,7 @@ import { createEmbeddedEngine, type EmbeddedEngineOptions } from "@dyn/trtllm-na
 import { numbers, readOptions } from "../arguments.js";
 import { describeMachine } from "../machine.js";
 import { modelFile } from "../model-file.js";
-import { type Spread, spread } from "../statistics.js";
+import { spread } from "../statistics.js";
 import { COPYING, ORDINARY } from "./prompts.js";
 import { chatPrompts } from "./questions.js";
 
@@ -19,11 +18,12 @@ export const usage = `bench speculation: decode speed with and without guesses o
   --tokens 128         most tokens of an answer
   --prompts 16         questions of each kind
   --temperature 0
-  --rounds 5`;
+  --rounds 11`;
 
 /**
  * Every kind of question with and without guesses. The two take turns group by group, and swap places every round, so that
- * what else the machine does hits both. Prints a JSON line per kind and batch size.
+ * what else the machine does hits both. Prints a JSON line per kind and batch size; its ratio is that of the two speeds of a
+ * round, for a machine's speed drifts by more between rounds than guesses that are not made can cost.
  */
 export async function speculationBench(argv: readonly string[]): Promise<void> {
 	const options = readOptions(argv, {
@@ -33,7 +33,7 @@ export async function speculationBench(argv: readonly string[]): Promise<void> {
 		tokens: "128",
 		prompts: "16",
 		temperature: "0",
-		rounds: "5",
+		rounds: "11",
 	});
 	console.log(JSON.stringify({ machine: describeMachine() }));
 	const draft = options["draft-model"];
@@ -56,18 +56,19 @@ export async function speculationBench(argv: readonly string[]): Promise<void> {
 			}),
 		);
 		for (const batch of numbers(options.batch)) {
-			const [plain, guessing] = await compare(contestants, requests, batch, Number(options.rounds));
+			const outcomes = await compare(contestants, requests, batch, Number(options.rounds));
+			const [plain, guessing] = outcomes as [Outcome, Outcome];
 			console.log(
 				JSON.stringify({
 					kind,
 					batch,
 					unit: "tok/s",
-					plain: plain!.speed,
-					guessing: guessing!.speed,
-					ratio: guessing!.speed.median / plain!.speed.median,
-					tokensPerStep: [plain!.tokensPerStep, guessing!.tokensPerStep],
-					rowsPerToken: [plain!.rowsPerToken, guessing!.rowsPerToken],
-					equalAnswers: plain!.answers === guessing!.answers,
+					plain: spread(plain.speeds),
+					guessing: spread(guessing.speeds),
+					ratio: spread(guessing.speeds.map((speed, round) => speed / plain.speeds[round]!)),
+					tokensPerStep: [plain.tokensPerStep, guessing.tokensPerStep],
+					rowsPerToken: [plain.rowsPerToken, guessing.rowsPerToken],
+					equalAnswers: plain.answers === guessing.answers,
 				}),
 			);
 		}
@@ -85,7 +86,6 @@ async function contestant(modelPath: string, options: Partial<EmbeddedEngineOpti
 	const work = { steps: 0, rows: 0, tokens: 0 };
 	const engine = createEmbeddedEngine({
 		modelPath,
-		threads: cpus().length,
 		maxSeqLen: 2048,
 		onIteration: ({ rows, promptRows, generatedTokens }) => {
 			work.steps++;
@@ -99,7 +99,8 @@ async function contestant(modelPath: string, options: Partial<EmbeddedEngineOpti
 }
 
 interface Outcome {
-	readonly speed: Spread;
+	/** Of every round, tokens per second. */
+	readonly speeds: readonly number[];
 	readonly tokensPerStep: number;
 	readonly rowsPerToken: number;
 	/** Ids of every answer, in the order of the requests. */
@@ -136,7 +137,7 @@ async function compare(
 	}
 	return runs.map(({ speeds, answers }, i) => {
 		const { steps, rows, tokens } = contestants[i]!.work;
-		return { speed: spread(speeds), tokensPerStep: tokens / steps, rowsPerToken: rows / tokens, answers };
+		return { speeds, tokensPerStep: tokens / steps, rowsPerToken: rows / tokens, answers };
 	});
 }
 

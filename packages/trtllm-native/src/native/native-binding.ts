@@ -41,8 +41,8 @@ export interface NativeEngine {
 	/** Another engine, not loaded yet, that will use this one's weights: `tensors` are not read. It may outlive this one. */
 	share(options: NativeEngineOptions): NativeEngine;
 	/**
-	 * `header` holds eight numbers per sequence: slot, position, token count, block count, output (0 none, 1 sample, 2 logits,
-	 * 3 hidden), how many of the tokens are guesses, target count, alternatives per target;
+	 * `header` holds nine numbers per sequence: slot, position, token count, block count, output (0 none, 1 sample, 2 logits,
+	 * 3 hidden), how many of the tokens are guesses, target count, alternatives per target, adapter (0 none);
 	 * `tokens`, `blocks` and `targets` are those of all sequences, one after the other.
 	 */
 	step(
