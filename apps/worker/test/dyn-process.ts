@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const cli = fileURLToPath(new URL("../dist/main.js", import.meta.url));
+export const cli: string = fileURLToPath(new URL("../dist/main.js", import.meta.url));
 /** The line that each command writes when it serves. */
 const SERVING = /^.*(?:frontend at|is served (?:as|at)) .*\n/m;
 

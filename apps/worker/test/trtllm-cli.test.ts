@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdtempSync, rmSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createMockerEngine } from "@dyn/mocker";
 import { createTrtllmDouble } from "@dyn/mocker/openengine";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { DynProcess } from "./dyn-process.js";
+import { cli, DynProcess } from "./dyn-process.js";
 import { eventually, MODEL } from "./server-process.js";
 
 let folder: string;
@@ -64,6 +66,22 @@ it.each(["openengine", "http"])(
 		expect(metrics).toMatch(/^dynamo_component_model_load_time_seconds\{.*\} \d/m);
 	},
 );
+
+it("gives up its start at a signal, and leaves nothing of it behind", async () => {
+	const temporary = join(folder, "temporary");
+	mkdirSync(temporary);
+	const settings = join(folder, "engine.yaml");
+	writeFileSync(settings, "guided_decoding_backend: xgrammar\n");
+	const child = spawn(
+		process.execPath,
+		[cli, "worker", "--file-kv", join(folder, "kv"), "--engine", "double", "--extra-engine-args", settings],
+		{ env: { ...process.env, TMPDIR: temporary }, stdio: "ignore" },
+	);
+	await eventually("the engine's settings are written", async () => readdirSync(temporary).length > 0);
+	child.kill("SIGTERM");
+	expect(await once(child, "exit")).toEqual([0, null]);
+	expect(readdirSync(temporary)).toEqual([]);
+});
 
 it("serves an engine that runs already, and leaves it alone when it ends", async () => {
 	await using double = await createTrtllmDouble({ engine: createMockerEngine({ speedupRatio: 0 }) });

@@ -12,6 +12,8 @@ const SMALL = {
 	double: ["--grace-period", "0"],
 	embedded: ["--grace-period", "0", "--threads", "1", "--max-seq-len", "1024"],
 };
+/** So often a story is started: its ports are free when they are chosen, and somebody else's a moment later now and then. */
+const START_ATTEMPTS = 3;
 const COMPONENT = { agg: "backend", decode: "backend", prefill: "prefill" };
 
 /** What ends a story, and its exit code then. */
@@ -76,9 +78,7 @@ export async function checkAttached(story, file, _engine, ending) {
 }
 
 async function withStory(story, file, engine, own, use) {
-	const [http, events] = [await freePort(), await freePort()];
-	const env = { DYN_HTTP_PORT: String(http), KV_EVENTS_PORT: String(events), ...own };
-	const running = new RunningStory(file, ["--engine", engine, ...SMALL[engine]], env);
+	const running = await startStory(file, engine, own);
 	try {
 		const seen = await use(running, await running.address());
 		assert.equal(running.pids().size, story.workers.length + 1);
@@ -90,6 +90,17 @@ async function withStory(story, file, engine, own, use) {
 	} catch (error) {
 		running.kill();
 		throw new Error(`${story.name}: ${error.message}\n${running.output.slice(-6000)}`, { cause: error });
+	}
+}
+
+async function startStory(file, engine, own) {
+	for (let attempt = 1; ; attempt++) {
+		const [http, events] = [await freePort(), await freePort()];
+		const env = { DYN_HTTP_PORT: String(http), KV_EVENTS_PORT: String(events), ...own };
+		const running = new RunningStory(file, ["--engine", engine, ...SMALL[engine]], env);
+		const served = await running.address().catch(() => null);
+		if (served !== null || attempt === START_ATTEMPTS || !/in use/i.test(running.output)) return running;
+		await running.exitCode();
 	}
 }
 

@@ -8,7 +8,7 @@ import { startWorker } from "../options/assemble.js";
 import { loraControlOf } from "../options/lora-control.js";
 import { openTelemetry } from "../options/telemetry.js";
 import type { Values } from "../options/values.js";
-import { untilSignal } from "../terminal/shutdown.js";
+import { ShutdownSignals, startUnlessSignalled, untilSignal } from "../terminal/shutdown.js";
 import { terminalLogger, usesColour } from "../terminal/terminal.js";
 
 /** Worker and frontend in one process. */
@@ -38,15 +38,19 @@ export async function run(values: Values): Promise<number> {
 			values["bodyLimitMb"] === undefined ? {} : { bodyBytes: (values["bodyLimitMb"] as number) * 2 ** 20 },
 		migration: values["migrationLimit"] === undefined ? {} : { limit: values["migrationLimit"] as number },
 	});
-	const worker = await startWorker(values, {
-		runtime,
-		logger: logger.child({ target: "dyn::engine" }),
-		metrics,
-		tracer,
-	}).catch(async (error) => {
+	const signals = new ShutdownSignals();
+	const shared = { runtime, logger: logger.child({ target: "dyn::engine" }), metrics, tracer };
+	const start = (signal: AbortSignal) => startWorker(values, { ...shared, signal });
+	const worker = await startUnlessSignalled(start, signals, logger).catch(async (error) => {
 		await frontend.close();
 		throw error;
 	});
+	if (!worker) {
+		await frontend.close();
+		await runtime.close();
+		await telemetry.close();
+		return 0;
+	}
 	served = worker;
 	const systemPort = (values["systemPort"] as number | undefined) ?? -1;
 	const status =
@@ -98,5 +102,6 @@ export async function run(values: Values): Promise<number> {
 		(values["drainSeconds"] as number | undefined) ?? 600,
 		logger,
 		worker.closed,
+		signals,
 	);
 }

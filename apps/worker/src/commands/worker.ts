@@ -9,7 +9,7 @@ import { joinDeployment } from "../options/deployment.js";
 import { loraControlOf } from "../options/lora-control.js";
 import { openTelemetry } from "../options/telemetry.js";
 import type { Values } from "../options/values.js";
-import { untilSignal } from "../terminal/shutdown.js";
+import { ShutdownSignals, startUnlessSignalled, untilSignal } from "../terminal/shutdown.js";
 import { terminalLogger } from "../terminal/terminal.js";
 
 /** A worker without HTTP, found by the frontends of its deployment. */
@@ -32,9 +32,17 @@ export async function worker(values: Values): Promise<number> {
 	const engineMetrics = values["engineMetricsUrl"] as string | undefined;
 	const shown = engineMetrics === undefined ? metrics : forwardEngineMetrics(metrics, engineMetrics, logger);
 	const status = await openStatusServer(values, { metrics: shown, endpoints, files, control });
+	const signals = new ShutdownSignals();
 	let loras: { close(): Promise<void> } | null = null;
+	const close = async () => {
+		await loras?.close();
+		await started?.close();
+		await deployment.close();
+		await status?.close();
+		await telemetry.close();
+	};
 	try {
-		started = await startWorker(values, {
+		const shared = {
 			runtime: deployment.runtime,
 			logger: logger.child({ target: "dyn::engine" }),
 			metrics,
@@ -44,30 +52,27 @@ export async function worker(values: Values): Promise<number> {
 				baseUrl: status?.address,
 				files,
 			},
-		});
-		if (control) loras = await serveLoraEndpoints(started);
+		};
+		const start = (signal: AbortSignal) => startWorker(values, { ...shared, signal });
+		started = await startUnlessSignalled(start, signals, logger);
+		if (started && control) loras = await serveLoraEndpoints(started);
 	} catch (error) {
-		await started?.close();
-		await deployment.close();
-		await status?.close();
+		await close();
 		throw error;
+	}
+	if (!started) {
+		await close();
+		return 0;
 	}
 	const worker = started;
 	process.stdout.write(
 		`${worker.card.name} is served as ${formatEndpointPath(worker.served.instance.path)} (${worker.info.description})${status ? `, status at ${status.address}/health` : ""}\n`,
 	);
-	const close = async () => {
-		await loras?.close();
-		await worker.close();
-		await deployment.close();
-		await status?.close();
-		await telemetry.close();
-	};
 	const drain = async () => {
 		await worker.drain({ graceMs: ((values["graceSeconds"] as number | undefined) ?? 5) * 1000 });
 		await close();
 	};
-	return untilSignal(drain, close, 600, logger, worker.closed);
+	return untilSignal(drain, close, 600, logger, worker.closed, signals);
 }
 
 function openStatusServer(

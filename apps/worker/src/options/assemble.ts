@@ -44,7 +44,7 @@ export function openModelStore(values: Values, logger: Logger): ModelStore {
 /** Options as a worker. */
 export async function startWorker(
 	values: Values,
-	shared: Pick<TrtllmWorkerOptions, "runtime" | "metrics" | "tracer" | "metadata"> & {
+	shared: Pick<TrtllmWorkerOptions, "runtime" | "metrics" | "tracer" | "metadata" | "signal"> & {
 		readonly logger: Logger;
 		readonly metrics?: Metrics;
 	},

@@ -7,6 +7,54 @@ const FORCED = 130;
 /** A drain that takes longer than this is explained, ms. */
 const NOTICE_MS = 250;
 
+/** SIGTERM and SIGINT from now on: the first asks for the end, a second one ends the process at once. */
+export class ShutdownSignals {
+	/** Aborted by the first. */
+	readonly signal: AbortSignal;
+	/** Its name. */
+	readonly first: Promise<string>;
+
+	constructor() {
+		const asked = new AbortController();
+		this.signal = asked.signal;
+		this.first = new Promise((resolve) => {
+			for (const name of ["SIGTERM", "SIGINT"] as const)
+				process.on(name, () => {
+					if (asked.signal.aborted) process.exit(FORCED);
+					asked.abort();
+					resolve(name);
+				});
+		});
+	}
+}
+
+/**
+ * Starts what a signal is to give up, so that nothing of half a start is left behind.
+ * @returns null when it was given up
+ */
+export async function startUnlessSignalled<T>(
+	start: (signal: AbortSignal) => Promise<T>,
+	signals: ShutdownSignals,
+	logger: Logger,
+): Promise<T | null> {
+	let notice: NodeJS.Timeout | undefined;
+	let over = false;
+	void signals.first.then((signal) => {
+		if (over) return;
+		logger.info("shutting down", { signal });
+		notice = setTimeout(() => logger.warn("giving up the start; a second signal ends at once"), NOTICE_MS);
+	});
+	try {
+		return await start(signals.signal);
+	} catch (error) {
+		if (signals.signal.aborted) return null;
+		throw error;
+	} finally {
+		over = true;
+		clearTimeout(notice);
+	}
+}
+
 /**
  * Waits for SIGTERM or SIGINT, then drains. Running work may finish within `drainSeconds`; a second signal ends at once.
  * @param died resolves when what was started has ended by itself, because its engine died for example
@@ -18,17 +66,9 @@ export async function untilSignal(
 	drainSeconds: number,
 	logger: Logger,
 	died: Promise<void> = new Promise(() => {}),
+	signals: ShutdownSignals = new ShutdownSignals(),
 ): Promise<number> {
-	let signals = 0;
-	const signal = await new Promise<string | null>((resolve) => {
-		void died.then(() => resolve(null));
-		for (const name of ["SIGTERM", "SIGINT"] as const) {
-			process.on(name, () => {
-				if (++signals === 1) resolve(name);
-				else process.exit(FORCED);
-			});
-		}
-	});
+	const signal = await Promise.race([signals.first, died.then(() => null)]);
 	if (signal === null) {
 		await close();
 		return 1;
