@@ -83,10 +83,10 @@ describe.each(["native", "reference"] as const)("data-parallel ranks, %s", (back
 	it("do not feel what happens at another one", async () => {
 		await withEngine({ backend, maxNumSeqs: 2, numKvBlocks: 32 }, async (engine) => {
 			const expected = await tokens(engine, onRank(0));
-			// Rank 1 has more than it can run, and loses it all halfway.
+			// Rank 1 has more than it can run, of as many tokens as fit, and loses it all halfway.
 			const caller = new AbortController();
 			const crowd = Array.from({ length: 6 }, (_, i) =>
-				collect(engine, onRank(1, { tokenIds: text(i, 200, 40), stop: { maxTokens: 200 } }), {
+				collect(engine, onRank(1, { tokenIds: text(i, 40, 40), stop: { maxTokens: 470 } }), {
 					signal: caller.signal,
 				}),
 			);

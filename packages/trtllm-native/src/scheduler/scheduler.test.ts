@@ -57,6 +57,31 @@ describe("Scheduler", () => {
 		expect(plan.shares[1]!.samples).toBe(true);
 	});
 
+	it("takes smaller chunks of prompts while others decode", () => {
+		const { scheduler } = make(64, { maxNumBatchedTokens: 512 });
+		const [first, long, short] = [sequence(500), sequence(600, { first: 1 }), sequence(20, { first: 2 })];
+		scheduler.add(first);
+		let plan = scheduler.plan();
+		expect(counts(plan)).toEqual([500]);
+		finish(scheduler, plan);
+		scheduler.add(long);
+		scheduler.add(short);
+		const steps = [];
+		do {
+			plan = scheduler.plan();
+			steps.push(counts(plan));
+			finish(scheduler, plan);
+		} while (plan.shares.some(({ count }) => count > 1));
+		expect(steps).toEqual([
+			[1, 128],
+			[1, 128],
+			[1, 128],
+			[1, 128],
+			[1, 88, 20],
+			[1, 1, 1],
+		]);
+	});
+
 	it("admits the most urgent first, no more than there are slots", () => {
 		const { scheduler } = make(16, { maxNumSeqs: 2 });
 		const [low, high, middle] = [
