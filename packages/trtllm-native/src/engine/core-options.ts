@@ -33,7 +33,10 @@ export interface OpenEngine {
 	readonly spec: Pick<ModelSpec, "vocabSize" | "eosTokenIds"> & Partial<Pick<ModelSpec, "hiddenSize">>;
 	/** What the model asks for, when embeddings are made of it. */
 	readonly pooling?: Pooling | undefined;
-	readonly limits: Pick<EngineLimits, "maxNumSeqs" | "maxNumBatchedTokens" | "contextLength" | "numKvBlocks">;
+	readonly limits: Pick<
+		EngineLimits,
+		"maxNumSeqs" | "maxNumBatchedTokens" | "maxPromptTokensBesideDecoding" | "contextLength" | "numKvBlocks"
+	>;
 	/** Tokens per KV block. */
 	readonly kvBlockSize: number;
 	/** The core closes it. */

@@ -92,9 +92,14 @@ export interface EmbeddedEngineOptions {
 	readonly onIteration?: ((stats: IterationStats) => void) | undefined;
 }
 
+/** More would make answers stutter and save little: a row of 128 costs at most an eighth more than one of 512 (docs/benchmarks.md). */
+const MAX_PROMPT_TOKENS_BESIDE_DECODING = 128;
+
 export interface EngineLimits {
 	readonly maxNumSeqs: number;
 	readonly maxNumBatchedTokens: number;
+	/** In a step with sequences that decode. Default: as many as a step may have. */
+	readonly maxPromptTokensBesideDecoding?: number | undefined;
 	readonly contextLength: number;
 	readonly numKvBlocks: number;
 	/** Of each rank. */
@@ -150,6 +155,7 @@ export function resolveLimits(
 	return {
 		maxNumSeqs,
 		maxNumBatchedTokens,
+		maxPromptTokensBesideDecoding: MAX_PROMPT_TOKENS_BESIDE_DECODING,
 		contextLength: Math.min(wanted, numKvBlocks * kvBlockSize),
 		numKvBlocks,
 		threads: Math.ceil(count("threads", options.threads ?? availableParallelism()) / dpSize),

@@ -58,7 +58,7 @@ describe("Scheduler", () => {
 	});
 
 	it("takes smaller chunks of prompts while others decode", () => {
-		const { scheduler } = make(64, { maxNumBatchedTokens: 512 });
+		const { scheduler } = make(64, { maxNumBatchedTokens: 512, maxPromptTokensBesideDecoding: 128 });
 		const [first, long, short] = [sequence(500), sequence(600, { first: 1 }), sequence(20, { first: 2 })];
 		scheduler.add(first);
 		let plan = scheduler.plan();

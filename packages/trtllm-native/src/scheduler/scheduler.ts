@@ -7,15 +7,11 @@ export interface SchedulerLimits {
 	readonly maxNumSeqs: number;
 	/** Most tokens (rows) of one step. */
 	readonly maxNumBatchedTokens: number;
+	/** Of them those of prompts, in a step with decoding sequences, whose next tokens wait for them. Default: all. */
+	readonly maxPromptTokensBesideDecoding?: number | undefined;
 	/** Tokens per KV block. */
 	readonly kvBlockSize: number;
 }
-
-/**
- * Most rows of prompts in a step with decoding sequences, whose next tokens wait for them. More would save hardly anything: a row
- * of 128 costs about what one of 512 does.
- */
-const PROMPT_ROWS_BESIDE_DECODING = 128;
 
 /** One sequence's part of a step: compute `count` tokens from `sequence.computed` on. */
 export interface ScheduledShare {
@@ -37,8 +33,7 @@ export interface StepPlan {
 
 /**
  * Continuous batching. Every step takes, in this order and as long as rows, slots and blocks last:
- * one token of each decoding sequence; the next chunk of each unfinished prompt; waiting sequences, most urgent first. Beside
- * decoding sequences prompts advance in smaller chunks.
+ * one token of each decoding sequence; the next chunk of each unfinished prompt; waiting sequences, most urgent first.
  * A waiting sequence starts once there are blocks for all of its tokens, so only decoding can run out of them. Then the
  * least urgent running sequence gives its own back and waits; what it had computed usually comes back from the prefix
  * cache. The most urgent one always advances, so there is no deadlock as long as each sequence alone fits the pool.
@@ -111,7 +106,7 @@ export class Scheduler {
 
 		const running = [...this.#running];
 		for (const sequence of running) if (sequence.pending === 1) schedule(sequence);
-		if (shares.length > 0) rows = Math.min(rows, PROMPT_ROWS_BESIDE_DECODING);
+		if (shares.length > 0) rows = Math.min(rows, this.#limits.maxPromptTokensBesideDecoding ?? rows);
 		for (const sequence of running) if (sequence.pending > 1) schedule(sequence);
 
 		if (preempted.length === 0) {
