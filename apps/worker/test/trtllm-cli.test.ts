@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createMockerEngine } from "@dyn/mocker";
 import { createTrtllmDouble } from "@dyn/mocker/openengine";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, it, onTestFinished } from "vitest";
 import { cli, DynProcess } from "./dyn-process.js";
 import { eventually, MODEL } from "./server-process.js";
 
@@ -77,6 +77,7 @@ it("gives up its start at a signal, and leaves nothing of it behind", async () =
 		[cli, "worker", "--file-kv", join(folder, "kv"), "--engine", "double", "--extra-engine-args", settings],
 		{ env: { ...process.env, TMPDIR: temporary }, stdio: "ignore" },
 	);
+	onTestFinished(() => void child.kill("SIGKILL"));
 	await eventually("the engine's settings are written", async () => readdirSync(temporary).length > 0);
 	child.kill("SIGTERM");
 	expect(await once(child, "exit")).toEqual([0, null]);
