@@ -53,14 +53,13 @@ public:
 private:
   PackedMatrix pack(const float* source, int rows, int cols) {
     PackedMatrix packed = describePacked(TensorType::F32, rows, cols, true);
-    storage_.push_back(allocateAligned(packed.bytes(), "an adapter"));
-    packed.data = storage_.back().get();
+    packed.data = storage_.take(packed.bytes(), "an adapter");
     for (int panel = 0; panel < packed.panels(); panel++) packPanel(reinterpret_cast<const uint8_t*>(source), TensorType::F32, nullptr, panel, packed);
     return packed;
   }
 
   std::vector<std::array<Pair, kProjections>> layers_;
-  std::vector<AlignedBytes> storage_;
+  Arena storage_;
 };
 
 } // namespace dyn

@@ -99,7 +99,7 @@ private:
   ThreadPool& pool_;
   const int maxRows_, maxOutputs_;
   size_t hiddenStride_, queryStride_, kvStride_, ffnStride_, logitsStride_;
-  std::vector<AlignedBytes> storage_;
+  Arena storage_;
   float *x_, *normed_, *query_, *key_, *value_, *context_, *gate_, *up_, *cosSin_;
   float* scores_ = nullptr; // made by the first step that needs it
   float* hidden_ = nullptr; // made by the first step that needs it: few engines are asked for embeddings

@@ -2,13 +2,11 @@
 #include "model.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 
 #include "kernels/quantise.h"
@@ -58,25 +56,25 @@ private:
 
 class Loader {
 public:
-  Loader(const std::vector<TensorSource>& tensors, bool forceF32, bool fixedPoint, ThreadPool& pool, const std::atomic<bool>& cancel)
-      : forceF32_(forceF32), fixedPoint_(fixedPoint), pool_(pool), cancel_(cancel) {
+  Loader(const std::vector<TensorSource>& tensors, bool forceF32, bool fixedPoint, Arena& storage, ThreadPool& pool, const std::atomic<bool>& cancel)
+      : forceF32_(forceF32), fixedPoint_(fixedPoint), storage_(storage), pool_(pool), cancel_(cancel) {
     for (const TensorSource& tensor : tensors) tensors_[tensor.name] = &tensor;
   }
 
-  std::vector<float> vector(const std::string& name, int length, int paddedLength) {
+  const float* vector(const std::string& name, int length) {
     const TensorSource& tensor = find(name, 1, length);
-    std::vector<float> values(size_t(paddedLength), 0.0f);
-    dequantise(tensor.type, bytesOf(tensor), size_t(length), values.data());
+    const size_t bytes = padded(length) * sizeof(float);
+    float* values = reinterpret_cast<float*>(std::memset(storage_.take(bytes, "weights"), 0, bytes));
+    dequantise(tensor.type, bytesOf(tensor), size_t(length), values);
     return values;
   }
 
-  PackedMatrix matrix(const std::string& name, int rows, int cols, std::vector<AlignedBytes>& storage) {
+  PackedMatrix matrix(const std::string& name, int rows, int cols) {
     const TensorSource& tensor = find(name, rows, cols);
     const uint8_t* source = bytesOf(tensor);
     PackedMatrix packed = describePacked(tensor.packed, rows, cols, forceF32_, fixedPoint_);
     if (packed.panelBytes == 0) throw NativeError("MODEL_FORMAT", "tensor " + name + " has " + std::to_string(cols) + " columns, which its type cannot hold");
-    storage.push_back(allocateAligned(packed.bytes(), "weights"));
-    packed.data = storage.back().get();
+    packed.data = storage_.take(packed.bytes(), "weights");
     std::vector<uint32_t> order;
     if (tensor.permutedHeads > 0) {
       if (rows % (2 * tensor.permutedHeads) != 0)
@@ -158,27 +156,12 @@ private:
   AlignedBytes source_;
   size_t sourceBytes_ = 0;
   const bool forceF32_, fixedPoint_;
+  Arena& storage_;
   ThreadPool& pool_;
   const std::atomic<bool>& cancel_;
 };
 
-int padded(int n) { return (n + kPanelRows - 1) / kPanelRows * kPanelRows; }
-
 } // namespace
-
-void AlignedFree::operator()(uint8_t* p) const { std::free(p); }
-
-AlignedBytes allocateAligned(size_t bytes, const char* what) {
-  constexpr size_t hugePage = size_t(2) << 20;
-  const size_t alignment = bytes >= hugePage ? hugePage : 64;
-  void* p = nullptr;
-  if (bytes > SIZE_MAX - alignment || posix_memalign(&p, alignment, (bytes + alignment - 1) / alignment * alignment) != 0)
-    throw NativeError("OUT_OF_MEMORY", "cannot allocate " + std::to_string(bytes >> 20) + " MiB for " + what + "; free memory, use a smaller model, or lower the rows and sequences of a step");
-#ifdef MADV_HUGEPAGE
-  if (bytes >= hugePage) madvise(p, bytes, MADV_HUGEPAGE);
-#endif
-  return AlignedBytes(static_cast<uint8_t*>(p));
-}
 
 KvPrecision kvPrecisionOf(const ModelSpec& spec, const std::vector<TensorSource>& tensors, bool f32) {
   if (f32) return KvPrecision::F32;
@@ -190,34 +173,34 @@ KvPrecision kvPrecisionOf(const ModelSpec& spec, const std::vector<TensorSource>
 Model::Model(const ModelSpec& modelSpec, const std::vector<TensorSource>& tensors, const Kernels& kernelTable, bool forceF32, ThreadPool& pool,
              const std::atomic<bool>& cancel)
     : spec(modelSpec), kernels(kernelTable), f32(forceF32), kvPrecision(kvPrecisionOf(modelSpec, tensors, forceF32)) {
-  Loader loader(tensors, forceF32, kernels.fixedPoint, pool, cancel);
+  Loader loader(tensors, forceF32, kernels.fixedPoint, storage_, pool, cancel);
   const int hidden = spec.hiddenSize, ffn = spec.intermediateSize, q = spec.queryDim(), kv = spec.kvDim();
-  embed = loader.matrix("embed", spec.vocabSize, hidden, storage_);
-  head = spec.tiedHead ? embed : loader.matrix("head", spec.vocabSize, hidden, storage_);
-  finalNorm = loader.vector("finalNorm", hidden, hidden);
+  embed = loader.matrix("embed", spec.vocabSize, hidden);
   for (int i = 0; i < spec.numLayers; i++) {
     const std::string prefix = "layers." + std::to_string(i) + ".";
     Layer layer;
-    layer.attnNorm = loader.vector(prefix + "attnNorm", hidden, hidden);
-    layer.mlpNorm = loader.vector(prefix + "mlpNorm", hidden, hidden);
+    layer.attnNorm = loader.vector(prefix + "attnNorm", hidden);
+    layer.q = loader.matrix(prefix + "q", q, hidden);
+    layer.k = loader.matrix(prefix + "k", kv, hidden);
+    layer.v = loader.matrix(prefix + "v", kv, hidden);
     if (spec.qkvBias) {
-      layer.qBias = loader.vector(prefix + "qBias", q, padded(q));
-      layer.kBias = loader.vector(prefix + "kBias", kv, padded(kv));
-      layer.vBias = loader.vector(prefix + "vBias", kv, padded(kv));
+      layer.qBias = loader.vector(prefix + "qBias", q);
+      layer.kBias = loader.vector(prefix + "kBias", kv);
+      layer.vBias = loader.vector(prefix + "vBias", kv);
     }
     if (spec.qkNorm) {
-      layer.qNorm = loader.vector(prefix + "qNorm", spec.headDim, spec.headDim);
-      layer.kNorm = loader.vector(prefix + "kNorm", spec.headDim, spec.headDim);
+      layer.qNorm = loader.vector(prefix + "qNorm", spec.headDim);
+      layer.kNorm = loader.vector(prefix + "kNorm", spec.headDim);
     }
-    layer.q = loader.matrix(prefix + "q", q, hidden, storage_);
-    layer.k = loader.matrix(prefix + "k", kv, hidden, storage_);
-    layer.v = loader.matrix(prefix + "v", kv, hidden, storage_);
-    layer.o = loader.matrix(prefix + "o", hidden, q, storage_);
-    layer.gate = loader.matrix(prefix + "gate", ffn, hidden, storage_);
-    layer.up = loader.matrix(prefix + "up", ffn, hidden, storage_);
-    layer.down = loader.matrix(prefix + "down", hidden, ffn, storage_);
-    layers.push_back(std::move(layer));
+    layer.o = loader.matrix(prefix + "o", hidden, q);
+    layer.mlpNorm = loader.vector(prefix + "mlpNorm", hidden);
+    layer.gate = loader.matrix(prefix + "gate", ffn, hidden);
+    layer.up = loader.matrix(prefix + "up", ffn, hidden);
+    layer.down = loader.matrix(prefix + "down", hidden, ffn);
+    layers.push_back(layer);
   }
+  finalNorm = loader.vector("finalNorm", hidden);
+  head = spec.tiedHead ? embed : loader.matrix("head", spec.vocabSize, hidden);
   for (const PackedMatrix* m : {&embed, spec.tiedHead ? nullptr : &head}) weightBytes += m ? m->bytes() : 0;
   for (const Layer& layer : layers)
     for (const PackedMatrix* m : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) weightBytes += m->bytes();

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "arena.h"
 #include "kernels/kernels.h"
 #include "thread_pool.h"
 
@@ -30,17 +31,10 @@ struct TensorSource {
   int rows, cols, permutedHeads;
 };
 
-struct AlignedFree {
-  void operator()(uint8_t* p) const;
-};
-using AlignedBytes = std::unique_ptr<uint8_t, AlignedFree>;
-// 64-byte aligned (2 MiB when large, with huge pages asked for). Throws NativeError OUT_OF_MEMORY.
-AlignedBytes allocateAligned(size_t bytes, const char* what);
-
 struct Layer {
-  std::vector<float> attnNorm, mlpNorm;
-  std::vector<float> qBias, kBias, vBias; // empty or padded to whole panels
-  std::vector<float> qNorm, kNorm;        // empty or headDim values
+  const float *attnNorm = nullptr, *mlpNorm = nullptr;
+  const float *qBias = nullptr, *kBias = nullptr, *vBias = nullptr; // null or padded to whole panels
+  const float *qNorm = nullptr, *kNorm = nullptr;                   // null or headDim values
   PackedMatrix q, k, v, o, gate, up, down;
 };
 
@@ -60,12 +54,12 @@ public:
   const bool f32;
   const KvPrecision kvPrecision;
   PackedMatrix embed, head; // head is embed when tied
-  std::vector<float> finalNorm;
+  const float* finalNorm = nullptr;
   std::vector<Layer> layers;
   size_t weightBytes = 0;
 
 private:
-  std::vector<AlignedBytes> storage_;
+  Arena storage_; // in the order in which a step reads
 };
 
 } // namespace dyn

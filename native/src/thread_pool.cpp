@@ -46,43 +46,55 @@ void ThreadPool::stopWorkers() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-// Its own range, then those of the others.
+// Its own range, then those of the others. What a range's chunks come to is told once.
 void ThreadPool::takeChunks(uint32_t phase, int thread) {
-  for (int i = 0; i < threads(); i++) takeRange(phase, (thread + i) % threads());
+  std::atomic<uint32_t>& finished = ranges_[size_t(thread)].finished; // which no other thread writes
+  for (int i = 0; i < threads(); i++)
+    if (const uint32_t taken = takeRange(phase, ranges_[size_t((thread + i) % threads())]))
+      finished.store(finished.load(std::memory_order_relaxed) + taken, std::memory_order_release);
 }
 
-void ThreadPool::takeRange(uint32_t phase, int thread) {
-  Range& range = ranges_[size_t(thread)];
+uint32_t ThreadPool::takeRange(uint32_t phase, Range& range) {
+  uint32_t taken = 0;
   uint64_t ticket = range.ticket.load(std::memory_order_acquire);
   while (phaseOf(ticket) == phase && remainingOf(ticket) > 0) {
     if (!range.ticket.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
     try {
-      function_(context_, range.end - int(remainingOf(ticket)));
+      range.function(range.context, range.end - int(remainingOf(ticket)));
     } catch (...) {
       std::lock_guard<std::mutex> lock(mutex_);
       if (!error_) error_ = std::current_exception();
     }
-    finished_.fetch_add(1, std::memory_order_release);
+    taken++;
     ticket = range.ticket.load(std::memory_order_acquire);
   }
+  return taken;
+}
+
+uint32_t ThreadPool::finished() const {
+  uint32_t all = 0;
+  for (const Range& range : ranges_) all += range.finished.load(std::memory_order_acquire);
+  return all;
 }
 
 void ThreadPool::start(int chunks, Function function, const void* context) {
-  function_ = function;
-  context_ = context;
-  finished_.store(0, std::memory_order_relaxed);
   const int64_t threads = this->threads();
   const auto endOf = [&](int64_t thread) { return int(chunks * (thread + 1) / threads); };
-  for (int64_t thread = 0; thread < threads; thread++) ranges_[size_t(thread)].end = endOf(thread);
   const uint32_t phase = phaseOf(ranges_[0].ticket.load(std::memory_order_relaxed)) + 1;
-  for (int64_t thread = 0; thread < threads; thread++)
-    ranges_[size_t(thread)].ticket.store(uint64_t(phase) << 32 | uint32_t(endOf(thread) - endOf(thread - 1)), std::memory_order_seq_cst);
-  if (sleeping_.load(std::memory_order_seq_cst) > 0) {
+  handedOut_ += uint32_t(chunks);
+  for (int64_t thread = threads - 1; thread >= 0; thread--) {
+    Range& range = ranges_[size_t(thread)];
+    range.function = function;
+    range.context = context;
+    range.end = endOf(thread);
+    range.ticket.store(uint64_t(phase) << 32 | uint32_t(endOf(thread) - endOf(thread - 1)), std::memory_order_release);
+  }
+  if (sleeping_.fetch_add(0, std::memory_order_acq_rel) > 0) { // a change, so that who falls asleep after it sees its ticket
     { std::lock_guard<std::mutex> lock(mutex_); }
     wake_.notify_all();
   }
   takeChunks(phase, 0);
-  for (int spins = 0; finished_.load(std::memory_order_acquire) != chunks; spins++) {
+  for (int spins = 0; finished() != handedOut_; spins++) {
     if (spins < kSpins) pause();
     else std::this_thread::yield(); // whoever holds the last chunk needs the core more than we do
   }
@@ -94,15 +106,15 @@ void ThreadPool::workerLoop(int thread) {
   uint32_t seen = 0;
   for (;;) {
     uint64_t ticket = own.load(std::memory_order_acquire);
-    for (int spins = 0; phaseOf(ticket) == seen && spins < kSpins && !stop_; spins++) {
+    for (int spins = 0; phaseOf(ticket) == seen && spins < kSpins; spins++) {
       pause();
       ticket = own.load(std::memory_order_acquire);
     }
     if (phaseOf(ticket) == seen) {
       std::unique_lock<std::mutex> lock(mutex_);
-      sleeping_.fetch_add(1, std::memory_order_seq_cst);
-      wake_.wait(lock, [&] { return stop_ || phaseOf(own.load(std::memory_order_seq_cst)) != seen; });
-      sleeping_.fetch_sub(1, std::memory_order_seq_cst);
+      sleeping_.fetch_add(1, std::memory_order_acq_rel);
+      wake_.wait(lock, [&] { return stop_ || phaseOf(own.load(std::memory_order_acquire)) != seen; });
+      sleeping_.fetch_sub(1, std::memory_order_acq_rel);
       if (stop_) return;
       continue;
     }

@@ -36,27 +36,32 @@ public:
 private:
   using Function = void (*)(const void* context, int chunk);
 
-  void start(int chunks, Function function, const void* context);
-  void workerLoop(int thread);
-  void takeChunks(uint32_t phase, int thread);
-  void takeRange(uint32_t phase, int thread);
-  void stopWorkers();
-
+  // A thread's share of the running phase. What one core wrote and another reads takes both a while, so all that a thread needs to
+  // begin lies in the one line that it watches, and what it says back as well: two cores of Emerald Rapids begin and end a phase
+  // in 1.0 us, in 1.6 with what describes it elsewhere and a common count of finished chunks.
   struct alignas(64) Range {
     // Phase number in the high half, chunks not yet taken in the low half. Both in one word: who is late for a phase finds
     // either no chunk or another phase, never a chunk of the wrong one.
     std::atomic<uint64_t> ticket{0};
-    int end = 0; // of the range; written and read as what describes the phase
+    // Describe the running phase. Written before the ticket, read only by who holds one of its unfinished chunks.
+    Function function = nullptr;
+    const void* context = nullptr;
+    int end = 0;
+    std::atomic<uint32_t> finished{0}; // chunks, of any range, that this range's thread has ever finished
   };
+
+  void start(int chunks, Function function, const void* context);
+  void workerLoop(int thread);
+  void takeChunks(uint32_t phase, int thread);
+  uint32_t takeRange(uint32_t phase, Range& range);
+  uint32_t finished() const;
+  void stopWorkers();
 
   std::vector<std::thread> workers_;
   std::vector<Range> ranges_; // one per thread, the caller's first
-  alignas(64) std::atomic<int> finished_{0};
-  // Describe the running phase. Written before its tickets, read only by who holds one of its unfinished chunks.
-  Function function_ = nullptr;
-  const void* context_ = nullptr;
-  std::exception_ptr error_; // guarded by mutex_ until the phase ends
-  std::atomic<int> sleeping_{0};
+  uint32_t handedOut_ = 0;    // chunks, ever
+  std::exception_ptr error_;  // guarded by mutex_ until the phase ends
+  alignas(64) std::atomic<int> sleeping_{0};
   std::atomic<bool> stop_{false};
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -34,31 +34,44 @@ struct FixedRows {
   BlockSums& sumsOf(int row, int block) const { return sums[row * blocks + block]; }
 };
 
+// Of sums of four of a block's high and low bytes each.
+inline void storeSums(I high, I low, BlockSums& to) {
+  const I ofEight = _mm512_add_epi32(_mm512_unpacklo_epi32(high, low), _mm512_unpackhi_epi32(high, low)); // high, low, high, low
+  const I ofSixteen = _mm512_add_epi32(ofEight, _mm512_shuffle_epi32(ofEight, _MM_PERM_BADC));
+  const I ofGroups = _mm512_add_epi32(ofSixteen, _mm512_shuffle_i32x4(ofSixteen, ofSixteen, _MM_PERM_CDAB)); // the first in the first half
+  const __m128i first = _mm512_castsi512_si128(ofGroups), second = _mm512_extracti32x4_epi32(ofGroups, 2);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to.start), _mm_slli_epi32(_mm_sub_epi32(_mm_setzero_si128(), _mm_unpacklo_epi64(first, second)), 3));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to.both), _mm_mask_blend_epi16(0xaa, first, _mm_slli_epi32(second, 16)));
+}
+
+// The lowest byte of each of 64 numbers, in their order.
+inline I lowestBytes(const I (&a)[4]) {
+  const auto two = [](I a, I b) { return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm512_cvtepi32_epi8(a)), _mm512_cvtepi32_epi8(b), 1); };
+  return _mm512_inserti64x4(_mm512_castsi256_si512(two(a[0], a[1])), two(a[2], a[3]), 1);
+}
+
 // |code| <= kLargestCode. No low byte is -128: a group of them, times -8, would not fit the 16 bits that vectors have for it.
 void prepareFixedRow(const float* x, Activations& out, int row) {
+  const FixedRows to(out, row);
+  const bool few = out.rows < kNibbleRowsWorthTiles, sumsNeeded = few && out.type == PackedType::U4;
+  // Other cores hold what they multiplied by last. Stores ask it back line by line, and few rows leave nothing to do meanwhile.
+  for (int b = 0; few && b < to.blocks; b++)
+    for (int plane = 0; plane < 2; plane++) __asm__ volatile("prefetchw %0" ::"m"(to.high(0, b)[plane * kTileBytes]));
   const float magnitude = largestMagnitude(x, out.cols);
   const F inverse = splat(magnitude > 0 ? kLargestCode / magnitude : 0.0f);
-  const FixedRows to(out, row);
-  const bool sumsNeeded = out.type == PackedType::U4 && out.rows < kNibbleRowsWorthTiles;
-  const I ones = _mm512_set1_epi8(1);
   for (int b = 0; b < to.blocks; b++) {
-    int8_t* high = reinterpret_cast<int8_t*>(to.high(0, b));
-    int8_t* low = high + kTileBytes;
-    for (int i = 0; i < kBlock; i += 16) {
-      const int k = b * kBlock + i;
+    I coarse[4], whole[4];
+    for (int i = 0; i < 4; i++) {
+      const int k = b * kBlock + 16 * i;
       const SplitCodes codes = splitCodes(k < out.cols ? mul(load(x + k), inverse) : zero());
-      storeLowestBytes(high + i, codes.coarse);
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(low + i), _mm_max_epi8(_mm512_cvtepi32_epi8(codes.whole), _mm_set1_epi8(-127)));
+      coarse[i] = codes.coarse;
+      whole[i] = codes.whole;
     }
-    if (!sumsNeeded) continue;
-    BlockSums& sums = to.sumsOf(0, b);
-    for (int plane = 0; plane < 2; plane++) {
-      const I fours = _mm512_dpbusd_epi32(zeroInt(), ones, _mm512_loadu_si512(high + plane * kTileBytes));
-      const int32_t first = _mm512_mask_reduce_add_epi32(0x00ff, fours), second = _mm512_mask_reduce_add_epi32(0xff00, fours);
-      sums.start[0][plane] = -8 * first;
-      sums.start[1][plane] = -8 * second;
-      sums.both[plane] = int32_t(uint32_t(uint16_t(first)) | uint32_t(second) << 16);
-    }
+    const I high = lowestBytes(coarse), low = _mm512_max_epi8(lowestBytes(whole), _mm512_set1_epi8(-127));
+    _mm512_storeu_si512(to.high(0, b), high);
+    _mm512_storeu_si512(to.high(0, b) + kTileBytes, low);
+    const auto fours = [](I bytes) { return _mm512_dpbusd_epi32(zeroInt(), _mm512_set1_epi8(1), bytes); };
+    if (sumsNeeded) storeSums(fours(high), fours(low), to.sumsOf(0, b));
   }
   to.scales[0] = magnitude / kLargestCode;
 }

@@ -23,6 +23,7 @@ enum class TensorType : uint32_t { F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0,
 enum class PackedType : uint32_t { F32, F16, BF16, U4, U8 };
 
 inline constexpr int kPanelRows = 16;  // output features per panel: one lane each
+inline size_t padded(int features) { return size_t((features + kPanelRows - 1) / kPanelRows * kPanelRows); } // to whole panels
 inline constexpr int kQuantGroup = 32; // k-elements that share an activation scale
 inline constexpr float kLargestFixed = 32600; // units of the largest weight of an output feature: two signed bytes, rounding included
 inline constexpr float kLargestCode = 126.0f * 256; // of an activation: two signed bytes, rounding included
