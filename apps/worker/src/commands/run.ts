@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { consoleDirectory } from "@dyn/console";
 import { createFrontend } from "@dyn/frontend";
-import { createRuntime, createStatusServer, formatEndpointPath } from "@dyn/runtime";
+import { createRuntime, createStatusServer, formatEndpointPath, type StatusServer } from "@dyn/runtime";
 import { createPrometheusMetrics } from "@dyn/runtime/prometheus";
 import type { TrtllmWorker } from "@dyn/trtllm";
 import { startWorker } from "../options/assemble.js";
@@ -39,21 +39,27 @@ export async function run(values: Values): Promise<number> {
 		migration: values["migrationLimit"] === undefined ? {} : { limit: values["migrationLimit"] as number },
 	});
 	const signals = new ShutdownSignals();
-	const shared = { runtime, logger: logger.child({ target: "dyn::engine" }), metrics, tracer };
-	const start = (signal: AbortSignal) => startWorker(values, { ...shared, signal });
-	const worker = await startUnlessSignalled(start, signals, logger).catch(async (error) => {
+	let status: StatusServer | null = null;
+	const close = async () => {
 		await frontend.close();
-		throw error;
-	});
-	if (!worker) {
-		await frontend.close();
+		await served?.close();
 		await runtime.close();
+		await status?.close();
 		await telemetry.close();
-		return 0;
-	}
+	};
+	const start = (signal: AbortSignal) =>
+		startWorker(values, {
+			runtime,
+			logger: logger.child({ target: "dyn::engine" }),
+			metrics,
+			tracer,
+			signal,
+		});
+	const worker = await startUnlessSignalled(start, close, signals, logger);
+	if (!worker) return 0;
 	served = worker;
 	const systemPort = (values["systemPort"] as number | undefined) ?? -1;
-	const status =
+	status =
 		systemPort < 0
 			? null
 			: await createStatusServer({
@@ -84,13 +90,6 @@ export async function run(values: Values): Promise<number> {
 		].join("\n"),
 	);
 
-	const close = async () => {
-		await frontend.close();
-		await worker.close();
-		await runtime.close();
-		await status?.close();
-		await telemetry.close();
-	};
 	const drain = async () => {
 		await frontend.drain();
 		await worker.drain();

@@ -41,30 +41,24 @@ export async function worker(values: Values): Promise<number> {
 		await status?.close();
 		await telemetry.close();
 	};
-	try {
-		const shared = {
+	const start = async (signal: AbortSignal) => {
+		started = await startWorker(values, {
 			runtime: deployment.runtime,
 			logger: logger.child({ target: "dyn::engine" }),
 			metrics,
 			tracer,
+			signal,
 			metadata: {
 				cacheDirectory: join(homedir(), ".cache", "dyn", "model-files"),
 				baseUrl: status?.address,
 				files,
 			},
-		};
-		const start = (signal: AbortSignal) => startWorker(values, { ...shared, signal });
-		started = await startUnlessSignalled(start, signals, logger);
-		if (started && control) loras = await serveLoraEndpoints(started);
-	} catch (error) {
-		await close();
-		throw error;
-	}
-	if (!started) {
-		await close();
-		return 0;
-	}
-	const worker = started;
+		});
+		if (control) loras = await serveLoraEndpoints(started);
+		return started;
+	};
+	const worker = await startUnlessSignalled(start, close, signals, logger);
+	if (!worker) return 0;
 	process.stdout.write(
 		`${worker.card.name} is served as ${formatEndpointPath(worker.served.instance.path)} (${worker.info.description})${status ? `, status at ${status.address}/health` : ""}\n`,
 	);

@@ -30,27 +30,29 @@ export class ShutdownSignals {
 
 /**
  * Starts what a signal is to give up, so that nothing of half a start is left behind.
+ * @param close called when the start fails or is given up
  * @returns null when it was given up
  */
 export async function startUnlessSignalled<T>(
 	start: (signal: AbortSignal) => Promise<T>,
+	close: () => Promise<void>,
 	signals: ShutdownSignals,
 	logger: Logger,
 ): Promise<T | null> {
 	let notice: NodeJS.Timeout | undefined;
-	let over = false;
-	void signals.first.then((signal) => {
-		if (over) return;
-		logger.info("shutting down", { signal });
+	const asked = async () => {
 		notice = setTimeout(() => logger.warn("giving up the start; a second signal ends at once"), NOTICE_MS);
-	});
+		logger.info("shutting down", { signal: await signals.first });
+	};
+	signals.signal.addEventListener("abort", asked, { once: true });
 	try {
 		return await start(signals.signal);
 	} catch (error) {
+		await close();
 		if (signals.signal.aborted) return null;
 		throw error;
 	} finally {
-		over = true;
+		signals.signal.removeEventListener("abort", asked);
 		clearTimeout(notice);
 	}
 }
