@@ -35,21 +35,17 @@ async function script(backend: ForwardBackend, vocabSize: number): Promise<Float
 	return rows;
 }
 
-/** The reference's rows: those of one model are asked for with every instruction set, and take it seconds when it quantises. */
-const expectations = new Map<string, Promise<Float32Array[]>>();
-function expectedOf(key: string, spec: ModelSpec, weights: TinyModel["weights"]): Promise<Float32Array[]> {
-	const compute = async () => {
-		const reference = await createReferenceBackend({ weights, ...LIMITS });
-		try {
-			return await script(reference, spec.vocabSize);
-		} finally {
-			await reference.close();
-		}
-	};
-	const expected = expectations.get(key) ?? compute();
-	expectations.set(key, expected);
-	return expected;
+async function referenceRows(spec: ModelSpec, weights: TinyModel["weights"]): Promise<Float32Array[]> {
+	const reference = await createReferenceBackend({ weights, ...LIMITS });
+	try {
+		return await script(reference, spec.vocabSize);
+	} finally {
+		await reference.close();
+	}
 }
+
+/** The reference's rows by model: every instruction set is compared with them, and they take seconds when it quantises. */
+const expectations = new Map<string, Float32Array[]>();
 
 async function withModel(
 	spec: ModelSpec,
@@ -60,7 +56,10 @@ async function withModel(
 	const model = tinyModel(spec, type);
 	const weights = quantization ? quantizeWeights(model.weights, quantization) : model.weights;
 	try {
-		await use({ weights }, await expectedOf(JSON.stringify([spec, type, quantization]), spec, weights));
+		const key = JSON.stringify([spec, type, quantization]);
+		const expected = expectations.get(key) ?? (await referenceRows(spec, weights));
+		expectations.set(key, expected);
+		await use({ weights }, expected);
 	} finally {
 		model.dispose();
 	}
