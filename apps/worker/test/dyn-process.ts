@@ -51,12 +51,16 @@ export class DynProcess implements AsyncDisposable {
 			child.once("exit", (code, signal) => resolve({ code, signal })),
 		);
 		return new Promise((resolve, reject) => {
+			let isServing = false;
 			const read = (chunk: string) => {
 				output.text += chunk;
+				if (isServing) return; // searching all that is said, again with each line, would take longer than what is tested
 				const line = SERVING.exec(output.text)?.[0];
 				// What stands in parentheses describes the engine, which may have an address too.
 				const address = line && /http:\/\/[\w.:[\]]+:\d+/.exec(line.replace(/\(.*\)/, ""))?.[0];
-				if (line) resolve(new DynProcess(child, address ?? "", exited, output));
+				if (!line) return;
+				isServing = true;
+				resolve(new DynProcess(child, address ?? "", exited, output));
 			};
 			child.stdout.setEncoding("utf8").on("data", read);
 			child.stderr.setEncoding("utf8").on("data", read);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { getEventListeners } from "node:events";
 import { describe, expect, it } from "vitest";
 import { linkSignals } from "./link-signals.js";
 
@@ -26,6 +27,20 @@ describe("linkSignals", () => {
 		await new Promise(setImmediate);
 		process.off("warning", warn);
 		expect(warnings).toEqual([]);
+	});
+
+	it("hangs many on a signal by one listener, so that ending one does not search the others", () => {
+		const shared = new AbortController();
+		const linked = Array.from({ length: 100 }, () =>
+			linkSignals(new AbortController().signal, shared.signal),
+		);
+		expect(getEventListeners(shared.signal, "abort")).toHaveLength(1);
+		for (const { unlink } of linked.slice(0, 50)) unlink();
+		shared.abort("closed");
+		expect(linked.map(({ signal }) => signal.reason)).toEqual([
+			...Array(50).fill(undefined),
+			...Array(50).fill("closed"),
+		]);
 	});
 
 	it("does not hear of anything after unlink", () => {

@@ -28,18 +28,30 @@ function pause(ms, signal) {
 	});
 }
 
+let lines = "";
+/** The lines of one turn are written together: a write for each would cost as much as what is measured. */
+function say(line) {
+	if (lines === "") {
+		setImmediate(() => {
+			process.stdout.write(lines);
+			lines = "";
+		});
+	}
+	lines += `${line}\n`;
+}
+
 /** Tokens that were taken of every running request, by its id. */
 const taken = new Map();
 process.on("SIGUSR2", () => {
-	for (const [id, count] of taken) process.stdout.write(`taken ${id} ${count}\n`);
-	process.stdout.write("taken all\n");
+	for (const [id, count] of taken) say(`taken ${id} ${count}`);
+	say("taken all");
 });
 
 const light = {
 	name: "light",
 	async *generate(request, { id, signal }) {
-		process.stdout.write(`begin ${id}\n`);
-		signal.addEventListener("abort", () => process.stdout.write(`abort ${id} ${process.hrtime.bigint()}\n`));
+		say(`begin ${id}`);
+		signal.addEventListener("abort", () => say(`abort ${id} ${process.hrtime.bigint()}`));
 		const promptTokens = request.tokenIds.length;
 		const paceMs = request.sampling.seed ?? 0;
 		const maxTokens = request.stop.maxTokens ?? 1;
@@ -74,4 +86,4 @@ await createTrtllmWorker({
 	handler: () => light,
 	engineArgs: { kv_cache_config: { num_blocks: 256 }, threads: 1 },
 });
-process.stdout.write("light is served as a worker\n");
+say("light is served as a worker");

@@ -31,6 +31,8 @@ const PING_MS = 2000;
 const DEAD_MS = 5000;
 /** More than this does not wait. */
 const FLUSH_BYTES = 64 * 1024;
+/** Cancellations that may wait for each other, as bytes of frames. */
+const CANCEL_BYTES = 64 * 9;
 const PREFIX = 9;
 
 export interface MuxHandlers {
@@ -48,6 +50,7 @@ export class MuxLink {
 	#out: Buffer = Buffer.allocUnsafe(FLUSH_BYTES);
 	#outLength = 0;
 	#flushing = false;
+	#soon: NodeJS.Immediate | undefined;
 	#heardMs = performance.now();
 	#reason: string | null = null;
 
@@ -84,6 +87,11 @@ export class MuxLink {
 		this.#out.writeUInt32BE(stream, this.#outLength + 5);
 		if (payload) this.#out.set(payload, this.#outLength + PREFIX);
 		this.#outLength += PREFIX + size;
+		if (kind === FrameKind.CANCEL) this.#flushSoon();
+		else this.#flushAfterTick();
+	}
+
+	#flushAfterTick(): void {
 		if (this.#flushing) return;
 		this.#flushing = true;
 		// After the promises that wait for what is handled now, and not at the end of the turn: what a turn reads from several
@@ -94,12 +102,23 @@ export class MuxLink {
 		});
 	}
 
+	/**
+	 * At the end of the turn: when thousands of clients leave, each is an event of its own, and a write and a wake-up of the
+	 * worker for each took longer than the rest. One turn may read them all, so not more than a few wait for it.
+	 */
+	#flushSoon(): void {
+		if (this.#outLength >= CANCEL_BYTES) this.#flushAfterTick();
+		else this.#soon ??= setImmediate(() => this.#flush());
+	}
+
 	destroy(reason: string): void {
 		this.#reason ??= reason;
 		this.#socket.destroy();
 	}
 
 	#flush(): void {
+		clearImmediate(this.#soon);
+		this.#soon = undefined;
 		if (this.#outLength === 0 || this.#socket.destroyed) return;
 		this.#socket.write(this.#out.subarray(0, this.#outLength));
 		// The socket may keep the bytes: the rest of the buffer is used next, or a new one when little is left.

@@ -13,6 +13,9 @@ import { FrameKind, MuxLink, WINDOW_BYTES } from "./mux-link.js";
 /** A request to this path, without payload, turns a request connection into a multiplexed one. */
 export const MUX_PATH = "dyn.mux.1";
 
+/** One for all, as a stack of its own takes longer than the rest of a cancellation. */
+const CALLER_CANCELLED = new DynError("CANCELLED", "the caller cancelled");
+
 export interface MuxServerOptions {
 	readonly find: (path: string) => ServedTarget | null;
 	readonly admission: Admission;
@@ -39,8 +42,7 @@ export class MuxServerConnection {
 	#receive(kind: number, id: number, payload: Buffer): void {
 		if (kind === FrameKind.REQUEST) void this.#serve(id, payload);
 		else if (kind === FrameKind.CREDIT) this.#streams.get(id)?.grant(payload.readUInt32BE(0));
-		else if (kind === FrameKind.CANCEL)
-			this.#streams.get(id)?.cancel(new DynError("CANCELLED", "the caller cancelled"));
+		else if (kind === FrameKind.CANCEL) this.#streams.get(id)?.cancel(CALLER_CANCELLED);
 	}
 
 	/** Never rejects: what fails is the caller's to hear. */
