@@ -72,6 +72,12 @@ private:
     int share, row0, rows, kvHead;
     int partition; // of the context, or kWholeContext
   };
+  // What a thread has for itself: prepared rows, those of the product with that number, and room for a row in f32.
+  struct alignas(64) OwnRows {
+    uint8_t* prepared;
+    float* row;
+    uint64_t product = 0;
+  };
   // A share whose context several threads attend to at once, and where the states of its parts lie: [partition][KV head][row][head].
   struct Split {
     int partitions = 0; // 0: not split
@@ -80,7 +86,10 @@ private:
 
   template <class Work>
   void forRows(int rows, const Work& work);
-  void multiply(const Product* products, int count, const Activations& x);
+  template <class RowOf>
+  void multiply(const Product* products, int count, int rows, const RowOf& rowOf);
+  void multiplyNormed(const Product* products, int count, const float* norm, int rows);
+  float* normedRow(int row, const float* norm, float* to) const;
   void embed(const Step& step);
   void attentionBlock(const Layer& layer, int index, const Step& step, int rows);
   void planAttention(const Step& step);
@@ -91,7 +100,6 @@ private:
   void head(const Step& step);
   void headOf(const int* rows, int count, float* logits);
   void keepHidden(const Step& step);
-  Activations& prepared(PackedType type, int cols, int rows);
   float* floats(size_t rows, size_t stride);
 
   const Model& model_;
@@ -104,9 +112,11 @@ private:
   float* scores_ = nullptr; // made by the first step that needs it
   float* hidden_ = nullptr; // made by the first step that needs it: few engines are asked for embeddings
   float* adapterRows_ = nullptr; // likewise, for steps with adapters
-  AlignedBytes preparedBytes_;
+  uint8_t* prepared_; // rows of the product that all threads share
+  std::vector<OwnRows> own_; // by thread
+  uint64_t product_ = 0; // counts them
+  bool adapted_ = false; // whether the step has adapters, which read what all threads share
   std::shared_ptr<float> logits_;
-  Activations prepared_;
   std::vector<int> rowPosition_, rowShare_;
   std::vector<AttentionTask> tasks_;
   std::vector<Split> splits_; // one per share

@@ -50,17 +50,17 @@ void ThreadPool::stopWorkers() {
 void ThreadPool::takeChunks(uint32_t phase, int thread) {
   std::atomic<uint32_t>& finished = ranges_[size_t(thread)].finished; // which no other thread writes
   for (int i = 0; i < threads(); i++)
-    if (const uint32_t taken = takeRange(phase, ranges_[size_t((thread + i) % threads())]))
+    if (const uint32_t taken = takeRange(phase, ranges_[size_t((thread + i) % threads())], thread))
       finished.store(finished.load(std::memory_order_relaxed) + taken, std::memory_order_release);
 }
 
-uint32_t ThreadPool::takeRange(uint32_t phase, Range& range) {
+uint32_t ThreadPool::takeRange(uint32_t phase, Range& range, int thread) {
   uint32_t taken = 0;
   uint64_t ticket = range.ticket.load(std::memory_order_acquire);
   while (phaseOf(ticket) == phase && remainingOf(ticket) > 0) {
     if (!range.ticket.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
     try {
-      range.function(range.context, range.end - int(remainingOf(ticket)));
+      range.function(range.context, range.end - int(remainingOf(ticket)), thread);
     } catch (...) {
       std::lock_guard<std::mutex> lock(mutex_);
       if (!error_) error_ = std::current_exception();

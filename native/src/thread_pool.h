@@ -9,6 +9,7 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 namespace dyn {
@@ -22,19 +23,25 @@ public:
 
   int threads() const { return int(ranges_.size()); }
 
-  // Calls work(chunk) for every chunk in [0, chunks), from all threads, and returns when all are done. What a call throws
-  // is thrown here once the others are done (the first, if several do).
+  // Calls work(chunk), or work(chunk, thread), for every chunk in [0, chunks), from all threads, and returns when all are done.
+  // What a call throws is thrown here once the others are done (the first, if several do). The caller is thread 0.
   template <class Work>
   void run(int chunks, const Work& work) {
     if (chunks <= 1 || workers_.empty()) {
-      for (int chunk = 0; chunk < chunks; chunk++) work(chunk);
+      for (int chunk = 0; chunk < chunks; chunk++) call(work, chunk, 0);
       return;
     }
-    start(chunks, [](const void* context, int chunk) { (*static_cast<const Work*>(context))(chunk); }, &work);
+    start(chunks, [](const void* context, int chunk, int thread) { call(*static_cast<const Work*>(context), chunk, thread); }, &work);
   }
 
 private:
-  using Function = void (*)(const void* context, int chunk);
+  using Function = void (*)(const void* context, int chunk, int thread);
+
+  template <class Work>
+  static void call(const Work& work, int chunk, int thread) {
+    if constexpr (std::is_invocable_v<Work, int, int>) work(chunk, thread);
+    else work(chunk);
+  }
 
   // A thread's share of the running phase. What one core wrote and another reads takes both a while, so all that a thread needs to
   // begin lies in the one line that it watches, and what it says back as well: two cores of Emerald Rapids begin and end a phase
@@ -53,7 +60,7 @@ private:
   void start(int chunks, Function function, const void* context);
   void workerLoop(int thread);
   void takeChunks(uint32_t phase, int thread);
-  uint32_t takeRange(uint32_t phase, Range& range);
+  uint32_t takeRange(uint32_t phase, Range& range, int thread);
   uint32_t finished() const;
   void stopWorkers();
 

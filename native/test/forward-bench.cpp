@@ -49,9 +49,9 @@ Kernels timedKernels() {
     const Timed t{Norm};
     measured->rmsNorm(x, weight, eps, n, y);
   };
-  timed.siluMul = [](float* gate, const float* up, int n) {
+  timed.siluMul = [](const float* gate, const float* up, int n, float* out) {
     const Timed t{Silu};
-    measured->siluMul(gate, up, n);
+    measured->siluMul(gate, up, n, out);
   };
   timed.writeKv = [](uint8_t* head, int slot, const float* k, const float* v, int dim, KvPrecision precision) {
     const Timed t{WriteKv};

@@ -171,7 +171,7 @@ void testRows(const Kernels& kernels) {
   std::vector<float> gate = x;
   gate[0] = -200, gate[1] = 200;
   const std::vector<float> before = gate;
-  kernels.siluMul(gate.data(), w.data(), n);
+  kernels.siluMul(gate.data(), w.data(), n, gate.data());
   for (int i = 0; i < n; i++) {
     const double expected = before[i] / (1 + std::exp(-double(before[i]))) * w[i];
     expect(std::fabs(gate[i] - expected) <= 2e-6 * (std::fabs(expected) + 1), std::string(kernels.name) + ": siluMul");

@@ -30,6 +30,15 @@ int main(int argc, char** argv) {
       return 1;
     }
   }
+  // Whatever a thread has for itself no other one touches meanwhile: plain counters lose nothing.
+  struct alignas(64) Own {
+    int chunks = 0;
+  };
+  std::vector<Own> own(static_cast<size_t>(threads));
+  for (int phase = 0; phase < phases; phase++) pool.run(kMostChunks, [&own](int, int thread) { own[size_t(thread)].chunks++; });
+  int counted = 0;
+  for (const Own& each : own) counted += each.chunks;
+  if (counted != phases * kMostChunks) return std::printf("threads counted %d chunks, not %d\n", counted, phases * kMostChunks), 1;
   // What a chunk throws reaches the caller, whichever thread ran it, and the pool stays usable.
   for (int bad = 0; bad < 8; bad++) {
     try {

@@ -130,8 +130,8 @@ struct Kernels {
 
   // y = x / sqrt(mean(x^2) + eps) * weight
   void (*rmsNorm)(const float* x, const float* weight, float eps, int n, float* y);
-  // gate = silu(gate) * up, n a multiple of 16
-  void (*siluMul)(float* gate, const float* up, int n);
+  // out = silu(gate) * up, n a multiple of 16; out may be gate
+  void (*siluMul)(const float* gate, const float* up, int n, float* out);
   // Rotates the pairs (i, i + headDim/2) of one head in place. cosSin: headDim/2 cosines, then headDim/2 sines.
   void (*rope)(float* head, int headDim, const float* cosSin);
 

@@ -94,16 +94,16 @@ void rmsNorm(const float* x, const float* weight, float eps, int n, float* y) {
 }
 
 // One division does for two numbers: 1/a = b/(ab). Beyond 2^60 the result is nothing beside any other.
-void siluMul(float* gate, const float* up, int n) {
+void siluMul(const float* gate, const float* up, int n, float* out) {
   const F one = splat(1.0f), most = splat(60.0f), least = splat(-60.0f);
   const auto divisor = [&](F g) { return add(one, powerOfTwo(max(min(mul(g, splat(-1.44269504f)), most), least))); };
   int k = 0;
   for (; k + 32 <= n; k += 32) {
     const F g = load(gate + k), h = load(gate + k + 16), a = divisor(g), b = divisor(h), inverse = divide(one, mul(a, b));
-    store(gate + k, mul(mul(g, mul(inverse, b)), load(up + k)));
-    store(gate + k + 16, mul(mul(h, mul(inverse, a)), load(up + k + 16)));
+    store(out + k, mul(mul(g, mul(inverse, b)), load(up + k)));
+    store(out + k + 16, mul(mul(h, mul(inverse, a)), load(up + k + 16)));
   }
-  for (; k < n; k += 16) store(gate + k, mul(divide(load(gate + k), divisor(load(gate + k))), load(up + k)));
+  for (; k < n; k += 16) store(out + k, mul(divide(load(gate + k), divisor(load(gate + k))), load(up + k)));
 }
 
 void rope(float* head, int headDim, const float* cosSin) {
