@@ -80,16 +80,17 @@ template <class RowOf>
 void Forward::multiply(const Product* products, int count, int rows, const RowOf& rowOf) {
   const Kernels& kernels = model_.kernels;
   const PackedMatrix& w = *products[0].w;
-  const auto activationsAt = [&](uint8_t* data) { return Activations{w.type, w.cols, kernels.activationRowBytes(w.type, w.cols), data, rows}; };
-  Activations shared = activationsAt(prepared_);
+  Activations shared{w.type, w.cols, kernels.activationRowBytes(w.type, w.cols), prepared_, rows};
   // What one core wrote and others read takes each of them a while, and so does writing it again. A few rows each thread prepares
   // sooner than it gets them from another one, and no phase of their own is waited for.
   const bool each = rows * pool_.threads() <= kPreparedByEach && !adapted_;
   if (!each) forRows(rows, [&](int row) { kernels.prepareRows(rowOf(row, nullptr), 0, 1, shared, row); });
   product_++;
   const auto preparedBy = [&](OwnRows& own) {
-    Activations x = activationsAt(own.prepared);
-    for (int row = 0; own.product != product_ && row < rows; row++) kernels.prepareRows(rowOf(row, own.row), 0, 1, x, row);
+    Activations x = shared;
+    x.data = own.prepared;
+    if (own.product == product_) return x;
+    for (int row = 0; row < rows; row++) kernels.prepareRows(rowOf(row, own.row), 0, 1, x, row);
     own.product = product_;
     return x;
   };

@@ -54,7 +54,8 @@ inline I lowestBytes(const I (&a)[4]) {
 void prepareFixedRow(const float* x, Activations& out, int row) {
   const FixedRows to(out, row);
   const bool few = out.rows < kNibbleRowsWorthTiles, sumsNeeded = few && out.type == PackedType::U4;
-  // Other cores hold what they multiplied by last. Stores ask it back line by line, and few rows leave nothing to do meanwhile.
+  // Other cores hold what they multiplied by last, where rows are shared. Stores ask it back line by line, and few rows leave
+  // nothing to do meanwhile.
   for (int b = 0; few && b < to.blocks; b++)
     for (int plane = 0; plane < 2; plane++) __asm__ volatile("prefetchw %0" ::"m"(to.high(0, b)[plane * kTileBytes]));
   const float magnitude = largestMagnitude(x, out.cols);

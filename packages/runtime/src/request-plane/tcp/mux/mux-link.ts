@@ -31,9 +31,9 @@ const PING_MS = 2000;
 const DEAD_MS = 5000;
 /** More than this does not wait. */
 const FLUSH_BYTES = 64 * 1024;
-/** Cancellations that may wait for each other, as bytes of frames. */
-const CANCEL_BYTES = 64 * 9;
 const PREFIX = 9;
+/** Cancellations that may wait for each other, as bytes of frames. */
+const CANCEL_BYTES = 64 * PREFIX;
 
 export interface MuxHandlers {
 	/** @throws to end the connection: the other side does not speak the protocol */
