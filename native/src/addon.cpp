@@ -18,7 +18,7 @@ public:
     return DefineClass(env, "NativeEngine",
                        {InstanceMethod<&EngineHandle::load>("load"), InstanceMethod<&EngineHandle::share>("share"),
                         InstanceMethod<&EngineHandle::loadAdapter>("loadAdapter"), InstanceMethod<&EngineHandle::unloadAdapter>("unloadAdapter"), InstanceMethod<&EngineHandle::step>("step"),
-                        InstanceMethod<&EngineHandle::cancelStep>("cancelStep"), InstanceMethod<&EngineHandle::openSlot>("openSlot"),
+                        InstanceMethod<&EngineHandle::cancelStep>("cancelStep"), InstanceMethod<&EngineHandle::yieldStep>("yieldStep"), InstanceMethod<&EngineHandle::openSlot>("openSlot"),
                         InstanceMethod<&EngineHandle::closeSlot>("closeSlot"), InstanceMethod<&EngineHandle::logitsRow>("logitsRow"),
                         InstanceMethod<&EngineHandle::sampleRows>("sampleRows"), InstanceMethod<&EngineHandle::hidden>("hidden"), InstanceMethod<&EngineHandle::readBlock>("readBlock"),
                         InstanceMethod<&EngineHandle::writeBlock>("writeBlock"),
@@ -129,7 +129,7 @@ private:
     return result;
   }
 
-  // step(header, tokens, blocks, targets): header holds [slot, position, tokens, blocks, output, drafts, targets, top, adapter] per sequence.
+  // step(header, tokens, blocks, targets, passes, withinMs): header holds [slot, position, tokens, blocks, output, drafts, targets, top, adapter] per sequence.
   Napi::Value step(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
     Engine& e = idleEngine(env);
@@ -139,6 +139,8 @@ private:
       step.tokens.assign(tokens.Data(), tokens.Data() + tokens.ElementLength());
       step.blocks.assign(blocks.Data(), blocks.Data() + blocks.ElementLength());
       step.targets.assign(targets.Data(), targets.Data() + targets.ElementLength());
+      step.passes = integerOf(info[4], "passes", 1);
+      step.withinMs = numberOf(info[5], "withinMs");
       addShares(env, e, header, step);
       return begin(env, false, [&](Engine::Done done) { e.step(std::move(step), std::move(done)); });
     });
@@ -170,6 +172,10 @@ private:
 
   void cancelStep(const Napi::CallbackInfo&) {
     if (engine_ && running_) engine_->cancelStep();
+  }
+
+  void yieldStep(const Napi::CallbackInfo&) {
+    if (engine_ && running_) engine_->yieldStep();
   }
 
   void openSlot(const Napi::CallbackInfo& info) {

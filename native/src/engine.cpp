@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <new>
 #include <system_error>
 
@@ -94,7 +95,8 @@ void Engine::load(Done done) {
 
 void Engine::step(Step step, Done done) {
   cancel_ = false;
-  submit([this, step = std::move(step), done = std::move(done)] {
+  yield_ = false;
+  submit([this, step = std::move(step), done = std::move(done)]() mutable {
     const double began = nowMs();
     StepOutcome outcome = guarded([&](StepOutcome& result) { result = runStep(step); });
     outcome.elapsedMs = nowMs() - began;
@@ -102,7 +104,33 @@ void Engine::step(Step step, Done done) {
   });
 }
 
-StepOutcome Engine::runStep(const Step& step) {
+StepOutcome Engine::runStep(Step& step) {
+  const double began = nowMs();
+  StepOutcome outcome = runPass(step);
+  const auto another = [&](int done) {
+    return done < step.passes && !outcome.cancelled && !yield_ && (nowMs() - began) / done * (done + 1) <= step.withinMs;
+  };
+  for (int done = 1; another(done) && advance(step, outcome.sampled); done++) {
+    StepOutcome next = runPass(step);
+    if (next.cancelled) break; // what was chosen before it stays
+    std::move(next.sampled.begin(), next.sampled.end(), std::back_inserter(outcome.sampled));
+  }
+  return outcome;
+}
+
+// Makes of a step the one that computes the tokens which were chosen last; false when nothing can follow one of them.
+bool Engine::advance(Step& step, const std::vector<Sampled>& sampled) const {
+  const Sampled* chosen = sampled.data() + sampled.size() - step.shares.size();
+  for (Share& share : step.shares) {
+    const uint32_t token = (chosen++)->tokenId;
+    if (token >= uint32_t(options_.spec.vocabSize) || slots_[size_t(share.slot)]->ends(token)) return false;
+    step.tokens[size_t(share.firstRow)] = token;
+    share.position++;
+  }
+  return true;
+}
+
+StepOutcome Engine::runPass(const Step& step) {
   StepOutcome outcome;
   for (int& row : logitsRow_) row = -1;
   hidden_.clear();

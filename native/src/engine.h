@@ -59,6 +59,7 @@ public:
   // Runs one validated step on the engine thread, then calls `done` there. One at a time.
   void step(Step step, Done done);
   void cancelStep() { cancel_ = true; }
+  void yieldStep() { yield_ = true; } // ends it after the pass that runs
 
   // The following are for the owner's thread while no step runs.
   void openSlot(int slot, SamplerParams params, const uint32_t* context, size_t length, size_t generated);
@@ -82,7 +83,9 @@ public:
 private:
   void threadLoop();
   void submit(std::function<void()> task);
-  StepOutcome runStep(const Step& step);
+  StepOutcome runStep(Step& step);
+  StepOutcome runPass(const Step& step);
+  bool advance(Step& step, const std::vector<Sampled>& sampled) const;
   float* logitsOf(int slot, int output);
   Sampled sampleRow(const RowToSample& row, int output);
   bool scoreTargets(const Step& step, std::vector<Sampled>& scores);
@@ -102,7 +105,7 @@ private:
   std::condition_variable wake_;
   std::function<void()> task_;
   bool stop_ = false;
-  std::atomic<bool> cancel_{false};
+  std::atomic<bool> cancel_{false}, yield_{false};
 };
 
 } // namespace dyn

@@ -31,6 +31,8 @@ struct Step {
   std::vector<uint32_t> tokens; // one per row
   std::vector<uint32_t> blocks;
   std::vector<uint32_t> targets; // tokens whose likelihood is asked for
+  int passes = 1; // more: of shares of one row and output Sample, each pass of the tokens that the one before chose
+  double withinMs = 0; // no pass but the first begins that is expected to end later
 };
 
 class Forward {

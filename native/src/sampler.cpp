@@ -149,6 +149,8 @@ Sampled Sampler::sample(float* logits, int vocabSize, const uint32_t* mask, bool
   return result;
 }
 
+bool Sampler::ends(uint32_t token) const { return std::find(params_.endIds.begin(), params_.endIds.end(), token) != params_.endIds.end(); }
+
 void Sampler::adjust(float* logits, int vocabSize) const {
   for (const auto& [id, unused] : seen_) {
     (void)unused;
@@ -158,7 +160,7 @@ void Sampler::adjust(float* logits, int vocabSize) const {
     if (int(id) < vocabSize) logits[id] -= float(params_.presencePenalty + double(float(params_.frequencyPenalty * count)));
   for (size_t i = 0; i < params_.biasIds.size(); i++) logits[params_.biasIds[i]] += params_.biasValues[i];
   if (generated_ < uint64_t(params_.minTokens))
-    for (uint32_t id : params_.suppressIds) logits[id] = kNever;
+    for (uint32_t id : params_.endIds) logits[id] = kNever;
   for (const std::vector<uint32_t>& word : params_.badWords) {
     const size_t before = word.size() - 1;
     if (before <= end_.size() && std::equal(word.begin(), word.end() - 1, end_.end() - std::ptrdiff_t(before))) logits[word.back()] = kNever;

@@ -14,7 +14,7 @@ struct SamplerParams {
   double presencePenalty = 0, frequencyPenalty = 0, repetitionPenalty = 1;
   int topK = 0, minTokens = 0, logprobs = -1;
   uint64_t seed = 0;
-  std::vector<uint32_t> biasIds, suppressIds;
+  std::vector<uint32_t> biasIds, endIds;
   std::vector<float> biasValues;
   std::vector<std::vector<uint32_t>> badWords; // none is empty
 };
@@ -45,6 +45,7 @@ public:
   // `edited`: by somebody who may have left nonsense. Gives kUnusable, and changes nothing at all, when a logit is NaN or
   // +Infinity, or none is above -Infinity.
   Sampled sample(float* logits, int vocabSize, const uint32_t* mask = nullptr, bool edited = false);
+  bool ends(uint32_t token) const; // whether it is one of the ids that end the sequence
 
 private:
   void adjust(float* logits, int vocabSize) const;

@@ -24,7 +24,7 @@ inline SamplerParams samplerParamsOf(const Napi::Object& from, int vocabSize) {
     return std::vector<uint32_t>(array.Data(), array.Data() + array.ElementLength());
   };
   params.biasIds = idsIn(from.Get("biasIds"), "biasIds");
-  params.suppressIds = idsIn(from.Get("suppressIds"), "suppressIds");
+  params.endIds = idsIn(from.Get("endIds"), "endIds");
   const Napi::Value words = from.Get("badWords");
   for (uint32_t i = 0; words.IsArray() && i < words.As<Napi::Array>().Length(); i++) {
     params.badWords.push_back(idsIn(words.As<Napi::Array>().Get(i), "badWords"));

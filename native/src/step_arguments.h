@@ -17,7 +17,7 @@ inline std::shared_ptr<const Adapter> adapterOf(Napi::Env env, const Engine& e, 
   return found->second;
 }
 
-// Adds what `header` says of each sequence to a step that has its tokens, blocks and targets.
+// Adds what `header` says of each sequence to a step that has its tokens, blocks, targets and passes.
 inline void addShares(Napi::Env env, Engine& e, const Napi::Uint32Array& header, Step& step) {
   const EngineOptions& options = e.options();
   if (header.ElementLength() == 0 || header.ElementLength() % kHeaderFields != 0) refuse(env, "a step needs at least one sequence");
@@ -30,8 +30,10 @@ inline void addShares(Napi::Env env, Engine& e, const Napi::Uint32Array& header,
     if (slot >= uint32_t(options.maxSequences) || used[slot]) refuse(env, who + ": no such slot, or twice in a step");
     used[slot] = true;
     if (count == 0 || count > step.tokens.size() - row || blockCount > step.blocks.size() - block || output > 3) refuse(env, who + ": malformed share");
-    if (uint64_t(position) + count > uint64_t(options.spec.contextLength)) refuse(env, who + ": positions exceed the context");
-    if (uint64_t(blockCount) * kKvBlock < uint64_t(position) + count) refuse(env, who + ": blocks do not cover its positions");
+    const uint64_t end = uint64_t(position) + count + uint64_t(step.passes - 1);
+    if (end > uint64_t(options.spec.contextLength)) refuse(env, who + ": positions exceed the context");
+    if (uint64_t(blockCount) * kKvBlock < end) refuse(env, who + ": blocks do not cover its positions");
+    if (step.passes > 1 && (count != 1 || output != Share::Sample || targets > 0)) refuse(env, who + ": several passes are for single tokens, and sampled after");
     if (drafts > 0 && (output != Share::Sample || drafts >= count)) refuse(env, who + ": guesses must follow a token, and be sampled after");
     if ((allDrafts += drafts) > size_t(options.maxDrafts)) refuse(env, "a step has more than " + std::to_string(options.maxDrafts) + " guesses");
     if (targets > count || targets > step.targets.size() - target || top > 20) refuse(env, who + ": more targets than tokens, or more than 20 alternatives");

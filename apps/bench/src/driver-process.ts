@@ -7,7 +7,7 @@ export type DriverQuestion =
 	| { readonly op: "info" }
 	/** `n` tokens in one sequence, empty cache before; the last row's logits are available at the end. */
 	| { readonly op: "pp"; readonly n: number }
-	/** `steps` steps of `batch` sequences that hold `ctx` tokens each; every row's logits available after every step, no sampling. */
+	/** `steps` tokens of each of `batch` sequences that hold `ctx` tokens each; how they are chosen is the driver's. */
 	| { readonly op: "dec"; readonly batch: number; readonly ctx: number; readonly steps: number };
 
 /** The CPU time that the process has used; `cpuMs` of the answer. */

@@ -61,7 +61,7 @@ export function sampleMock(
 	const values = new Map(logits);
 	for (const [k, id] of params.biasIds.entries())
 		values.set(id, (values.get(id) ?? UNLIKELY) + params.biasValues[k]!);
-	const never = new Set(generated < params.minTokens ? params.suppressIds : []);
+	const never = new Set(generated < params.minTokens ? params.endIds : []);
 	for (const word of params.badWords ?? []) {
 		const end = tokens.slice(tokens.length - word.length + 1);
 		if (end.every((id, i) => id === word[i])) never.add(word.at(-1)!);

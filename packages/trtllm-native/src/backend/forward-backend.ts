@@ -31,8 +31,8 @@ export interface SamplerParams {
 	/** Added to the logits of these ids after the penalties. */
 	readonly biasIds: Uint32Array;
 	readonly biasValues: Float32Array;
-	/** Ids that cannot be chosen while fewer than `minTokens` tokens were generated. */
-	readonly suppressIds: Uint32Array;
+	/** Ids that end the sequence: they cannot be chosen while fewer than `minTokens` tokens were generated, and no pass follows one. */
+	readonly endIds: Uint32Array;
 	readonly minTokens: number;
 	/**
 	 * Token sequences. Where all but the last of one stand at the end of the context, prompt included, its last cannot be
@@ -108,7 +108,7 @@ export type SampledRow = SampledToken | "unusable" | null;
 export interface StepResult {
 	/** True when `cancelStep` took effect: nothing was sampled and the KV rows of this step are not to be relied on. */
 	readonly cancelled: boolean;
-	/** In step order; one entry per sequence with output `sample`, several in a row if it had guesses. */
+	/** In step order; one entry per sequence with output `sample`, several in a row if it had guesses. Those of several passes follow each other. */
 	readonly sampled: readonly SampledToken[];
 	/** One entry per target, in step order. Absent, or empty, unless the backend `scoresPrompts`. */
 	readonly scores?: readonly SampledToken[];
@@ -136,10 +136,16 @@ export interface ForwardBackend {
 	 * Runs one step: every row of every sequence through the model, KV written to the blocks, then sampling.
 	 * Sequences that share blocks only read the shared ones. At most one step at a time.
 	 * Rejects with DynError INTERNAL if the engine thread died.
+	 * @param passes most times that the model is run, default 1. More are for sequences with one token each and output
+	 *   `sample`: every pass computes what the one before chose, at the next position, which `blocks` cover too. No other
+	 *   pass follows one that chose the end of a sequence.
+	 * @param withinMs after the first, only passes that are expected to end within this time are begun; default Infinity
 	 */
-	step(sequences: readonly StepSequence[]): Promise<StepResult>;
-	/** Asks the running step to stop between layers. Harmless when none runs. */
+	step(sequences: readonly StepSequence[], passes?: number, withinMs?: number): Promise<StepResult>;
+	/** Asks the running step to stop between layers; what earlier passes chose is kept. Harmless when none runs. */
 	cancelStep(): void;
+	/** Asks the running step to end with the pass that runs. Absent: steps have one pass only. */
+	yieldStep?(): void;
 	/** Binds a slot to a new sequence. `context` = its prompt plus, after a preemption, what was generated; `generated` = how many of those count as output. */
 	openSlot(slot: number, params: SamplerParams, context: Uint32Array, generated: number): void;
 	/** Frees a slot. */

@@ -272,7 +272,7 @@ export class EngineCore implements Engine {
 		}
 	}
 
-	#report({ plan, promptRows, generatedTokens, elapsedMs }: StepReport): void {
+	#report({ plan, passes, promptRows, generatedTokens, elapsedMs }: StepReport): void {
 		const { scheduler, pool, metrics, speculator } = this.#loaded!;
 		const guesses = speculator?.stats ?? NO_GUESSES;
 		this.#iteration++;
@@ -281,7 +281,8 @@ export class EngineCore implements Engine {
 		try {
 			this.#options.onIteration?.({
 				iteration: this.#iteration,
-				rows: plan.shares.reduce((sum, { count, guesses }) => sum + count + (guesses?.length ?? 0), 0),
+				rows:
+					passes * plan.shares.reduce((sum, { count, guesses }) => sum + count + (guesses?.length ?? 0), 0),
 				promptRows,
 				generatedTokens,
 				runningSequences: scheduler.running,

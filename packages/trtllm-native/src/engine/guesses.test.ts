@@ -5,7 +5,7 @@ import type { EngineOutput, GenerateRequest, KvEvent } from "@dyn/protocols";
 import { describe, expect, it } from "vitest";
 import type { Sequence } from "../scheduler/sequence.js";
 import type { Drafter, GuessRequest } from "../speculation/drafter.js";
-import { collect, greedy, text, tokens } from "./__fixtures__/ask.js";
+import { collect, greedy, heard, text, tokens } from "./__fixtures__/ask.js";
 import { paperEngine } from "./__fixtures__/paper-backend.js";
 import type { EmbeddedEngineOptions, IterationStats } from "./options.js";
 
@@ -52,20 +52,6 @@ async function guessingEngine(oracle: Oracle, options: Partial<EmbeddedEngineOpt
 	const paper = await paperEngine(options, { drafter: oracle, maxGuesses: 8, maxRows: 64 });
 	const plain = await paperEngine(options);
 	return { ...paper, plain: plain.engine, plainBackend: plain.backend };
-}
-
-/** What a caller hears, however it is cut into deltas. */
-function heard(outputs: readonly EngineOutput[]) {
-	return {
-		tokens: outputs
-			.map(({ index, tokenIds }) => ({ index, tokenIds }))
-			.flatMap(({ index, tokenIds }) => tokenIds.map((id) => [index, id]))
-			.sort(([a], [b]) => a! - b!),
-		logprobs: outputs.flatMap(({ logprobs }) => logprobs ?? []),
-		ends: outputs.flatMap(({ index, finishReason, stopTokenId, usage }) =>
-			finishReason ? [{ index, finishReason, stopTokenId, usage }] : [],
-		),
-	};
 }
 
 /** Metrics that remember the last value of each series. */
@@ -121,6 +107,16 @@ describe.each([
 		expect(oracle.forgotten).toBe(1);
 		await engine.close();
 		expect(oracle.closed).toBe(true);
+	});
+
+	it("answers the same where steps may have several passes, each token heard by itself while guesses are judged", async () => {
+		const oracle = new Oracle(errsAt);
+		const { engine, backend, plain } = await guessingEngine(oracle);
+		backend.runPasses();
+		const asked = request({ stop: { maxTokens: 60, ignoreEos: true } });
+		await teach(oracle, asked);
+		expect(heard(await collect(engine, asked))).toEqual(heard(await collect(plain, asked)));
+		if (errsAt === 1) expect(backend.steps).toHaveLength(60);
 	});
 
 	it("ends where the answer ends: length, end of sequence, stop token, least length", async () => {

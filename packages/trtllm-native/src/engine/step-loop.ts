@@ -19,9 +19,16 @@ import type { GuidedChoice } from "./guided-choice.js";
 import type { Pooler } from "./pooler.js";
 import { outputOf, toStepSequence } from "./step-sequence.js";
 
+/** Tokens that are chosen within this time, ms, may be handed over together: forty times a second is as often as a reader sees. */
+const TOGETHER_MS = 25;
+/** No more tokens than that, for which a sequence takes one block at most that it may not need. */
+const MOST_PASSES = 32;
+
 /** What one step did, for statistics. */
 export interface StepReport {
 	readonly plan: StepPlan;
+	/** How often the model was run. */
+	readonly passes: number;
 	/** Rows of sequences that had nothing generated yet. */
 	readonly promptRows: number;
 	readonly generatedTokens: number;
@@ -75,6 +82,7 @@ export class StepLoop {
 			this.#options.scheduler.add(choice.sequence);
 		}
 		this.#waits.interrupt();
+		this.#options.backend.yieldStep?.();
 		if (this.#running) return;
 		this.#progressMs = performance.now();
 		this.#running = this.#run();
@@ -86,6 +94,7 @@ export class StepLoop {
 		request.cancellation = cancellation;
 		if ([...request.open].every(({ sequence }) => sequence.slot === -1)) this.#finish(request, cancellation);
 		else if (this.#mostlyWasted()) this.#options.backend.cancelStep();
+		else this.#options.backend.yieldStep?.();
 		this.#waits.interrupt();
 	}
 
@@ -124,20 +133,26 @@ export class StepLoop {
 				const plan = await this.#withGuesses(planned);
 				this.#stepping = plan.shares;
 				const promptRows = countPromptRows(plan);
+				const allowed = this.#passesOf(plan); // before the shares, whose blocks it adds to
 				const {
 					cancelled,
 					sampled,
 					scores = [],
 					elapsedMs,
-				} = await backend.step(plan.shares.map((share) => this.#toStepSequence(share)));
+				} = await backend.step(
+					plan.shares.map((share) => this.#toStepSequence(share)),
+					allowed,
+					TOGETHER_MS,
+				);
 				this.#stepping = [];
 				this.#progressMs = performance.now();
 				if (cancelled) continue; // nothing was computed: the same tokens are planned again
-				this.#options.speculation?.timed(plan.shares, elapsedMs);
+				const passes = allowed === 1 ? 1 : sampled.length / plan.shares.length;
+				this.#options.speculation?.timed(plan.shares, elapsedMs / passes);
 				await this.#waits.forStep(this.#guidesOf(plan), plan.shares.length);
 				this.#bookScores(plan, scores);
 				const generatedTokens = this.#apply(plan, sampled);
-				onStep({ plan, promptRows, generatedTokens, elapsedMs });
+				onStep({ plan, passes, promptRows, generatedTokens, elapsedMs });
 			}
 		} catch (error) {
 			this.#die(error);
@@ -166,6 +181,19 @@ export class StepLoop {
 		if (scores.length === 0) return;
 		for (const { sequence } of shares)
 			this.#choices.get(sequence)?.promptScores?.add(scores.filter(({ slot }) => slot === sequence.slot));
+	}
+
+	/** How often the backend may run the model before it is this loop's turn again: once if anybody waits for that. */
+	#passesOf(plan: StepPlan): number {
+		const { backend, scheduler, speculation } = this.#options;
+		const { shares } = plan;
+		const awaited = scheduler.waiting > 0 || scheduler.running > shares.length || speculation?.watching;
+		if (!backend.yieldStep || !decodesAlone(plan) || awaited) return 1;
+		const left = shares.map(({ sequence }) => {
+			const { request } = this.#choices.get(sequence)!;
+			return request.cancellation ? 1 : request.maxTokens - sequence.generated;
+		});
+		return scheduler.roomForPasses(plan, Math.min(MOST_PASSES, ...left));
 	}
 
 	/** Guesses for the sequences that decode and whose tokens the backend chooses. */
@@ -226,7 +254,7 @@ export class StepLoop {
 			const chosen = next ? [next] : bySlot.get(sequence.slot)!;
 			speculation?.observe(sequence, guesses?.length ?? 0, chosen);
 			for (const [i, token] of chosen.entries()) {
-				if (i > 0) scheduler.computed({ sequence, count: 1 }); // the guess that came true
+				if (i > 0) scheduler.computed({ sequence, count: 1 }); // a guess that came true, or another pass
 				const output = takeToken(choice, token);
 				tokens++;
 				request.queue.push(output);
@@ -291,6 +319,14 @@ export class StepLoop {
 		this.#options.logger.error("engine died", { error: cause });
 		for (const request of this.#requests) this.#finish(request, { how: "failed", error: this.#death });
 	}
+}
+
+/** Whether all that is computed is answers that go on, whose tokens need no JavaScript. */
+function decodesAlone({ shares }: StepPlan): boolean {
+	return shares.every(
+		(share) =>
+			share.sequence.generated > 0 && share.count === 1 && !share.guesses && outputOf(share) === "sample",
+	);
 }
 
 function countPromptRows({ shares }: StepPlan): number {

@@ -24,7 +24,7 @@ const samplings: Record<string, SamplerParams> = {
 	"kept from some ids for ten tokens": {
 		...GREEDY,
 		minTokens: 10,
-		suppressIds: Uint32Array.from({ length: 150 }, (_, id) => id),
+		endIds: Uint32Array.from({ length: 150 }, (_, id) => id),
 	},
 	"with log-probabilities": { ...seeded, logprobs: 3 },
 };

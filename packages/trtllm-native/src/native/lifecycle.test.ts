@@ -111,7 +111,7 @@ describe("a process or thread of its own", () => {
 			numKvBlocks: 16, maxSequences: 2, maxBatchedTokens: ${ROWS}, maxDrafts: 0, threads: 2, f32: true, isa: "portable",
 		});
 		engine.load().then((info) => {
-			const running = engine.step(Uint32Array.of(0, 0, ${ROWS}, 16, 2, 0, 0, 0, 0), new Uint32Array(${ROWS}), Uint32Array.from({ length: 16 }, (_, i) => i), new Uint32Array(0));
+			const running = engine.step(Uint32Array.of(0, 0, ${ROWS}, 16, 2, 0, 0, 0, 0), new Uint32Array(${ROWS}), Uint32Array.from({ length: 16 }, (_, i) => i), new Uint32Array(0), 1, 0);
 			${ending}
 		});`;
 

@@ -135,7 +135,7 @@ class NativeBackend implements ForwardBackend {
 		};
 	}
 
-	async step(sequences: readonly StepSequence[]): Promise<StepResult> {
+	async step(sequences: readonly StepSequence[], passes = 1, withinMs = Infinity): Promise<StepResult> {
 		const header = new Uint32Array(sequences.length * HEADER_FIELDS);
 		let tokenCount = 0;
 		let blockCount = 0;
@@ -169,7 +169,9 @@ class NativeBackend implements ForwardBackend {
 		}
 		const targets = Uint32Array.from(sequences.flatMap(({ scored }) => (scored ? [...scored.targets] : [])));
 		// Throws at once what the engine refuses, so `#running` is always the step that it really runs.
-		const running = translatedSync(() => this.#engine.step(header, tokens, blocks, targets));
+		const running = translatedSync(() =>
+			this.#engine.step(header, tokens, blocks, targets, passes, withinMs),
+		);
 		this.#running = running;
 		const samples = await translated(() => running);
 		const { cancelled, elapsedMs, scores } = samples;
@@ -183,6 +185,10 @@ class NativeBackend implements ForwardBackend {
 
 	cancelStep(): void {
 		this.#engine.cancelStep();
+	}
+
+	yieldStep(): void {
+		this.#engine.yieldStep();
 	}
 
 	openSlot(slot: number, params: SamplerParams, context: Uint32Array, generated: number): void {

@@ -50,6 +50,8 @@ export interface NativeEngine {
 		tokens: Uint32Array,
 		blocks: Uint32Array,
 		targets: Uint32Array,
+		passes: number,
+		withinMs: number,
 	): Promise<NativeStep>;
 	/**
 	 * Keeps an adapter under an id of at least 1, for this engine and all that share its weights. `parts` hold layer, projection
@@ -58,6 +60,7 @@ export interface NativeEngine {
 	loadAdapter(id: number, parts: readonly object[]): void;
 	unloadAdapter(id: number): void;
 	cancelStep(): void;
+	yieldStep(): void;
 	openSlot(slot: number, params: object, context: Uint32Array, generated: number): void;
 	closeSlot(slot: number): void;
 	/** Row of the logits buffer that holds the slot's logits of the last step. */

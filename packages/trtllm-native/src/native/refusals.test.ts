@@ -161,13 +161,13 @@ describe("a slot", () => {
 	const none = new Uint32Array(0);
 	it.each([
 		["a biased id", { biasIds: Uint32Array.of(spec.vocabSize), biasValues: Float32Array.of(1) }],
-		["a suppressed id", { suppressIds: Uint32Array.of(spec.vocabSize) }],
+		["a suppressed id", { endIds: Uint32Array.of(spec.vocabSize) }],
 		["biases of another length", { biasIds: Uint32Array.of(1), biasValues: new Float32Array(2) }],
 		["a temperature that is no number", { temperature: Number.NaN }],
 		["a negative top-k", { topK: -1 }],
 		["more alternatives than 20", { logprobs: 21 }],
 		["a seed of more than 32 bits", { seedLow: 2 ** 32 }],
-		["ids of another type", { suppressIds: new Float32Array(1) as unknown as Uint32Array }],
+		["ids of another type", { endIds: new Float32Array(1) as unknown as Uint32Array }],
 	])("refuses %s", (_, change) => {
 		expect(() => backend.openSlot(0, { ...GREEDY, ...change }, none, 0)).toThrowError(
 			expect.objectContaining({ code: "INVALID_ARGUMENT" }),

@@ -138,7 +138,7 @@ describe("suppressed ids", () => {
 		const logits = new Float32Array(VOCABULARY);
 		logits[3] = 9;
 		logits[8] = 5;
-		const params = { ...GREEDY, suppressIds: Uint32Array.of(3), minTokens: 4 };
+		const params = { ...GREEDY, endIds: Uint32Array.of(3), minTokens: 4 };
 		expect(sampleNatively(params, logits, 5).map(({ tokenId }) => tokenId)).toEqual([8, 8, 8, 8, 3]);
 		// After a preemption, what was generated before counts.
 		const resumed = sampleNatively(params, logits, 2, Uint32Array.of(1, 8, 8, 8), 3);

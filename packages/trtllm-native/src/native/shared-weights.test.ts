@@ -38,7 +38,7 @@ describe("backends over one copy of the weights", () => {
 		expect((await other.load()).weightBytes).toBe(weightBytes);
 		engine.close();
 		const [header, blocks] = [Uint32Array.of(0, 0, tokens.length, 2, 2, 0, 0, 0, 0), blockRange(0, 2)];
-		expect((await other.step(header, tokens, blocks, new Uint32Array())).cancelled).toBe(false);
+		expect((await other.step(header, tokens, blocks, new Uint32Array(), 1, 0)).cancelled).toBe(false);
 		other.close();
 	});
 

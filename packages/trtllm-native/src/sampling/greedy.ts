@@ -14,7 +14,7 @@ export const GREEDY: SamplerParams = {
 	seedHigh: 0,
 	biasIds: new Uint32Array(0),
 	biasValues: new Float32Array(0),
-	suppressIds: new Uint32Array(0),
+	endIds: new Uint32Array(0),
 	minTokens: 0,
 	logprobs: -1,
 };

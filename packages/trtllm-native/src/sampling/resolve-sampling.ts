@@ -53,7 +53,7 @@ export function resolveSampling(
 		repetitionPenalty: number("repetition_penalty", sampling.repetitionPenalty ?? 1, Number.MIN_VALUE, 2),
 		biasIds: Uint32Array.from(bias, ([id]) => id),
 		biasValues: Float32Array.from(bias, ([, value]) => value),
-		suppressIds: Uint32Array.from(endTokenIds.filter((id) => id < vocabSize)),
+		endIds: Uint32Array.from(endTokenIds.filter((id) => id < vocabSize)),
 		badWords: badWordsOf(sampling.badWords, vocabSize, endTokenIds.length),
 		minTokens: resumed + minTokens, // the sampler counts from the answer's beginning
 		logprobs:

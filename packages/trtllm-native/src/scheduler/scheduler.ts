@@ -84,7 +84,7 @@ export class Scheduler {
 	}
 
 	plan(): StepPlan {
-		this.#takeGuessedBlocksBack();
+		this.#takeSpareBlocksBack();
 		const shares: ScheduledShare[] = [];
 		const admitted: Sequence[] = [];
 		const preempted: { sequence: Sequence; slot: number }[] = [];
@@ -128,20 +128,23 @@ export class Scheduler {
 	 * and nothing is evicted.
 	 */
 	withGuesses(plan: StepPlan, guesses: ReadonlyMap<Sequence, Uint32Array>): StepPlan {
-		const size = this.#limits.kvBlockSize;
 		let rows = plan.shares.reduce((left, { count }) => left - count, this.#limits.maxNumBatchedTokens);
 		const shares = plan.shares.map((share) => {
 			const { sequence } = share;
-			const wanted = Math.min(guesses.get(sequence)?.length ?? 0, rows);
-			const missing = Math.ceil((sequence.tokens.length + wanted) / size) - sequence.blocks.length;
-			const blocks = this.#pool.allocate(Math.min(Math.max(missing, 0), this.#pool.stats.free))!;
-			sequence.blocks.push(...blocks);
-			const count = Math.min(wanted, sequence.blocks.length * size - sequence.tokens.length);
+			const count = this.#roomFor(Math.min(guesses.get(sequence)?.length ?? 0, rows), sequence);
 			if (count === 0) return share;
 			rows -= count;
 			return { ...share, guesses: guesses.get(sequence)!.subarray(0, count) };
 		});
 		return { ...plan, shares };
+	}
+
+	/**
+	 * How many of so many passes a plan can have: each takes a position more of every sequence, and as with guesses nobody
+	 * is evicted for them.
+	 */
+	roomForPasses({ shares }: StepPlan, passes: number): number {
+		return shares.reduce((room, { sequence }) => 1 + this.#roomFor(room - 1, sequence), passes);
 	}
 
 	/** Records that tokens were computed; blocks that became full can be found from now on. */
@@ -185,8 +188,17 @@ export class Scheduler {
 		return true;
 	}
 
-	/** Guesses were wrong, or are made anew. */
-	#takeGuessedBlocksBack(): void {
+	/** How many of the `wanted` tokens that may follow a sequence fit into its blocks and those that are empty, which it takes. */
+	#roomFor(wanted: number, sequence: Sequence): number {
+		const size = this.#limits.kvBlockSize;
+		const missing = Math.ceil((sequence.tokens.length + wanted) / size) - sequence.blocks.length;
+		const blocks = this.#pool.allocate(Math.min(Math.max(missing, 0), this.#pool.stats.free))!;
+		sequence.blocks.push(...blocks);
+		return Math.min(wanted, sequence.blocks.length * size - sequence.tokens.length);
+	}
+
+	/** What guesses or passes did not need; it is planned anew how many there are. */
+	#takeSpareBlocksBack(): void {
 		for (const { blocks, tokens } of this.#running)
 			this.#pool.release(blocks.splice(Math.ceil(tokens.length / this.#limits.kvBlockSize)));
 	}

@@ -91,6 +91,7 @@ describe("Speculation", () => {
 		// It goes on asking, which costs nothing, and sees the next tokens be what was said.
 		let turns = 0;
 		for (let guesses = 0; guesses === 0; turns++) {
+			expect(speculation.watching).toBe(true);
 			guesses =
 				(await speculation.propose([{ sequence: mine, params: GREEDY, limit: 9 }], [{ sequence: mine }])).get(
 					mine,
@@ -98,6 +99,7 @@ describe("Speculation", () => {
 			speculation.observe(mine, guesses, chosen(5));
 		}
 		expect(turns).toBeLessThan(10);
+		expect(speculation.watching).toBe(false); // what is guessed again is computed
 	});
 
 	it("keeps sequences apart", async () => {

@@ -54,6 +54,7 @@ export class Speculation {
 	readonly #records = new WeakMap<Sequence, Record>();
 	readonly #cost = new StepCost();
 	#broken = false;
+	#watching = false;
 	#stats = { rounds: 0, guessed: 0, accepted: 0 };
 
 	constructor(options: SpeculationOptions) {
@@ -62,6 +63,11 @@ export class Speculation {
 
 	get stats(): SpeculationStats {
 		return this.#stats;
+	}
+
+	/** Whether the next tokens will tell something of guesses that are not computed: none should be chosen unheard. */
+	get watching(): boolean {
+		return this.#watching;
 	}
 
 	/**
@@ -75,9 +81,11 @@ export class Speculation {
 	): Promise<ReadonlyMap<Sequence, Uint32Array>> {
 		const { drafter, logger } = this.#options;
 		const guesses = new Map<Sequence, Uint32Array>();
+		this.#watching = false;
 		if (this.#broken) return guesses;
 		const asked = this.#choose(requests, decoding);
 		if (asked.length === 0) return guesses;
+		this.#watching = asked.some(({ watched }) => watched);
 		try {
 			const proposals = await drafter.propose(asked);
 			for (const [i, { sequence, watched }] of asked.entries()) {
@@ -119,7 +127,7 @@ export class Speculation {
 			if (accepted > 0) record.patience = RETRY_TOKENS;
 		} else {
 			if (unverified !== null) trust.learn(doubts[0]!, unverified === tokens[0]!.tokenId);
-			record.idle++;
+			record.idle += tokens.length;
 		}
 		record.unverified = null;
 	}

@@ -55,14 +55,14 @@ describe("penalties", () => {
 
 describe("suppressed ids", () => {
 	it("return after minTokens, counting what was generated before", () => {
-		const params = { suppressIds: Uint32Array.of(0), minTokens: 2 };
+		const params = { endIds: Uint32Array.of(0), minTokens: 2 };
 		expect(draws(params, [9, 1], 3)).toEqual([1, 1, 0]);
 		expect(sample(params, [9, 1], [5, 1, 1], 2).tokenId).toBe(0);
 	});
 
 	it("cannot be brought back by a bias", () => {
 		const bias = { biasIds: Uint32Array.of(0), biasValues: Float32Array.of(100) };
-		expect(sample({ ...bias, suppressIds: Uint32Array.of(0), minTokens: 1 }, [0, 0]).tokenId).toBe(1);
+		expect(sample({ ...bias, endIds: Uint32Array.of(0), minTokens: 1 }, [0, 0]).tokenId).toBe(1);
 	});
 });
 

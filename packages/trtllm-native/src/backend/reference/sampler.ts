@@ -61,7 +61,7 @@ export class ReferenceSampler {
 			frequencyPenalty,
 			biasIds,
 			biasValues,
-			suppressIds,
+			endIds,
 			minTokens,
 			badWords = [],
 		} = this.#params;
@@ -74,7 +74,7 @@ export class ReferenceSampler {
 				logits[id]! -= Math.fround(presencePenalty + Math.fround(frequencyPenalty * count));
 		}
 		for (const [i, id] of biasIds.entries()) logits[id]! += biasValues[i]!;
-		if (this.#generated < minTokens) for (const id of suppressIds) logits[id] = -Infinity;
+		if (this.#generated < minTokens) for (const id of endIds) logits[id] = -Infinity;
 		for (const word of badWords) {
 			const before = word.subarray(0, -1);
 			const end = this.#tokens.slice(this.#tokens.length - before.length);

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createRequestContext, type RequestContextOptions } from "@dyn/common";
 import type { Engine } from "@dyn/engine";
-import { createGenerateRequest, type EngineOutput, type GenerateRequest, type GenerateRequestInit } from "@dyn/protocols";
+import {
+	createGenerateRequest,
+	type EngineOutput,
+	type GenerateRequest,
+	type GenerateRequestInit,
+	type TokenLogprobs,
+} from "@dyn/protocols";
 
 /** `length` token ids, other ones for every seed, none of them an end-of-sequence id. */
 export const text = (seed: number, length: number, vocabSize = 1000): number[] =>
@@ -27,6 +33,24 @@ export async function collect(
 
 export const tokensOf = (outputs: readonly EngineOutput[], index = 0): number[] =>
 	outputs.filter((output) => output.index === index).flatMap(({ tokenIds }) => tokenIds);
+
+/** What a caller hears, however it is cut into deltas. */
+export function heard(outputs: readonly EngineOutput[]): {
+	readonly tokens: readonly number[][];
+	readonly logprobs: readonly TokenLogprobs[];
+	readonly ends: readonly Pick<EngineOutput, "index" | "finishReason" | "stopTokenId" | "usage">[];
+} {
+	return {
+		tokens: outputs
+			.map(({ index, tokenIds }) => ({ index, tokenIds }))
+			.flatMap(({ index, tokenIds }) => tokenIds.map((id) => [index, id]))
+			.sort(([a], [b]) => a! - b!),
+		logprobs: outputs.flatMap(({ logprobs }) => logprobs ?? []),
+		ends: outputs.flatMap(({ index, finishReason, stopTokenId, usage }) =>
+			finishReason ? [{ index, finishReason, stopTokenId, usage }] : [],
+		),
+	};
+}
 
 /** Tokens of the first choice. */
 export async function tokens(engine: Engine, request: GenerateRequest): Promise<number[]> {

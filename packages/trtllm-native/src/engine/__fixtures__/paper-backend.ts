@@ -64,8 +64,11 @@ export class PaperBackend implements ForwardBackend {
 	readonly #tokens: Int32Array;
 	readonly #sums: Int32Array;
 	readonly #slots = new Map<number, Slot>();
+	/** Absent until `runPasses`: most tests count on steps of one pass. */
+	yieldStep?: () => void;
 	#running = false;
 	#cancel = false;
+	#yield = false;
 	#wake: () => void = () => {};
 	#gate: { readonly opened: Promise<void>; readonly open: () => void } | null = null;
 	/** Whether a step waits at the gate, and who waits for that. */
@@ -97,46 +100,74 @@ export class PaperBackend implements ForwardBackend {
 		if (!this.#held) await new Promise<void>((resolve) => this.#whenHeld.push(resolve));
 	}
 
-	async step(sequences: readonly StepSequence[]): Promise<StepResult> {
+	/** Steps may have several passes from now on. */
+	runPasses(): void {
+		this.yieldStep = () => {
+			this.#yield = true;
+		};
+	}
+
+	/** On paper a pass takes a millisecond. */
+	async step(sequences: readonly StepSequence[], passes = 1, withinMs: number = Infinity): Promise<StepResult> {
 		this.#requireIdle();
 		this.#running = true;
 		this.#cancel = false;
+		this.#yield = false;
 		this.steps.push(sequences);
 		try {
-			this.#check(sequences);
-			const cancelled = new Promise<void>((resolve) => {
-				this.#wake = resolve;
-			});
-			await new Promise((resolve) => setImmediate(resolve));
-			if (this.#gate && !this.#cancel) {
-				this.#held = true;
-				for (const resolve of this.#whenHeld.splice(0)) resolve();
-				await Promise.race([this.#gate.opened, cancelled]);
+			this.#check(sequences, passes);
+			const sampled: SampledToken[] = [];
+			let shares = sequences;
+			for (let pass = 1; ; pass++) {
+				const chosen = await this.#pass(shares);
+				if (chosen === null) return { cancelled: pass === 1, sampled, elapsedMs: pass - 1 };
+				sampled.push(...chosen);
+				const ends = chosen.some(({ slot, tokenId }) => this.#slots.get(slot)!.params.endIds.includes(tokenId));
+				if (pass === passes || pass + 1 > withinMs || this.#yield || ends)
+					return { cancelled: false, sampled, elapsedMs: pass };
+				shares = shares.map((share, i) => ({
+					...share,
+					tokens: Uint32Array.of(chosen[i]!.tokenId),
+					position: share.position + 1,
+				}));
 			}
-			if (this.failure) throw this.failure;
-			if (this.#cancel) {
-				this.cancelledSteps++;
-				for (const share of sequences) this.#spoil(share);
-				return { cancelled: true, sampled: [], elapsedMs: 0 };
-			}
-			const sampled = sequences.flatMap((share) => {
-				const slot = this.#slots.get(share.slot)!;
-				this.#write(share);
-				const guesses = share.tokens.subarray(share.tokens.length - (share.drafts ?? 0));
-				const chosen: SampledToken[] = [];
-				for (const guess of share.output === "sample" ? [...guesses, -1] : []) {
-					slot.logits = this.#logitsAfter(share, share.tokens.length - guesses.length + chosen.length);
-					chosen.push(this.#sample(share.slot)!);
-					if (chosen.at(-1)!.tokenId !== guess) break;
-				}
-				slot.logits = share.output === "none" ? null : this.#logitsAfter(share, share.tokens.length);
-				return chosen;
-			});
-			return { cancelled: false, sampled, elapsedMs: 1 };
 		} finally {
 			this.#running = false;
 			this.#held = false;
 		}
+	}
+
+	/** What is chosen; null: the step was cancelled meanwhile. */
+	async #pass(sequences: readonly StepSequence[]): Promise<SampledToken[] | null> {
+		const cancelled = new Promise<void>((resolve) => {
+			this.#wake = resolve;
+		});
+		await new Promise((resolve) => setImmediate(resolve));
+		if (this.#gate && !this.#cancel) {
+			this.#held = true;
+			for (const resolve of this.#whenHeld.splice(0)) resolve();
+			await Promise.race([this.#gate.opened, cancelled]);
+			this.#held = false;
+		}
+		if (this.failure) throw this.failure;
+		if (this.#cancel) {
+			this.cancelledSteps++;
+			for (const share of sequences) this.#spoil(share);
+			return null;
+		}
+		return sequences.flatMap((share) => {
+			const slot = this.#slots.get(share.slot)!;
+			this.#write(share);
+			const guesses = share.tokens.subarray(share.tokens.length - (share.drafts ?? 0));
+			const chosen: SampledToken[] = [];
+			for (const guess of share.output === "sample" ? [...guesses, -1] : []) {
+				slot.logits = this.#logitsAfter(share, share.tokens.length - guesses.length + chosen.length);
+				chosen.push(this.#sample(share.slot)!);
+				if (chosen.at(-1)!.tokenId !== guess) break;
+			}
+			slot.logits = share.output === "none" ? null : this.#logitsAfter(share, share.tokens.length);
+			return chosen;
+		});
 	}
 
 	cancelStep(): void {
@@ -194,18 +225,20 @@ export class PaperBackend implements ForwardBackend {
 		if (this.#running) throw new Error("a step is running");
 	}
 
-	#check(sequences: readonly StepSequence[]): void {
+	#check(sequences: readonly StepSequence[], passes: number): void {
 		const rows = sequences.reduce((sum, { tokens }) => sum + tokens.length, 0);
 		if (rows === 0 || rows > this.#limits.maxNumBatchedTokens) throw new Error(`a step of ${rows} rows`);
 		const readers = new Map<number, number>();
 		for (const { blocks } of sequences)
 			for (const block of new Set(blocks)) readers.set(block, (readers.get(block) ?? 0) + 1);
-		for (const { slot, tokens, position, blocks } of sequences) {
+		for (const { slot, tokens, position, blocks, output, drafts = 0 } of sequences) {
+			const end = position + tokens.length + passes - 1;
+			if (passes > 1 && (tokens.length > 1 || output !== "sample" || drafts > 0)) throw new Error("passes of more than one token");
 			if (!this.#slots.has(slot)) throw new Error(`slot ${slot} is not open`);
-			if (tokens.length === 0 || blocks.length * KV_BLOCK_SIZE < position + tokens.length)
+			if (tokens.length === 0 || blocks.length * KV_BLOCK_SIZE < end)
 				throw new Error("blocks do not cover the tokens");
 			const first = Math.floor(position / KV_BLOCK_SIZE);
-			const last = Math.floor((position + tokens.length - 1) / KV_BLOCK_SIZE);
+			const last = Math.floor((end - 1) / KV_BLOCK_SIZE);
 			for (const block of blocks.subarray(first, last + 1))
 				if (readers.get(block) !== 1) throw new Error(`block ${block} is written and read by another`);
 		}
@@ -245,7 +278,7 @@ export class PaperBackend implements ForwardBackend {
 		const slot = this.#slots.get(index)!;
 		const { params } = slot;
 		const row = slot.logits!.slice();
-		if (slot.generated < params.minTokens) for (const id of params.suppressIds) row[id] = -Infinity;
+		if (slot.generated < params.minTokens) for (const id of params.endIds) row[id] = -Infinity;
 		for (const [k, id] of params.biasIds.entries()) row[id]! += params.biasValues[k]!;
 		for (const word of params.badWords ?? []) if (word.length === 1) row[word[0]!] = -Infinity;
 		if (mask) for (const id of row.keys()) if (!((mask[id >>> 5]! >>> (id & 31)) & 1)) row[id] = -Infinity;
