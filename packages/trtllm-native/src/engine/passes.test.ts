@@ -1,9 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // However many passes a step has, requests hear what they would of single ones, and nobody waits for the rest of them.
 import { createRequestContext } from "@dyn/common";
-import type { EngineOutput, KvEvent } from "@dyn/protocols";
+import type { EngineOutput } from "@dyn/protocols";
 import { describe, expect, it } from "vitest";
-import { begin, collect, greedy, heard, idle, text, tokens, tokensOf } from "./__fixtures__/ask.js";
+import {
+	begin,
+	collect,
+	greedy,
+	heard,
+	idle,
+	publishedBlocks,
+	text,
+	tokens,
+	tokensOf,
+} from "./__fixtures__/ask.js";
 import { type PaperBackend, paperEngine } from "./__fixtures__/paper-backend.js";
 import type { EmbeddedEngineOptions, IterationStats } from "./options.js";
 
@@ -74,17 +84,9 @@ describe("several passes", () => {
 	it("publish the same blocks", async () => {
 		const { engine, plain } = await engines();
 		const asked = greedy({ tokenIds: text(5, 40), stop: { maxTokens: 100 } });
-		const events = [engine, plain].map(async (each) => {
-			const data: KvEvent["data"][] = [];
-			for await (const event of each.kvEvents()) data.push(event.data);
-			return data;
-		});
-		for (const each of [engine, plain]) {
-			await collect(each, asked);
-			await each.close();
-		}
-		const [together, expected] = await Promise.all(events);
-		expect(expected!.length).toBeGreaterThan(3);
+		const together = await publishedBlocks(engine, asked);
+		const expected = await publishedBlocks(plain, asked);
+		expect(expected.length).toBeGreaterThan(3);
 		expect(together).toEqual(expected);
 	});
 

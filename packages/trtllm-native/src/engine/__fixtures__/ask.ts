@@ -6,8 +6,10 @@ import {
 	type EngineOutput,
 	type GenerateRequest,
 	type GenerateRequestInit,
+	type KvEvent,
 	type TokenLogprobs,
 } from "@dyn/protocols";
+import type { EngineCore } from "../engine-core.js";
 
 /** `length` token ids, other ones for every seed, none of them an end-of-sequence id. */
 export const text = (seed: number, length: number, vocabSize = 1000): number[] =>
@@ -50,6 +52,18 @@ export function heard(outputs: readonly EngineOutput[]): {
 			finishReason ? [{ index, finishReason, stopTokenId, usage }] : [],
 		),
 	};
+}
+
+/** What an engine publishes of its KV blocks while it answers a request; it is closed then. */
+export async function publishedBlocks(engine: EngineCore, request: GenerateRequest): Promise<KvEvent["data"][]> {
+	const data: KvEvent["data"][] = [];
+	const published = (async () => {
+		for await (const event of engine.kvEvents()) data.push(event.data);
+	})();
+	await collect(engine, request);
+	await engine.close();
+	await published;
+	return data;
 }
 
 /** Tokens of the first choice. */
