@@ -25,6 +25,7 @@ template <int T> void load(const void* from, size_t stride) {
   zero<T>();
   for (int r = 0; r < all.shapes.rows[T]; r++) __builtin_memcpy(all.data[T][r], static_cast<const uint8_t*>(from) + size_t(r) * stride, all.shapes.rowBytes[T]);
 }
+template <int T> void loadPassing(const void* from, size_t stride) { load<T>(from, stride); }
 template <int T> void store(void* to, size_t stride) {
   Registers& all = registers();
   for (int r = 0; r < all.shapes.rows[T]; r++) __builtin_memcpy(static_cast<uint8_t*>(to) + size_t(r) * stride, all.data[T][r], all.shapes.rowBytes[T]);

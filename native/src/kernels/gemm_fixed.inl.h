@@ -12,19 +12,24 @@
 
 constexpr int kLead = 2; // blocks that are widened ahead: the last one has not left the store buffer yet, for which tiles would wait
 
-// A panel's weights as bytes the way tiles want them: per block 64 k of high bytes, then of low bytes, these unsigned, [k/4][16 lanes][4].
+// A block's weights as bytes the way tiles want them: 64 k of high bytes, then of low bytes, these unsigned, [k/4][16 lanes][4].
 constexpr size_t kFixedBlockBytes = 2 * kBlock * kPanelRows;
 
-// Panels' blocks widened one after the other, in quarters between the products of a block, so that vectors work while tiles do:
-// 16 rows of Q4_1 are made at 390 to 480 GOPS with whole blocks in between, one ahead, and a third faster so.
+// Panels' blocks widened one after the other into a ring of them, in quarters between the products of a block, so that vectors work
+// while tiles do: 16 rows of Q4_1 are made at 390 to 480 GOPS with whole blocks in between, one ahead, and a third faster so.
 template <class Format>
 class Widening {
 public:
-  static constexpr size_t kRing = 4, kAll = 0;
-  // `kept` blocks, kRing of them or all.
-  Widening(const PackedMatrix& w, int panel0, int panel1, uint8_t* bytes, size_t kept)
-      : record_(w.data + size_t(panel0) * w.panelBytes), groups_(w.cols / kQuantGroup), blocks_(size_t(blocksOf(w.cols))), betweenPanels_(w.panelBytes - size_t(groups_) * Format::recordBytes),
-        left_(blocks_ * size_t(panel1 - panel0)), mask_(kept - 1), bytes_(bytes) {
+  // Blocks of the ring, a power of two: one panel's with those ahead of them, or, of weights that are wanted once, so few that they
+  // stay in the nearest cache together with the rows.
+  static size_t ring(int blocks, bool once) {
+    size_t ring = 4;
+    while (!once && ring < size_t(blocks + kLead)) ring *= 2;
+    return ring;
+  }
+  Widening(const PackedMatrix& w, int panel0, int panel1, uint8_t* bytes, size_t ring)
+      : record_(w.data + size_t(panel0) * w.panelBytes), groups_(w.cols / kQuantGroup), betweenPanels_(w.panelBytes - size_t(groups_) * Format::recordBytes),
+        left_(size_t(blocksOf(w.cols)) * size_t(panel1 - panel0)), mask_(ring - 1), bytes_(bytes) {
     for (int i = 0; i < kLead; i++) quarter<0>(), quarter<1>(), quarter<2>(), quarter<3>();
   }
   const uint8_t* at(size_t n) const { return bytes_ + (n & mask_) * kFixedBlockBytes; }
@@ -34,10 +39,6 @@ public:
     if (left_ == 0) return;
     constexpr int vectors = int(Format::codeBytes / 64) / 2;
     uint8_t* out = bytes_ + (n_ & mask_) * kFixedBlockBytes + size_t(Quarter / 2) * 512;
-    // What is kept for further rows goes to the second cache: 32 rows take 7 % less if its lines are there in time, 128 take 5.
-    if (mask_ == kAll - 1)
-#pragma GCC unroll 8
-      for (size_t line = 0; line < kFixedBlockBytes / 4; line += 64) __asm__ volatile("prefetchw %0" ::"m"(bytes_[(n_ + kLead) * kFixedBlockBytes + Quarter * (kFixedBlockBytes / 4) + line]));
     if (Quarter < 2 || group_ < groups_) {
       if (Quarter % 2 == 0) {
         fetchAhead<Format::recordBytes>(record_);
@@ -78,7 +79,7 @@ private:
 
   const uint8_t* record_;
   const int groups_;
-  const size_t blocks_, betweenPanels_;
+  const size_t betweenPanels_;
   size_t left_, n_ = 0;
   int group_ = 0;
   GroupWeights<Format> weights_{};
@@ -86,60 +87,50 @@ private:
   uint8_t* const bytes_;
 };
 
-// Of one panel, those that are being widened.
-template <class Format>
-struct WidenedOnTheWay {
-  Widening<Format>& widening;
-  size_t first;
-  const uint8_t* operator[](int block) const { return widening.at(first + size_t(block)); }
-  template <int Quarter> void quarter() { widening.template quarter<Quarter>(); }
-};
-
-// All of a panel's blocks, for further rows.
-struct Widened {
-  const uint8_t* bytes;
-  const uint8_t* operator[](int block) const { return bytes + size_t(block) * kFixedBlockBytes; }
-  template <int> void quarter() {}
-};
-
 // Tiles of up to 16 rows times one panel. What remains to be done with the sums is done while the next ones are multiplied.
+template <class Format>
 class FixedTiles {
 public:
-  FixedTiles(const PackedMatrix& w, const Activations& x) : x_(x), blocks_(blocksOf(w.cols)) {}
+  FixedTiles(const PackedMatrix& w, const Activations& x, Widening<Format>& widening) : x_(x), blocks_(blocksOf(w.cols)), widening_(widening) {}
 
-  // Products of the four pairs of bytes have a sum each: two of them could share one, but would wait for each other. All loads
-  // come before all products: on a core that is shared (with somebody's hyperthread, it seems) the two do not overlap, and every
-  // change between them costs 8 ns: a block 78 ns so, 94 with products as soon as they can be made, 100 with 32 rows at a time.
-  template <class Blocks>
-  void multiply(Blocks&& widened, int row, int rows, F units, const Output& o) {
+  // The panel's blocks are those of the ring from `first` on. First: the panel is multiplied for the first time, while it is being
+  // widened. Once: so many rows only; else the nearest cache is to keep the panel, and further rows pass it by.
+  //
+  // Products with one high and one low byte share a sum, and a row's bytes take turns in one tile: a core whose other hyperthread
+  // is busy has few tiles to rename. A block of 128 rows, widening included, takes it 75 ns so, 90 with a tile more, others 44 and 43.
+  template <bool First, bool Once>
+  void multiply(size_t first, int row, int rows, F units, const Output& o) {
     const FixedRows prepared(x_, row);
     const uint8_t* a = prepared.tiles;
     const int each = finishedPerBlock();
+    for (int r = 0; r < rows; r++) __asm__ volatile("prefetchw %0" ::"m"(o.out[size_t(r) * o.stride])); // 128 rows of Q8_0: 2 % less
+    const auto loadRows = [](const uint8_t* from) {
+      if constexpr (Once) tile::load<4>(from, kBlock);
+      else tile::loadPassing<4>(from, kBlock);
+    };
     tile::zero<0>();
     tile::zero<1>();
     tile::zero<2>();
-    tile::zero<3>();
     for (int b = 0; b < blocks_; b++, a += 2 * kTileBytes) {
-      const uint8_t* bytes = widened[b];
-      tile::load<4>(a, kBlock);
+      const uint8_t* bytes = widening_.at(first + size_t(b));
+      loadRows(a);
       tile::load<6>(bytes, 64);
       tile::load<7>(bytes + kBlock * kPanelRows, 64);
-      tile::load<5>(a + kTileBytes, kBlock);
       tile::multiplySigned<0, 4, 6>();
-      widened.template quarter<0>();
+      if constexpr (First) widening_.template quarter<0>();
       tile::multiplyCodes<1, 4, 7>();
-      widened.template quarter<1>();
-      tile::multiplySigned<2, 5, 6>();
-      widened.template quarter<2>();
-      tile::multiplyCodes<3, 5, 7>();
-      widened.template quarter<3>();
+      if constexpr (First) widening_.template quarter<1>();
+      loadRows(a + kTileBytes);
+      tile::multiplyCodes<2, 4, 7>();
+      if constexpr (First) widening_.template quarter<2>();
+      tile::multiplySigned<1, 4, 6>();
+      if constexpr (First) widening_.template quarter<3>();
       if (b > 0) finishSome(each);
     }
     finishRows();
     tile::store<0>(sums_[0], 64);
     tile::store<1>(sums_[1], 64);
     tile::store<2>(sums_[2], 64);
-    tile::store<3>(sums_[3], 64);
     pending_ = 0;
     pendingRows_ = rows;
     scales_ = prepared.scales;
@@ -155,17 +146,18 @@ private:
   void finishSome(int rows) {
     for (; rows > 0 && pending_ < pendingRows_; rows--, pending_++) {
       const auto at = [&](int i) { return _mm512_load_si512(sums_[i][pending_]); };
-      finishFixed(output_, pending_, Whole::of(at(0), _mm512_add_epi32(at(1), at(2)), at(3)), scales_[pending_], units_);
+      finishFixed(output_, pending_, Whole::of(at(0), at(1), at(2)), scales_[pending_], units_);
     }
   }
 
   const Activations& x_;
   const int blocks_;
+  Widening<Format>& widening_;
   int pending_ = 0, pendingRows_ = 0;
   const float* scales_ = nullptr;
   F units_ = splat(0);
   Output output_{};
-  alignas(64) int32_t sums_[4][kTileRows][kPanelRows]; // high high, high low, low high, low low
+  alignas(64) int32_t sums_[3][kTileRows][kPanelRows]; // high high; high low and low high; low low
 };
 
 template <class Format>
@@ -176,22 +168,23 @@ void fixedGemmOf(const PackedMatrix& w, const Activations& x, int panel0, int pa
     for (int row = row0; row < row1; row = endOfSixteen(row)) fixedRows<Format>(w, x, panel0, panel1, row, endOfSixteen(row), outputOf);
     return;
   }
-  // Weights that are wanted once stay in the nearest cache meanwhile, those for further rows in the next one.
+  const size_t blocks = size_t(blocksOf(w.cols));
   const bool once = endOfSixteen(row0) == row1;
-  const size_t blocks = size_t(blocksOf(w.cols)), kept = once ? Widening<Format>::kRing : blocks * size_t(panel1 - panel0);
-  uint8_t* bytes = scratch(kept * kFixedBlockBytes);
-  Widening<Format> widening(w, panel0, panel1, bytes, once ? kept : Widening<Format>::kAll);
-  FixedTiles tiles(w, x);
+  const size_t ring = Widening<Format>::ring(int(blocks), once);
+  Widening<Format> widening(w, panel0, panel1, scratch(ring * kFixedBlockBytes), ring);
+  FixedTiles<Format> tiles(w, x, widening);
   int height = 0;
-  for (int row = row0, count; row < row1; row += count) {
-    count = endOfSixteen(row) - row;
-    if (count != height) tile::configure(tileShapes(height = count, kBlock, kBlock / 4));
-    for (int p = panel0; p < panel1; p++) {
+  for (int p = panel0; p < panel1; p++)
+    for (int row = row0, count; row < row1; row += count) {
+      count = endOfSixteen(row) - row;
+      // A last few rows between panels' sixteens are multiplied as sixteen too: changing shapes costs more.
+      const int shape = once || row % kTileRows != 0 ? count : kTileRows;
+      if (shape != height) tile::configure(tileShapes(height = shape, kBlock, kBlock / 4));
       const size_t first = size_t(p - panel0) * blocks;
-      if (row == row0) tiles.multiply(WidenedOnTheWay<Format>{widening, first}, row, count, unitsOf(w, p), outputOf(row, p));
-      else tiles.multiply(Widened{bytes + first * kFixedBlockBytes}, row, count, unitsOf(w, p), outputOf(row, p));
+      if (once) tiles.template multiply<true, true>(first, row, count, unitsOf(w, p), outputOf(row, p));
+      else if (row == row0) tiles.template multiply<true, false>(first, row, count, unitsOf(w, p), outputOf(row, p));
+      else tiles.template multiply<false, false>(first, row, count, unitsOf(w, p), outputOf(row, p));
     }
-  }
   tile::release();
   tiles.finishRows();
 }

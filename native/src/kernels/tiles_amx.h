@@ -18,6 +18,10 @@ template <int T> inline void zero() { __asm__ volatile("tilezero %%tmm%c0" ::"i"
 template <int T> inline void load(const void* from, size_t stride) {
   __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(stride), "i"(T) : "memory");
 }
+// What is loaded so does not displace what the nearest cache holds.
+template <int T> inline void loadPassing(const void* from, size_t stride) {
+  __asm__ volatile("tileloaddt1 (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(stride), "i"(T) : "memory");
+}
 template <int T> inline void store(void* to, size_t stride) {
   __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(stride), "i"(T) : "memory");
 }
