@@ -13,7 +13,7 @@ inline Napi::Object toJs(Napi::Env env, const std::vector<Sampled>& tokens) {
   Napi::Uint32Array slots = Napi::Uint32Array::New(env, n), ids = Napi::Uint32Array::New(env, n), counts = Napi::Uint32Array::New(env, n);
   Napi::Float64Array logprobs = Napi::Float64Array::New(env, n);
   Napi::Uint32Array topIds = Napi::Uint32Array::New(env, alternatives);
-  Napi::Float32Array topLogprobs = Napi::Float32Array::New(env, alternatives);
+  Napi::Float64Array topLogprobs = Napi::Float64Array::New(env, alternatives);
   size_t at = 0;
   for (size_t i = 0; i < n; i++) {
     const Sampled& s = tokens[i];

@@ -110,7 +110,7 @@ Sampled scoreToken(const float* logits, int vocabSize, uint32_t id, int top) {
   std::partial_sort(ids.begin(), ids.begin() + long(count), ids.end(), MoreLikely{logits});
   for (size_t i = 0; i < count && logits[ids[i]] > kNever; i++) {
     result.topIds.push_back(ids[i]);
-    result.topLogprobs.push_back(float(double(logits[ids[i]]) - normaliser));
+    result.topLogprobs.push_back(double(logits[ids[i]]) - normaliser);
   }
   return result;
 }

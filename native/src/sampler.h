@@ -26,7 +26,7 @@ struct Sampled {
   uint32_t slot = 0, tokenId = 0;
   double logprob = 0; // NaN when not asked for
   std::vector<uint32_t> topIds;
-  std::vector<float> topLogprobs;
+  std::vector<double> topLogprobs;
 };
 
 // Log-probability of `id` and of the `top` most likely tokens, most likely first; those that cannot be are left out.

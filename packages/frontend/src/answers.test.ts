@@ -76,6 +76,44 @@ describe("answers", () => {
 		expect(cancelled).toBe(true);
 	});
 
+	it("end with the token that ends a stop string, however many come at once", async () => {
+		const tokens = [..."a STOP b"].map((letter) => letter.charCodeAt(0));
+		const logprobs = tokens.map((tokenId) => ({ tokenId, logprob: -1, top: [] }));
+		for (const size of [1, 3, tokens.length]) {
+			served.answer = async function* () {
+				for (let at = 0; at < tokens.length; at += size)
+					yield delta("", {
+						tokenIds: tokens.slice(at, at + size),
+						logprobs: logprobs.slice(at, at + size),
+					});
+				yield end("length");
+			};
+			const body = (await (await served.complete({ stop: "STOP", logprobs: 0 })).json()) as {
+				choices: { text: string; logprobs: { tokens: string[] } }[];
+				usage: object;
+			};
+			expect(body).toMatchObject({
+				choices: [{ text: "a ", finish_reason: "stop" }],
+				usage: { completion_tokens: 6 },
+			});
+			expect(body.choices[0]!.logprobs.tokens.join("")).toBe("a STOP");
+		}
+	});
+
+	it("have as many tokens as min_tokens before a stop string ends them", async () => {
+		served.answer = async function* () {
+			yield delta("xaxxa");
+			yield delta("xxa");
+			yield end("length");
+		};
+		const textWith = async (options: object) => {
+			const body = (await (await served.complete(options)).json()) as { choices: { text: string }[] };
+			return body.choices[0]!.text;
+		};
+		const texts = [0, 1, 2, 3, 5, 6, 9].map((min_tokens) => textWith({ stop: ["xa", "a"], min_tokens }));
+		expect(await Promise.all(texts)).toEqual(["", "", "x", "xax", "xaxx", "xaxxax", "xaxxaxxa"]);
+	});
+
 	it("hold back half a character", async () => {
 		const [first, second] = [Buffer.from("ü")[0]!, Buffer.from("ü")[1]!];
 		served.answer = async function* () {

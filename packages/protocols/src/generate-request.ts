@@ -41,7 +41,7 @@ export interface SamplingOptions {
 export interface StopConditions {
 	/** Most tokens to generate per choice. Default: what is left of the context. */
 	readonly maxTokens: number | null;
-	/** Neither end-of-sequence nor stop ids can be chosen before this many tokens. Default 0. */
+	/** Neither end-of-sequence nor stop ids can be chosen before this many tokens, and no stop string ends a choice with fewer. Default 0. */
 	readonly minTokens: number | null;
 	/** Generation ends with one of these; the id itself is not part of the output. */
 	readonly stopTokenIds: readonly number[];

@@ -169,19 +169,19 @@ export class Generation {
 	#deltaOf(output: EngineOutput, choice: ChoiceText, index: number): ChoiceDelta {
 		const { model, logprobs } = this.#options;
 		const began = performance.now();
-		const { text, stopped } = choice.push(output.tokenIds, output.finishReason !== null);
+		const { text, tokens, stopped } = choice.push(output.tokenIds, output.finishReason !== null);
 		this.detokenizeMs += performance.now() - began;
-		this.#completionTokens += output.tokenIds.length;
+		this.#completionTokens += tokens;
 		const finishReason = stopped ? "stop" : FINISH_REASONS[output.finishReason ?? "none"];
 		if (finishReason) this.finishReasons.add(finishReason);
 		return {
 			index,
 			text,
-			tokens: output.tokenIds.length,
+			tokens,
 			logprobs:
 				logprobs === null
 					? null
-					: (output.logprobs ?? []).map((entry) => showLogprobs(model.tokenizer, entry)),
+					: (output.logprobs ?? []).slice(0, tokens).map((entry) => showLogprobs(model.tokenizer, entry)),
 			finishReason,
 		};
 	}

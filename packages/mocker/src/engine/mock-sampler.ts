@@ -79,7 +79,7 @@ export function sampleMock(
 		tokenId,
 		logprob: params.logprobs < 0 ? Number.NaN : value - logSum,
 		topIds: Uint32Array.from(top, ([id]) => id),
-		topLogprobs: Float32Array.from(top, ([, each]) => each - logSum),
+		topLogprobs: Float64Array.from(top, ([, each]) => each - logSum),
 	};
 }
 

@@ -81,7 +81,7 @@ export interface SampledToken {
 	readonly logprob: number;
 	/** Most likely first, `logprobs` entries (empty for 0 or -1; fewer where a mask leaves fewer). */
 	readonly topIds: Uint32Array;
-	readonly topLogprobs: Float32Array;
+	readonly topLogprobs: Float64Array;
 }
 
 /** A row of logits that JavaScript has seen, and from which a token is to be chosen now. */

@@ -108,5 +108,5 @@ export interface NativeSamples {
 	readonly logprobs: Float64Array;
 	readonly topCounts: Uint32Array;
 	readonly topIds: Uint32Array;
-	readonly topLogprobs: Float32Array;
+	readonly topLogprobs: Float64Array;
 }

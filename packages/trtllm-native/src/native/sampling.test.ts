@@ -96,6 +96,8 @@ describe("native sampler against the reference sampler", () => {
 				expect(native.logprob).toBeCloseTo(expected.logprob, 5);
 				for (const [i, logprob] of expected.topLogprobs.entries())
 					expect(native.topLogprobs[i]).toBeCloseTo(logprob, 5);
+				const place = native.topIds.indexOf(native.tokenId);
+				if (place >= 0) expect(native.topLogprobs[place]).toBe(native.logprob);
 			}
 		}
 	});

@@ -19,7 +19,7 @@ const chosen = (...ids: number[]): SampledToken[] =>
 		tokenId,
 		logprob: Number.NaN,
 		topIds: new Uint32Array(0),
-		topLogprobs: new Float32Array(0),
+		topLogprobs: new Float64Array(0),
 	}));
 
 /** Says 5 as often as it is asked to. */

@@ -14,7 +14,7 @@ export function scoreToken(slot: number, logits: Float32Array, tokenId: number, 
 		tokenId,
 		logprob: logits[tokenId]! - normaliser,
 		topIds,
-		topLogprobs: Float32Array.from(topIds, (id) => logits[id]! - normaliser),
+		topLogprobs: Float64Array.from(topIds, (id) => logits[id]! - normaliser),
 	};
 }
 
@@ -47,7 +47,7 @@ export class ReferenceSampler {
 		this.#tokens.push(tokenId);
 		this.#count(tokenId);
 		if (logprobs >= 0) return scoreToken(slot, logits, tokenId, logprobs);
-		return { slot, tokenId, logprob: Number.NaN, topIds: NO_IDS, topLogprobs: new Float32Array(0) };
+		return { slot, tokenId, logprob: Number.NaN, topIds: NO_IDS, topLogprobs: new Float64Array(0) };
 	}
 
 	#count(id: number): void {

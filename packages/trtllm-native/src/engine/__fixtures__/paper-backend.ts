@@ -295,7 +295,7 @@ export class PaperBackend implements ForwardBackend {
 			tokenId,
 			logprob: params.logprobs < 0 ? Number.NaN : -1,
 			topIds: Uint32Array.from(top),
-			topLogprobs: Float32Array.from(top, (_, k) => -1 - k),
+			topLogprobs: Float64Array.from(top, (_, k) => -1 - k),
 		};
 	}
 }
