@@ -95,12 +95,17 @@ describe("what cannot be honoured is refused", () => {
 		[
 			as({ type: "object", properties: { a: { type: "integer", multipleOf: 5 } } }),
 			'"multipleOf" at #/properties/a',
+			"response_format",
 		],
-		[as({ type: "array", uniqueItems: true }), '"uniqueItems" at #'],
-		[{ guided_regex: "(?=a)" }, "look-around"],
-		[{ guided_grammar: "root ::= b" }, "rule b is not defined"],
-	])("with status 400, saying what: %#", async (more, reason) => {
+		[as({ type: "array", uniqueItems: true }), '"uniqueItems" at #', "response_format"],
+		[{ guided_regex: "(?=a)" }, "look-around", "guided_regex"],
+		[{ guided_grammar: "root ::= b" }, "rule b is not defined", "guided_grammar"],
+	])("with status 400, saying what and where: %#", async (more, reason, param) => {
 		const refused = client.chat.completions.create({ ...body, ...more });
-		await expect(refused).rejects.toMatchObject({ status: 400, message: expect.stringContaining(reason) });
+		await expect(refused).rejects.toMatchObject({
+			status: 400,
+			message: expect.stringContaining(reason),
+			param,
+		});
 	});
 });

@@ -260,7 +260,7 @@ class HttpFrontend implements Frontend {
 		const error = DynError.from(thrown);
 		if (error.code === "CANCELLED") span.set({ cancelled: true });
 		else span.fail(error);
-		if (error.httpStatus >= 500 && error.code !== "DRAINING")
+		if (error.httpStatus >= 500 && error.code !== "DRAINING" && error.code !== "UNIMPLEMENTED")
 			this.#options.logger.error("request failed", {
 				request: requestId,
 				...traceFields(span.trace),

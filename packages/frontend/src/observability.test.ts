@@ -186,6 +186,16 @@ describe("logs", () => {
 		]);
 	});
 
+	it("have no errors for what a client asked in vain", async () => {
+		await served.start({ logger });
+		for (const [more, status] of [
+			[{ tools: [{ type: "function", function: { name: "f" } }] }, 501],
+			[{ temperature: 3 }, 400],
+		] as const)
+			expect((await served.chat(more)).status).toBe(status);
+		expect(records.filter(({ level }) => level === "error")).toEqual([]);
+	});
+
 	it("and spans hold no word of prompts or answers, at any level, whatever goes wrong", async () => {
 		const secret = "xyzzy";
 		await served.publish();

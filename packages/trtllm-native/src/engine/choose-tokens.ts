@@ -89,7 +89,7 @@ function nothingLeft({ guide }: Choice): ChoiceFailure {
 		: "the logits processors leave only tokens that bad_words or min_tokens forbids";
 	return new ChoiceFailure(
 		new DynError("INVALID_ARGUMENT", `${what}; drop one of them`, {
-			details: { param: guide ? "response_format" : "bad_words" },
+			details: { param: guide?.field ?? "bad_words" },
 		}),
 	);
 }

@@ -7,7 +7,7 @@ import {
 	type GuidedTexts,
 	type Vocabulary,
 } from "@dyn/logits/grammar";
-import type { GenerateRequest } from "@dyn/protocols";
+import type { GenerateRequest, GuidedDecoding } from "@dyn/protocols";
 import type { ResolvedSampling } from "../sampling/resolve-sampling.js";
 import type { OpenEngine } from "./core-options.js";
 
@@ -20,13 +20,22 @@ export interface Grammars {
 
 /** Keeps one choice within its guide. */
 export class GuidedChoice {
+	/** The request's field that it comes from, for errors. */
+	readonly field: string;
 	readonly #text: GuidedText;
 	readonly #words: number;
 	/** Control tokens that end the choice; such a token is no text, so no grammar knows of it. */
 	readonly #ends: readonly number[];
 	readonly #minTokens: number;
 
-	constructor(text: GuidedText, vocabSize: number, ends: readonly number[], minTokens: number) {
+	constructor(
+		field: string,
+		text: GuidedText,
+		vocabSize: number,
+		ends: readonly number[],
+		minTokens: number,
+	) {
+		this.field = field;
 		this.#text = text;
 		this.#words = Math.ceil(vocabSize / 32);
 		this.#ends = ends;
@@ -57,7 +66,7 @@ export class GuidedChoice {
 		try {
 			next = this.#text.next();
 		} catch (error) {
-			throw guideError(error);
+			throw guideError(error, this.field);
 		}
 		if (!next?.mask) return null;
 		const mask = new Uint32Array(this.#words);
@@ -92,6 +101,7 @@ export async function openGuides(
 	check: () => void,
 ): Promise<GuidedChoice[]> {
 	if (!guided || !grammars) return [];
+	const field = FIELDS[guided.kind] ?? "response_format";
 	const { offsets } = grammars.vocabulary;
 	const written = tokenIds.slice(tokenIds.length - resumedTokens);
 	const controls = ends.filter((id) => id < spec.vocabSize && offsets[id] === offsets[id + 1]);
@@ -101,7 +111,7 @@ export async function openGuides(
 	const texts = opened.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
 	try {
 		const failed = opened.find((each) => each.status === "rejected");
-		if (failed) throw guideError(failed.reason);
+		if (failed) throw guideError(failed.reason, field);
 		check();
 	} catch (error) {
 		for (const text of texts) text.close();
@@ -109,14 +119,21 @@ export async function openGuides(
 	}
 	// The sampler counts min_tokens from the answer's beginning; so does the guide.
 	const { minTokens } = params(0);
-	return texts.map((text) => new GuidedChoice(text, spec.vocabSize, controls, minTokens));
+	return texts.map((text) => new GuidedChoice(field, text, spec.vocabSize, controls, minTokens));
 }
 
-function guideError(error: unknown): DynError {
+/** The request's field of a constraint, where its kind tells. */
+const FIELDS: Partial<Record<GuidedDecoding["kind"], string>> = {
+	regex: "guided_regex",
+	grammar: "guided_grammar",
+	choice: "guided_choice",
+};
+
+function guideError(error: unknown, field: string): DynError {
 	if (error instanceof BusyError) return new DynError("OVERLOADED", error.message, { cause: error });
 	if (!(error instanceof GrammarError)) return DynError.from(error);
 	return new DynError("INVALID_ARGUMENT", `the answer's constraint cannot be honoured: ${error.message}`, {
 		cause: error,
-		details: { param: "response_format" },
+		details: { param: field },
 	});
 }

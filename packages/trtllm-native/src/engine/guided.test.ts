@@ -198,7 +198,7 @@ describe("guided answers", () => {
 			reason: {
 				code: "INVALID_ARGUMENT",
 				message: expect.stringContaining("tokens that bad_words, min_tokens or a logits processor forbids"),
-				details: { param: "response_format" },
+				details: { param: "guided_choice" },
 			},
 		});
 		expect(other.status).toBe("fulfilled");
