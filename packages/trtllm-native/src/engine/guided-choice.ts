@@ -18,6 +18,13 @@ export interface Grammars {
 	readonly vocabulary: Vocabulary;
 }
 
+/** The request's field of a constraint, where its kind tells. */
+const FIELDS: Partial<Record<GuidedDecoding["kind"], string>> = {
+	regex: "guided_regex",
+	grammar: "guided_grammar",
+	choice: "guided_choice",
+};
+
 /** Keeps one choice within its guide. */
 export class GuidedChoice {
 	/** The request's field that it comes from, for errors. */
@@ -121,13 +128,6 @@ export async function openGuides(
 	const { minTokens } = params(0);
 	return texts.map((text) => new GuidedChoice(field, text, spec.vocabSize, controls, minTokens));
 }
-
-/** The request's field of a constraint, where its kind tells. */
-const FIELDS: Partial<Record<GuidedDecoding["kind"], string>> = {
-	regex: "guided_regex",
-	grammar: "guided_grammar",
-	choice: "guided_choice",
-};
 
 function guideError(error: unknown, field: string): DynError {
 	if (error instanceof BusyError) return new DynError("OVERLOADED", error.message, { cause: error });
